@@ -1,0 +1,348 @@
+//! What a step asks its driver to do, and the facts it states.
+//!
+//! Owns the shapes. The driver carries actions out in order and decides nothing; completions come back as
+//! events. Paper: VRR §4 (sends and upcalls), §4.1 step 7 (replies); DESIGN §5.
+
+use crate::entry::Entries;
+use crate::id::{ClientId, FetchId, Hash, Incarnation, Op, ReplicaId, RequestNumber, Session, View, WriteId};
+use crate::message::{Message, MessageKind};
+use crate::quorum::ReplicaSet;
+use alloc::boxed::Box;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Something to do.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Action {
+    /// Send a message. It may be lost, delayed, duplicated.
+    Send {
+        /// To whom.
+        to: To,
+        /// What.
+        message: Message,
+    },
+    /// Write this, after every write issued before it; say `Persisted` when it is durable.
+    Persist {
+        /// Its number.
+        id: WriteId,
+        /// What.
+        write: Write,
+    },
+    /// The upcall: execute these, in order, once; say `Executed` for each, in order.
+    Execute(Entries),
+    /// Answer a client.
+    Reply(Reply),
+    /// Refuse a client's request, with the reason.
+    Reject(Box<Rejection>),
+    /// A fact: log it, count it, draw it, assert on it.
+    Note(Note),
+    /// Stop for good: this replica must not go on. The driver exits; restarting is the operator's decision.
+    Halt(HaltReason),
+}
+
+/// Whom a message is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum To {
+    /// One replica.
+    One(ReplicaId),
+    /// Every other member: encode once.
+    Others,
+}
+
+/// A change of what is on disk. [`crate::Stored`] is the fold of these.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Write {
+    /// This incarnation begins. The first write of every life.
+    Incarnation(Incarnation),
+    /// A promise: never to act in an earlier view.
+    View(View),
+    /// More entries.
+    Append(Entries),
+    /// The log through `keep`, then `entries`, is the log of `view`, in which this replica is now normal.
+    /// One atomic record (PROTOCOL D41, D42).
+    Replace {
+        /// Everything after this goes.
+        keep: Op,
+        /// What comes in its place.
+        entries: Entries,
+        /// The view and the log_view from now on.
+        view: View,
+    },
+}
+
+/// An answer for a client.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Reply {
+    /// Whose request.
+    pub client: ClientId,
+    /// In which session; for a `Register`, the session it opened.
+    pub session: Session,
+    /// Which request.
+    pub number: RequestNumber,
+    /// The op it was executed at.
+    pub op: Op,
+    /// The view in which this replica is primary.
+    pub view: View,
+    /// What the service answered; empty for a `Register`.
+    pub result: Bytes,
+    /// True when this repeats an earlier answer.
+    pub duplicate: bool,
+}
+
+/// A refusal.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rejection {
+    /// Whose request.
+    pub client: ClientId,
+    /// In which session.
+    pub session: Session,
+    /// Which request.
+    pub number: RequestNumber,
+    /// Why.
+    pub reason: Reject,
+}
+
+/// Why a request is refused. None of these says that an earlier attempt did not take effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Reject {
+    /// Only the primary takes requests. `primary` and `view` are hints, of the last view known to have started.
+    NotPrimary {
+        /// Who may be it; `None` when this replica cannot tell.
+        primary: Option<ReplicaId>,
+        /// Of which view.
+        view: View,
+    },
+    /// Too much is waiting, or this primary is not sure of itself: try again later.
+    Busy,
+    /// The session is gone; the outcome of its outstanding request is unknown.
+    Evicted,
+    /// The body exceeds the configured limit.
+    TooLarge,
+    /// The request contradicts itself: a numbered `Register`, an operation numbered 0.
+    Malformed,
+}
+
+/// Why a replica stops for good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum HaltReason {
+    /// A log that must be installed contradicts what this replica executed (PROTOCOL D19).
+    ContradictsExecuted {
+        /// Where.
+        op: Op,
+    },
+    /// The primary of our view has another entry than we have (PROTOCOL D6, S6).
+    ContradictsLog {
+        /// Where.
+        op: Op,
+    },
+    /// The selected log of a new view ends before what is known to be committed.
+    CommittedBeyondLog {
+        /// What is committed.
+        commit: Op,
+        /// Where the log ends.
+        op: Op,
+    },
+    /// The driver reports that a write or a sync failed (PROTOCOL D55).
+    WriteFailed,
+}
+
+/// Why a message was dropped. All of these are normal on a network that may do anything.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Ignored {
+    /// Another cluster's, or another configuration's.
+    WrongCluster,
+    /// From another epoch.
+    WrongEpoch,
+    /// From somebody who is no member, or from ourselves.
+    NotAMember,
+    /// From an earlier view.
+    OlderView,
+    /// Not for a replica in our status or role.
+    WrongStatus,
+    /// From a replica that has no such role in this view.
+    WrongRole,
+    /// An answer to nothing we asked, or to something we asked long ago.
+    NotAsked,
+    /// Nothing in it that is not here already.
+    Duplicate,
+    /// It does not continue our log; we ask for what is missing.
+    Gap,
+    /// It contradicts itself or what we know.
+    Malformed,
+    /// It names entries that we do not have.
+    Unknown,
+    /// An input for a replica that has halted.
+    Halted,
+}
+
+/// A fact about a step, in the words of the paper. Counters, traces, tests and people read these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Note {
+    /// Started.
+    Opened {
+        /// Which life this is.
+        incarnation: Incarnation,
+        /// In what view.
+        view: View,
+    },
+    /// A message was dropped.
+    Ignored {
+        /// From whom.
+        from: ReplicaId,
+        /// What.
+        kind: MessageKind,
+        /// Why.
+        why: Ignored,
+    },
+    /// The commit-number rose.
+    Committed {
+        /// Through here.
+        op: Op,
+    },
+    /// Timed out: this replica wants another view and says so.
+    WantsViewChange {
+        /// Which view it wants to leave.
+        view: View,
+    },
+    /// Entered a view change (VRR §4.2 step 1).
+    EnteredView {
+        /// The new view.
+        view: View,
+        /// Why.
+        cause: EnterCause,
+    },
+    /// A quorum reported: the log of this replica is chosen (VRR §4.2 step 3).
+    ChoseLog {
+        /// The new view.
+        view: View,
+        /// Whose log.
+        of: ReplicaId,
+        /// Who reported.
+        reports: ReplicaSet,
+    },
+    /// Became primary (VRR §4.2 step 3).
+    BecamePrimary {
+        /// Of this view.
+        view: View,
+        /// Where its initial log ends.
+        view_start: Op,
+    },
+    /// Became a backup (VRR §4.2 step 5, §4.3 step 3).
+    BecameBackup {
+        /// In this view.
+        view: View,
+        /// Where its log ends.
+        op: Op,
+    },
+    /// A primary that no quorum hears gives up (DESIGN §10).
+    Abdicated {
+        /// Its view.
+        view: View,
+    },
+    /// Asked for log entries (VRR §5.2).
+    AskedForState {
+        /// Whom.
+        of: ReplicaId,
+        /// The question.
+        id: FetchId,
+    },
+    /// Took over entries from a peer (VRR §5.2).
+    TookState {
+        /// From whom.
+        from: ReplicaId,
+        /// The log ends here now.
+        op: Op,
+    },
+    /// Dropped entries that the new view does not have.
+    Truncated {
+        /// The log had ended here …
+        from: Op,
+        /// … and everything after this went.
+        to: Op,
+    },
+    /// Sent prepares again.
+    Retransmitted {
+        /// To whom.
+        to: ReplicaId,
+        /// From this op on.
+        op: Op,
+    },
+    /// Acknowledged again what had been acknowledged.
+    Reacknowledged {
+        /// Through here.
+        op: Op,
+    },
+    /// Asked the group for its memory (VRR §4.3 step 1).
+    Recovering {
+        /// No earlier view will do.
+        view_min: View,
+    },
+    /// Has its memory back (VRR §4.3 step 3).
+    Recovered {
+        /// In this view.
+        view: View,
+        /// So much of the own old log was verified and kept.
+        kept: Op,
+        /// The log ends here.
+        op: Op,
+    },
+    /// A session was opened.
+    Registered {
+        /// Whose.
+        client: ClientId,
+        /// Which.
+        session: Session,
+    },
+    /// A session gave way to a newer one.
+    Evicted {
+        /// Whose.
+        client: ClientId,
+        /// Which.
+        session: Session,
+    },
+    /// A request was recognised as one that was taken before.
+    DuplicateRequest {
+        /// Whose.
+        client: ClientId,
+        /// Which.
+        number: RequestNumber,
+    },
+    /// A duplicate in the log was passed over when its turn to execute came.
+    SkippedDuplicate {
+        /// Where.
+        op: Op,
+    },
+    /// A prepared batch left.
+    Prepared {
+        /// Its last op.
+        op: Op,
+        /// How many entries.
+        entries: u32,
+    },
+    /// The client table and executed prefix at a fixed op, for comparison between replicas (PROTOCOL S16).
+    TableAt {
+        /// After this op.
+        op: Op,
+        /// The hash of the table.
+        table: Hash,
+    },
+}
+
+/// Why a view was entered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum EnterCause {
+    /// A quorum that hears us wants it too.
+    Quorum,
+    /// A message from a later view.
+    Evidence,
+    /// We were its primary before we crashed, or the only one there is.
+    Restart,
+    /// A recovering replica promised a later view than ours.
+    RecoveryNeedsIt,
+}
+
+const _: () = assert!(size_of::<Action>() <= 144, "the hot path copies actions");

@@ -1,0 +1,279 @@
+//! What a replica is told before it starts: the cluster's replicated configuration and the node's own.
+//!
+//! Owns members, quorum, who is primary of which view, limits, timeouts and their validation. Must not know
+//! addresses, files or clocks. Paper: VRR §4 (configuration), §2.2 (quorums); DESIGN 9.7, 9.10.
+
+use crate::id::{ClusterId, Hash, Incarnation, ReplicaId, View, Wait, count, index};
+use crate::quorum::{Position, quorum};
+use crate::rules::Rules;
+use alloc::vec::Vec;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// When a promise may leave (PROTOCOL §6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default, Serialize, Deserialize)]
+pub enum Durability {
+    /// Nothing is promised before it is on disk. Survives any number of crashes, all at once included.
+    #[default]
+    Sync,
+    /// The paper's: memory plus a quorum; the log on disk is a cache. Survives f crashed or recovering
+    /// replicas at a time. View and incarnation are on disk before they are said, here too (rule V).
+    Async,
+}
+
+/// The part of the configuration that every replica of a cluster shares, written when it is formatted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClusterConfig {
+    /// The cluster's id.
+    pub cluster: ClusterId,
+    /// The members, in the order in which views rotate through them. 1 to 64, distinct.
+    pub members: Vec<ReplicaId>,
+    /// When a promise may leave.
+    pub durability: Durability,
+    /// How many client sessions there may be; one more evicts the longest silent one. At least 1.
+    pub client_capacity: u32,
+    /// The longest message, in bytes, on the wire.
+    pub max_message_bytes: u32,
+    /// The longest body of a request, in bytes.
+    pub max_request_bytes: u32,
+}
+
+/// How long to wait for what. Defaults follow from the heartbeat (DESIGN §10).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// H: how often a primary is heard, and votes and questions are repeated.
+    pub heartbeat: Wait,
+    /// T_vc is drawn from this …
+    pub view_change_min: Wait,
+    /// … to this.
+    pub view_change_max: Wait,
+    /// T_abd: a primary that no quorum acknowledges within this time abdicates.
+    pub abdicate: Wait,
+    /// T_vote: how long a vote, and having heard somebody, counts.
+    pub vote: Wait,
+    /// How long an unanswered page of state transfer is waited for.
+    pub fetch: Wait,
+    /// How long unacknowledged prepares are waited for, the first time; doubles up to eightfold.
+    pub retransmit: Wait,
+}
+
+impl Timeouts {
+    /// The proven proportions: T_vc 8 to 16 H, T_abd 10 H, T_vote 3 H.
+    #[must_use]
+    pub const fn from_heartbeat(heartbeat: Wait) -> Self {
+        Self {
+            heartbeat,
+            view_change_min: heartbeat.times(8),
+            view_change_max: heartbeat.times(16),
+            abdicate: heartbeat.times(10),
+            vote: heartbeat.times(3),
+            fetch: heartbeat.times(2),
+            retransmit: heartbeat.times(2),
+        }
+    }
+}
+
+/// How requests become batches (PROTOCOL 1.11, DESIGN 9.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Batching {
+    /// How many batches may be prepared and not committed. A request is sent at once while there is room.
+    pub pipeline: u32,
+    /// The most entries in one batch.
+    pub batch_entries: u32,
+    /// The most requests waiting for room; one more is `Busy`.
+    pub queue_entries: u32,
+}
+
+impl Default for Batching {
+    fn default() -> Self {
+        Self { pipeline: 4, batch_entries: 1024, queue_entries: 8192 }
+    }
+}
+
+/// Everything one replica is told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// What all replicas share.
+    pub cluster: ClusterConfig,
+    /// Who this is.
+    pub me: ReplicaId,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// How requests become batches.
+    pub batching: Batching,
+    /// Spreads this replica's timeouts apart from the others'. Chance inside the core is a function of it.
+    pub jitter_seed: u64,
+    /// The rules it plays by; a planted bug under the feature `mutants`, nothing otherwise.
+    #[serde(skip)]
+    pub rules: Rules,
+}
+
+/// Why a configuration is refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There must be 1 to 64 members.
+    MemberCount(usize),
+    /// A member is named twice.
+    DuplicateMember(ReplicaId),
+    /// This replica is not a member.
+    NotAMember(ReplicaId),
+    /// The asynchronous mode needs somebody to recover from.
+    AsyncAlone,
+    /// A limit is zero or too small to hold one request.
+    Limit(&'static str),
+    /// A timeout is zero or its bounds are the wrong way round.
+    Timeout(&'static str),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MemberCount(n) => write!(f, "a cluster has 1 to 64 members, not {n}"),
+            Self::DuplicateMember(id) => write!(f, "replica {id} is a member twice"),
+            Self::NotAMember(id) => write!(f, "replica {id} is not a member of this cluster"),
+            Self::AsyncAlone => {
+                f.write_str("asynchronous durability needs at least 2 members: a lone replica has nobody to recover from")
+            }
+            Self::Limit(what) => write!(f, "{what} is too small"),
+            Self::Timeout(what) => write!(f, "{what}"),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+/// Room in a message beside entries: header, anchors, counts.
+pub const MESSAGE_OVERHEAD_BYTES: u32 = 2048;
+
+impl ClusterConfig {
+    /// A cluster of the members 0 to n − 1 with the default limits.
+    #[must_use]
+    pub fn of_size(cluster: ClusterId, members: u16) -> Self {
+        Self {
+            cluster,
+            members: (0..members).map(ReplicaId).collect(),
+            durability: Durability::Sync,
+            client_capacity: 4096,
+            max_message_bytes: 8 << 20,
+            max_request_bytes: 1 << 20,
+        }
+    }
+
+    /// How many replicas make a quorum.
+    #[must_use]
+    pub fn quorum(&self) -> usize {
+        quorum(self.members.len())
+    }
+
+    /// Where a member stands in the rotation.
+    #[must_use]
+    pub fn position(&self, id: ReplicaId) -> Option<Position> {
+        let guess = usize::from(id.0);
+        if self.members.get(guess) == Some(&id) {
+            return Position::new(guess);
+        }
+        self.members.iter().position(|m| *m == id).and_then(Position::new)
+    }
+
+    /// The primary of a view: the members take turns (VRR §4).
+    #[must_use]
+    pub fn primary(&self, view: View) -> ReplicaId {
+        self.members[index(view.0 % count(self.members.len()))]
+    }
+
+    /// The digest in every envelope: replicas with different configurations do not talk.
+    /// Over little-endian: cluster, member count, members, durability, capacity, limits.
+    #[must_use]
+    pub fn digest(&self) -> Hash {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&self.cluster.0.to_le_bytes());
+        bytes.extend_from_slice(&count(self.members.len()).to_le_bytes());
+        self.members.iter().for_each(|m| bytes.extend_from_slice(&m.0.to_le_bytes()));
+        bytes.push(match self.durability {
+            Durability::Sync => 0,
+            Durability::Async => 1,
+        });
+        for limit in [self.client_capacity, self.max_message_bytes, self.max_request_bytes] {
+            bytes.extend_from_slice(&limit.to_le_bytes());
+        }
+        Hash(xxh3_128(&bytes))
+    }
+
+    /// Checks it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let n = self.members.len();
+        if n == 0 || n > 64 {
+            return Err(ConfigError::MemberCount(n));
+        }
+        for (i, id) in self.members.iter().enumerate() {
+            if self.members[..i].contains(id) {
+                return Err(ConfigError::DuplicateMember(*id));
+            }
+        }
+        if n == 1 && self.durability == Durability::Async {
+            return Err(ConfigError::AsyncAlone);
+        }
+        if self.client_capacity == 0 {
+            return Err(ConfigError::Limit("client_capacity"));
+        }
+        if self.max_message_bytes < self.max_request_bytes.saturating_add(MESSAGE_OVERHEAD_BYTES) {
+            return Err(ConfigError::Limit("max_message_bytes (it must hold one request and 2,048 bytes more)"));
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// A member with the default timeouts: a heartbeat of 50 ms.
+    #[must_use]
+    pub fn new(cluster: ClusterConfig, me: ReplicaId) -> Self {
+        Self {
+            cluster,
+            me,
+            timeouts: Timeouts::from_heartbeat(Wait::millis(50)),
+            batching: Batching::default(),
+            jitter_seed: u64::from(me.0),
+            rules: Rules::default(),
+        }
+    }
+
+    /// Checks it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.cluster.validate()?;
+        if self.cluster.position(self.me).is_none() {
+            return Err(ConfigError::NotAMember(self.me));
+        }
+        let t = &self.timeouts;
+        if [t.heartbeat, t.view_change_min, t.abdicate, t.vote, t.fetch, t.retransmit].contains(&Wait::ZERO) {
+            return Err(ConfigError::Timeout("no timeout may be zero"));
+        }
+        if t.view_change_max < t.view_change_min {
+            return Err(ConfigError::Timeout("view_change_max lies below view_change_min"));
+        }
+        let b = &self.batching;
+        if b.pipeline == 0 || b.batch_entries == 0 || b.queue_entries == 0 {
+            return Err(ConfigError::Limit("pipeline, batch_entries and queue_entries must be at least 1; one of them"));
+        }
+        Ok(())
+    }
+
+    /// T_vc of one attempt in one view: chance as a function, so that a replay draws the same (DESIGN 9.10).
+    #[must_use]
+    pub(crate) fn view_change_wait(&self, incarnation: Incarnation, view: View, attempt: u64) -> Wait {
+        let mut bytes = [0u8; 32];
+        bytes[0..8].copy_from_slice(&self.jitter_seed.to_le_bytes());
+        bytes[8..16].copy_from_slice(&incarnation.0.to_le_bytes());
+        bytes[16..24].copy_from_slice(&view.0.to_le_bytes());
+        bytes[24..32].copy_from_slice(&attempt.to_le_bytes());
+        let width = self.timeouts.view_change_max.0 - self.timeouts.view_change_min.0;
+        Wait(self.timeouts.view_change_min.0 + xxh3_64(&bytes) % width.saturating_add(1).max(1))
+    }
+}

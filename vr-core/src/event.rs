@@ -1,0 +1,42 @@
+//! What can happen to a replica. A list of these, with a configuration and a [`crate::Stored`], is a replay.
+//!
+//! Owns the shapes. Must not know what any of it causes. DESIGN §5: time is in the event.
+
+use crate::entry::Request;
+use crate::id::{Op, Time, WriteId};
+use crate::message::Message;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Something happened, at a moment on this replica's clock.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// When, on this replica's monotonic clock. An earlier moment than before counts as the same moment.
+    pub at: Time,
+    /// What.
+    pub input: Input,
+}
+
+/// What can happen.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Input {
+    /// Time passed. Extra ticks are harmless; one is due at `Replica::next_deadline`.
+    Tick,
+    /// From a client.
+    Request(Request),
+    /// From a peer. Late, duplicated, reordered, forged by accident: all fine.
+    Message(Message),
+    /// Every write up to and including this one is durable.
+    Persisted(WriteId),
+    /// A write or a sync failed. It is never retried: the replica halts (PROTOCOL D55).
+    WriteFailed,
+    /// The service answered one op of an [`crate::Action::Execute`], in op order.
+    Executed {
+        /// Which op.
+        op: Op,
+        /// What it answered.
+        reply: Bytes,
+    },
+}
+
+const _: () = assert!(size_of::<Event>() <= 152, "the hot path copies events");

@@ -1,0 +1,236 @@
+//! The names of things: views, ops, replicas, clients, writes, moments.
+//!
+//! Owns every identifier as a type of its own, so that a view cannot be passed for an op. Must not know
+//! what any of them is used for. Paper: VRR §4, Figure 2.
+
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
+
+        impl $name {
+            /// The smallest one.
+            pub const ZERO: Self = Self(0);
+
+            /// The one after this. Panics when the numbers run out, which no run reaches.
+            #[must_use]
+            pub const fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+
+            /// The one before this; the smallest stays itself.
+            #[must_use]
+            pub const fn previous(self) -> Self {
+                Self(self.0.saturating_sub(1))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    };
+}
+
+macro_rules! name128 {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        #[repr(Rust, packed(8))] // 8-byte alignment: two words beside their neighbours, no padding
+        pub struct $name(pub u128);
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_u128(self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                u128::deserialize(deserializer).map(Self)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let value = self.0;
+                write!(f, concat!($prefix, "{:x}"), value)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let value = self.0;
+                write!(f, "{value:x}")
+            }
+        }
+    };
+}
+
+number! {
+    /// The view-number: which replica is primary, and a promise never to act in an earlier one (VRR §4).
+    View(u64), "v"
+}
+number! {
+    /// The op-number: a position in the log. The first op is 1; 0 means "before the first".
+    Op(u64), "op"
+}
+number! {
+    /// The epoch: one configuration of the group (VRR §7). Views are counted anew in each.
+    Epoch(u64), "e"
+}
+number! {
+    /// The id of a replica, unique in the life of a cluster. Never reused.
+    ReplicaId(u16), "r"
+}
+number! {
+    /// A client's session: the op at which its `Register` was executed.
+    Session(u64), "s"
+}
+number! {
+    /// The number of a request within its session: 1, 2, … 0 is the `Register` itself.
+    RequestNumber(u64), "#"
+}
+number! {
+    /// The number of a write within one incarnation. Never repeats, unlike an op, which a truncation reuses.
+    WriteId(u64), "w"
+}
+number! {
+    /// How often this replica was started: +1, durably, before anything else is said.
+    Incarnation(u64), "i"
+}
+number! {
+    /// The number of a message within its sender's incarnation.
+    Seq(u64), "m"
+}
+number! {
+    /// The number of a heartbeat within a view: an answer names the newest one it heard.
+    Beat(u64), "b"
+}
+number! {
+    /// The number of a state-transfer request: an answer to an older request is recognised.
+    FetchId(u64), "f"
+}
+name128! {
+    /// The id of a cluster, random, chosen when it is formatted.
+    ClusterId, "cluster:"
+}
+name128! {
+    /// The id of one formatted disk of one replica, random: a replaced disk is another instance.
+    Instance, "instance:"
+}
+name128! {
+    /// The id of a client, random, chosen by the client.
+    ClientId, "c"
+}
+name128! {
+    /// A 128-bit hash (xxh3): of an entry with everything before it, or of a configuration.
+    Hash, "h"
+}
+
+/// Which start of which replica a recovery question belongs to: answers to any other are refused (VRR §4.3).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Nonce {
+    /// The incarnation that asks.
+    pub incarnation: Incarnation,
+    /// The episode within it.
+    pub counter: u64,
+}
+
+/// A moment on one replica's own clock, in nanoseconds since some fixed origin.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Time(pub u64);
+
+/// A duration, in nanoseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Wait(pub u64);
+
+impl Time {
+    /// The origin of the clock.
+    pub const ZERO: Self = Self(0);
+
+    /// The moment `wait` later; the end of time when that does not fit.
+    #[must_use]
+    pub const fn after(self, wait: Wait) -> Self {
+        Self(self.0.saturating_add(wait.0))
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Wait {
+        Wait(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Wait {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// So many milliseconds.
+    #[must_use]
+    pub const fn millis(ms: u64) -> Self {
+        Self(ms * 1_000_000)
+    }
+
+    /// So many microseconds.
+    #[must_use]
+    pub const fn micros(us: u64) -> Self {
+        Self(us * 1_000)
+    }
+
+    /// This, so many times over; the longest wait there is when that does not fit.
+    #[must_use]
+    pub const fn times(self, factor: u64) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}ms", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}ms", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+impl Op {
+    /// How many ops lie after `self` up to and including `last`; zero when `last` is not later.
+    #[must_use]
+    pub const fn distance_to(self, last: Self) -> u64 {
+        last.0.saturating_sub(self.0)
+    }
+
+    /// The op so many later.
+    #[must_use]
+    pub const fn plus(self, count: u64) -> Self {
+        Self(self.0 + count)
+    }
+}
+
+/// A count as an index. Every target this runs on addresses at least 2³² of anything we count.
+pub(crate) fn index(count: u64) -> usize {
+    usize::try_from(count).expect("counts of things in memory fit an address")
+}
+
+/// An index as a count.
+pub(crate) fn count(index: usize) -> u64 {
+    u64::try_from(index).expect("an address has at most 64 bits")
+}

@@ -1,0 +1,341 @@
+//! The log: the entries after its base, without gaps, each chained to the one before it.
+//!
+//! Owns positions, hashes, truncation and paging. Must not know which entries are committed, durable or
+//! executed, nor who wants them. Paper: VRR §4 Figure 2 (log, op-number), §5.1 (its base after a checkpoint).
+
+use crate::entry::{Entries, Entry};
+use crate::id::{Hash, Op, index};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// A position and the hash of everything up to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Head {
+    /// The op.
+    pub op: Op,
+    /// The hash of the entry at it, and so of the whole log through it.
+    pub hash: Hash,
+}
+
+/// The entries after `base`, in order.
+///
+/// Kept as the runs they arrived in, so that a batch is shared by the message that carried it, the write
+/// that stores it, the log and the upcall.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Log {
+    base: Head,
+    head: Head,
+    runs: VecDeque<Entries>,
+}
+
+/// What one page of entries costs beside their bodies, an upper bound on the wire.
+pub const ENTRY_OVERHEAD_BYTES: usize = 128;
+
+impl Log {
+    /// An empty log that continues after `base`.
+    #[must_use]
+    pub const fn new(base: Head) -> Self {
+        Self { base, head: base, runs: VecDeque::new() }
+    }
+
+    /// What the log continues from: genesis, or a checkpoint.
+    #[must_use]
+    pub const fn base(&self) -> Head {
+        self.base
+    }
+
+    /// The last entry's op and hash; the base when empty.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The op-number: the last op in the log.
+    #[must_use]
+    pub const fn op(&self) -> Op {
+        self.head.op
+    }
+
+    /// How many entries are kept.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.base.op.distance_to(self.head.op)
+    }
+
+    /// No entries after the base?
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn run_of(&self, op: Op) -> Option<usize> {
+        if op <= self.base.op || op > self.head.op {
+            return None;
+        }
+        // Nearly every question is about the newest entries.
+        let last = self.runs.len() - 1;
+        if self.runs[last].first().is_some_and(|e| e.op() <= op) {
+            return Some(last);
+        }
+        Some(self.runs.partition_point(|run| run.last().is_some_and(|e| e.op() < op)))
+    }
+
+    /// The entry at `op`, if it is kept.
+    #[must_use]
+    pub fn entry(&self, op: Op) -> Option<&Entry> {
+        let run = self.runs[self.run_of(op)?].as_slice();
+        run.get(index(run.first()?.op().distance_to(op)))
+    }
+
+    /// The hash at `op`: of an entry that is kept, or of the base.
+    #[must_use]
+    pub fn hash(&self, op: Op) -> Option<Hash> {
+        if op == self.head.op {
+            return Some(self.head.hash);
+        }
+        if op == self.base.op { Some(self.base.hash) } else { self.entry(op).map(Entry::hash) }
+    }
+
+    /// Is everything through `head` the same here?
+    #[must_use]
+    pub fn contains(&self, head: Head) -> bool {
+        self.hash(head.op) == Some(head.hash)
+    }
+
+    /// Adds entries that continue the log.
+    ///
+    /// # Panics
+    /// When they do not: the caller checks what comes from outside.
+    pub fn append(&mut self, entries: Entries) {
+        let Some((first, last)) = entries.first().zip(entries.last()) else { return };
+        assert_eq!(first.op(), self.head.op.next(), "a log has no gaps");
+        assert_eq!(first.parent(), self.head.hash, "a log is one chain");
+        self.head = Head { op: last.op(), hash: last.hash() };
+        self.runs.push_back(entries);
+    }
+
+    /// Drops everything after `op`.
+    ///
+    /// # Panics
+    /// When `op` lies before the base, which is never given up.
+    pub fn truncate(&mut self, op: Op) {
+        assert!(op >= self.base.op, "the base of a log is never truncated");
+        while let Some(run) = self.runs.back_mut() {
+            let first = run.first().expect("no run is empty").op();
+            let keep = if first > op { 0 } else { index(first.distance_to(op)) + 1 };
+            if keep >= run.len() {
+                break;
+            }
+            if keep == 0 {
+                self.runs.pop_back();
+            } else {
+                *run = run.take(keep);
+            }
+        }
+        self.head = match self.runs.back().and_then(Entries::last) {
+            Some(last) => Head { op: last.op(), hash: last.hash() },
+            None => self.base,
+        };
+    }
+
+    /// Every entry after `op`, oldest first.
+    pub fn after(&self, op: Op) -> impl Iterator<Item = &Entry> + '_ {
+        let start = self.run_of(op.max(self.base.op).next()).unwrap_or(self.runs.len());
+        self.runs.range(start..).flat_map(Entries::as_slice).filter(move |entry| entry.op() > op)
+    }
+
+    /// The runs after `op` up to and including `last`, cut to fit, oldest first. Shares, copies nothing.
+    pub fn runs(&self, op: Op, last: Op) -> impl Iterator<Item = Entries> + '_ {
+        let start = self.run_of(op.max(self.base.op).next()).unwrap_or(self.runs.len());
+        self.runs.range(start..).filter_map(move |run| {
+            let first = run.first()?.op();
+            let skip = if first > op { 0 } else { index(first.distance_to(op)) + 1 };
+            let take = if first > last { 0 } else { index(first.distance_to(last)) + 1 };
+            let cut = run.take(take).skip(skip);
+            (!cut.is_empty()).then_some(cut)
+        })
+    }
+
+    /// The entries after `op`, up to `last`, as many as fit `bytes`; always one if there is one.
+    #[must_use]
+    pub fn page(&self, op: Op, last: Op, bytes: usize) -> Entries {
+        let mut runs = self.runs(op, last);
+        let Some(first) = runs.next() else { return Entries::empty() };
+        let Some(second) = runs.next() else { return fitting(&first, bytes) };
+        let mut left = bytes;
+        let mut page: Vec<Entry> = Vec::new();
+        for run in [first, second].into_iter().chain(runs) {
+            for entry in &run {
+                let cost = entry.body().len() + ENTRY_OVERHEAD_BYTES;
+                if cost > left && !page.is_empty() {
+                    return Entries::share(&mut page);
+                }
+                left = left.saturating_sub(cost);
+                page.push(entry.clone());
+            }
+        }
+        Entries::share(&mut page)
+    }
+
+    /// Positions with their hashes by which another replica finds where our logs part: the head, then
+    /// ever wider steps back, never before `floor`, and `floor` itself.
+    #[must_use]
+    pub fn anchors(&self, floor: Op) -> Vec<Head> {
+        let floor = floor.max(self.base.op).min(self.head.op);
+        let mut anchors = Vec::new();
+        let (mut op, mut step) = (self.head.op, 1u64);
+        while op > floor {
+            anchors.push(Head { op, hash: self.hash(op).expect("between base and head") });
+            op = Op(op.0.saturating_sub(step)).max(floor);
+            step = step.saturating_mul(2);
+        }
+        anchors.push(Head { op: floor, hash: self.hash(floor).expect("between base and head") });
+        anchors
+    }
+
+    /// The newest of another replica's anchors that lies on our log too.
+    #[must_use]
+    pub fn newest_shared(&self, anchors: &[Head]) -> Option<Head> {
+        anchors.iter().copied().filter(|anchor| self.contains(*anchor)).max_by_key(|anchor| anchor.op)
+    }
+}
+
+fn fitting(run: &Entries, bytes: usize) -> Entries {
+    let mut left = bytes;
+    let mut fit = 0;
+    for entry in run {
+        let cost = entry.body().len() + ENTRY_OVERHEAD_BYTES;
+        if cost > left && fit > 0 {
+            break;
+        }
+        left = left.saturating_sub(cost);
+        fit += 1;
+    }
+    run.take(fit)
+}
+
+/// The head that a run of entries ends in, or `base` when it is empty.
+#[must_use]
+pub(crate) fn head_of(entries: &Entries, base: Head) -> Head {
+    entries.last().map_or(base, |last| Head { op: last.op(), hash: last.hash() })
+}
+
+/// Does `entries` continue `base`?
+#[must_use]
+pub(crate) fn continues(entries: &Entries, base: Head) -> bool {
+    entries.first().is_none_or(|first| first.op() == base.op.next() && first.parent() == base.hash)
+}
+
+/// The number of entries a log may hold at most between two positions, as an index.
+#[must_use]
+pub(crate) fn span(from: Op, to: Op) -> usize {
+    index(from.distance_to(to))
+}
+
+const _: () = assert!(size_of::<Entries>() <= 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Kind, Predicted, Request, genesis};
+    use crate::id::{ClientId, ClusterId, Epoch, RequestNumber, Session, View};
+    use bytes::Bytes;
+
+    fn chain(from: Head, n: u64, view: u64) -> Vec<Entry> {
+        let mut head = from;
+        (1..=n)
+            .map(|i| {
+                let request = Request {
+                    client: ClientId(7),
+                    session: Session(1),
+                    number: RequestNumber(i),
+                    kind: Kind::Operation,
+                    predicted: Predicted::default(),
+                    body: Bytes::from_static(b"body"),
+                };
+                let entry = Entry::new(Epoch(0), View(view), head.op.next(), head.hash, request);
+                head = Head { op: entry.op(), hash: entry.hash() };
+                entry
+            })
+            .collect()
+    }
+
+    fn log_of(batches: &[u64]) -> Log {
+        let mut log = Log::new(Head { op: Op(0), hash: genesis(ClusterId(1)) });
+        for n in batches {
+            log.append(Entries::new(chain(log.head(), *n, 0)).expect("a chain"));
+        }
+        log
+    }
+
+    #[test]
+    fn every_entry_of_a_log_is_found_by_its_op_whatever_batch_it_came_in() {
+        let log = log_of(&[1, 3, 1, 5]);
+        assert_eq!(log.op(), Op(10));
+        for op in 1..=10 {
+            assert_eq!(log.entry(Op(op)).map(Entry::op), Some(Op(op)));
+        }
+        assert!(log.entry(Op(0)).is_none() && log.entry(Op(11)).is_none());
+        assert_eq!(log.hash(Op(0)), Some(genesis(ClusterId(1))));
+        assert_eq!(log.after(Op(4)).count(), 6);
+    }
+
+    #[test]
+    fn a_truncated_log_ends_where_it_was_cut_and_can_go_on() {
+        let mut log = log_of(&[2, 4, 2]);
+        let at_four = Head { op: Op(4), hash: log.hash(Op(4)).expect("kept") };
+        log.truncate(Op(4));
+        assert_eq!(log.head(), at_four);
+        log.append(Entries::new(chain(at_four, 3, 1)).expect("a chain"));
+        assert_eq!(log.op(), Op(7));
+        log.truncate(Op(0));
+        assert!(log.is_empty());
+        assert_eq!(log.head(), log.base());
+    }
+
+    #[test]
+    fn a_page_respects_its_byte_limit_but_always_moves_forward() {
+        let log = log_of(&[2, 2, 2]);
+        let two = 2 * (ENTRY_OVERHEAD_BYTES + 4);
+        assert_eq!(log.page(Op(1), Op(6), two).iter().map(|e| e.op().0).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(log.page(Op(1), Op(6), 1).len(), 1);
+        assert_eq!(log.page(Op(0), Op(3), usize::MAX).len(), 3);
+        assert_eq!(log.page(Op(2), Op(4), usize::MAX).len(), 2);
+        assert!(log.page(Op(6), Op(6), usize::MAX).is_empty());
+    }
+
+    #[test]
+    fn anchors_find_where_two_logs_part() {
+        let ours = log_of(&[20]);
+        let mut theirs = ours.clone();
+        theirs.truncate(Op(13));
+        theirs.append(Entries::new(chain(theirs.head(), 4, 1)).expect("a chain"));
+        let shared = ours.newest_shared(&theirs.anchors(Op(2))).expect("the floor is shared");
+        assert!(shared.op >= Op(10) && shared.op <= Op(13), "{shared:?}");
+        assert!(theirs.anchors(Op(0)).len() <= 8);
+    }
+
+    #[test]
+    fn entries_with_a_gap_or_a_broken_chain_are_given_back() {
+        let genesis = Head { op: Op(0), hash: genesis(ClusterId(1)) };
+        let mut gap = chain(genesis, 3, 0);
+        gap.remove(1);
+        assert!(Entries::new(gap).is_err());
+        let mut broken = chain(genesis, 1, 0);
+        broken.extend(chain(Head { op: Op(1), hash: Hash(5) }, 1, 0));
+        assert!(Entries::new(broken).is_err());
+    }
+
+    #[test]
+    fn an_entry_hash_depends_on_every_field() {
+        let base = chain(Head::default(), 1, 0).remove(0);
+        let other_view = chain(Head::default(), 1, 1).remove(0);
+        let other_parent = chain(Head { op: Op(0), hash: Hash(1) }, 1, 0).remove(0);
+        assert_ne!(base.hash(), other_view.hash());
+        assert_ne!(base.hash(), other_parent.hash());
+        let mut request = base.request();
+        request.body = Bytes::from(alloc::vec![7u8; 10_000]);
+        assert_ne!(base.hash(), Entry::new(Epoch(0), View(0), Op(1), Hash(0), request).hash());
+    }
+}

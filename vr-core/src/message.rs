@@ -1,0 +1,250 @@
+//! What replicas say to each other: one envelope, one variant per message of the paper.
+//!
+//! Owns the shapes. Must not know when one is sent or what it makes a replica do. Paper: VRR §4 and §5;
+//! the fields beyond the paper's are argued in PROTOCOL 1.0 and DESIGN 9.1, 9.8.
+
+use crate::entry::Entries;
+use crate::id::{
+    Beat, ClusterId, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, Seq, View,
+};
+use crate::log::Head;
+use crate::quorum::ReplicaSet;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The version of the protocol these shapes belong to; another one is refused on the wire.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Who speaks, from where in time: what is the same in every message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Header {
+    /// The sender's cluster.
+    pub cluster: ClusterId,
+    /// The digest of the sender's replicated configuration.
+    pub config: Hash,
+    /// The sender's epoch.
+    pub epoch: Epoch,
+    /// The sender's view, durable before this was sent.
+    pub view: View,
+    /// The sender.
+    pub from: ReplicaId,
+    /// The sender's disk.
+    pub instance: Instance,
+    /// The sender's incarnation, durable before this was sent.
+    pub incarnation: Incarnation,
+    /// Counts the sender's messages: `(from, incarnation, seq)` names this one in traces.
+    pub seq: Seq,
+}
+
+/// One message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks, from where in time.
+    pub header: Header,
+    /// What is said.
+    pub body: Body,
+}
+
+/// What is said.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Body {
+    /// VRR §4.1 step 3. A batch of consecutive entries and the primary's commit-number.
+    Prepare {
+        /// The entries, never none.
+        entries: Entries,
+        /// Everything through here is committed.
+        commit: Op,
+        /// Also a heartbeat.
+        beat: Beat,
+    },
+    /// VRR §4.1 step 4. "My log of this view is durable through `head`", cumulative.
+    PrepareOk {
+        /// What is acknowledged, by content.
+        head: Head,
+        /// The newest heartbeat heard in this view.
+        beat: Beat,
+    },
+    /// VRR §4.1 step 6: the heartbeat of an idle primary.
+    Commit {
+        /// Everything through here is committed.
+        commit: Op,
+        /// The end of the primary's log, so that a backup sees what it misses.
+        head: Head,
+        /// Which heartbeat this is.
+        beat: Beat,
+    },
+    /// The answer to a heartbeat when there is nothing to acknowledge.
+    CommitOk {
+        /// The heartbeat heard.
+        beat: Beat,
+    },
+    /// VRR §4.2 step 1, in the form of DESIGN §10: a vote, never passed on by others.
+    StartViewChange {
+        /// Does the sender want to leave its view?
+        want: bool,
+        /// Whom the sender heard directly of late.
+        hears: ReplicaSet,
+    },
+    /// VRR §4.2 step 2.
+    DoViewChange(Box<DoViewChange>),
+    /// VRR §4.2 step 4.
+    StartView(Box<StartView>),
+    /// VRR §5.2: "send me what I miss".
+    GetState(Box<GetState>),
+    /// VRR §5.2: one page of it.
+    NewState(Box<NewState>),
+    /// VRR §4.3 step 1.
+    Recovery(Box<Recovery>),
+    /// VRR §4.3 step 2.
+    RecoveryResponse(Box<RecoveryResponse>),
+}
+
+/// A piece of a log that leads towards its head: the entries after `base`, as many as fit a message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tail {
+    /// Where the entries continue from.
+    pub base: Head,
+    /// Some of the entries after it, perhaps none, perhaps all.
+    pub entries: Entries,
+    /// Where the sender's log ends.
+    pub head: Head,
+}
+
+/// The report of one replica to the primary of a new view (VRR §4.2 step 2). The view is in the header.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DoViewChange {
+    /// v′: the last view in which the sender was normal, whose whole initial log it holds.
+    pub log_view: View,
+    /// k: the sender's commit-number.
+    pub commit: Op,
+    /// l and n: the end of the sender's log, and the entries behind its commit-number that fit.
+    pub tail: Tail,
+}
+
+/// The log of a new view (VRR §4.2 step 4). The view is in the header.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StartView {
+    /// Where the view's initial log ended: nobody is normal in this view with less.
+    pub view_start: Op,
+    /// k: the primary's commit-number.
+    pub commit: Op,
+    /// l and n: the end of the primary's log, and entries that lead to it.
+    pub tail: Tail,
+}
+
+/// A question for log entries (VRR §5.2), answered by content only.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GetState {
+    /// Comes back in the answer.
+    pub id: FetchId,
+    /// What the asker has, newest first: the answer continues from the newest that the answerer has too.
+    pub have: Vec<Head>,
+    /// The log that is wanted; `None` for the answerer's own, as far as it goes.
+    pub want: Option<Head>,
+}
+
+/// One page of log entries (VRR §5.2).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NewState {
+    /// Of the question.
+    pub id: FetchId,
+    /// k: the answerer's commit-number.
+    pub commit: Op,
+    /// The page and where the wanted log ends.
+    pub tail: Tail,
+}
+
+/// The question of a replica that lost its memory (VRR §4.3 step 1).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Which start asks.
+    pub nonce: Nonce,
+    /// The view this replica promised before it crashed: no answer from an earlier one will do (rule V).
+    pub view_min: View,
+    /// What it has from before, unproven, newest first: the answer continues from the newest that is shared.
+    pub have: Vec<Head>,
+}
+
+/// The answer to a recovering replica (VRR §4.3 step 2). The view is in the header.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecoveryResponse {
+    /// Of the question.
+    pub nonce: Nonce,
+    /// Only from the primary of the view: its log, uncommitted entries included (PROTOCOL D49).
+    pub log: Option<StartView>,
+}
+
+/// The kind of a message, for counters, filters and traces.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)] // each is the variant of Body of the same name
+pub enum MessageKind {
+    Prepare,
+    PrepareOk,
+    Commit,
+    CommitOk,
+    StartViewChange,
+    DoViewChange,
+    StartView,
+    GetState,
+    NewState,
+    Recovery,
+    RecoveryResponse,
+}
+
+impl MessageKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Prepare,
+        Self::PrepareOk,
+        Self::Commit,
+        Self::CommitOk,
+        Self::StartViewChange,
+        Self::DoViewChange,
+        Self::StartView,
+        Self::GetState,
+        Self::NewState,
+        Self::Recovery,
+        Self::RecoveryResponse,
+    ];
+
+    /// The paper's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "Prepare",
+            Self::PrepareOk => "PrepareOk",
+            Self::Commit => "Commit",
+            Self::CommitOk => "CommitOk",
+            Self::StartViewChange => "StartViewChange",
+            Self::DoViewChange => "DoViewChange",
+            Self::StartView => "StartView",
+            Self::GetState => "GetState",
+            Self::NewState => "NewState",
+            Self::Recovery => "Recovery",
+            Self::RecoveryResponse => "RecoveryResponse",
+        }
+    }
+}
+
+impl Body {
+    /// Which message this is.
+    #[must_use]
+    pub const fn kind(&self) -> MessageKind {
+        match self {
+            Self::Prepare { .. } => MessageKind::Prepare,
+            Self::PrepareOk { .. } => MessageKind::PrepareOk,
+            Self::Commit { .. } => MessageKind::Commit,
+            Self::CommitOk { .. } => MessageKind::CommitOk,
+            Self::StartViewChange { .. } => MessageKind::StartViewChange,
+            Self::DoViewChange(_) => MessageKind::DoViewChange,
+            Self::StartView(_) => MessageKind::StartView,
+            Self::GetState(_) => MessageKind::GetState,
+            Self::NewState(_) => MessageKind::NewState,
+            Self::Recovery(_) => MessageKind::Recovery,
+            Self::RecoveryResponse(_) => MessageKind::RecoveryResponse,
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Message>() <= 136, "the hot path copies messages");

@@ -1,0 +1,34 @@
+//! The replicated application: what an embedder writes (Go-VR's `InitializeService(callback)`).
+//!
+//! Owns the trait that drivers call. The state machine never names it: it sees only [`crate::Action::Execute`]
+//! and [`crate::Input::Executed`]. Paper: VRR §4.1 step 5 (the upcall), §4.4 (determinism).
+
+use crate::id::Op;
+use bytes::Bytes;
+
+/// What is known to an op while it executes; the same on every replica.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Context {
+    /// Its position in the log.
+    pub op: Op,
+    /// The time it executes at, nanoseconds since the Unix epoch as the primary predicted it; strictly increasing.
+    pub time_ns: u64,
+    /// A seed for random choices.
+    pub seed: u64,
+}
+
+/// A deterministic state machine. Given the same calls in the same order it must answer the same: no clock,
+/// no randomness but the [`Context`]'s, no iteration over unordered maps.
+pub trait Service {
+    /// Executes one operation and answers it. An operation that cannot be understood is answered, not panicked on.
+    fn execute(&mut self, context: &Context, body: &[u8]) -> Bytes;
+
+    /// Answers a question without changing anything.
+    fn read(&self, query: &[u8]) -> Bytes;
+
+    /// The whole state as bytes: equal states give equal bytes.
+    fn checkpoint(&self) -> Bytes;
+
+    /// Becomes the state that [`Service::checkpoint`] gave. A new service must accept what any replica gave.
+    fn restore(&mut self, checkpoint: &[u8]);
+}

@@ -1,0 +1,82 @@
+//! A table of deadlines: which timer fires when.
+//!
+//! Owns the moments, nothing else: what a timer means is said by whoever arms it. Paper: VRR §4.2 ("a timer"),
+//! and the report's separate view-change timer.
+
+use crate::id::Time;
+use serde::{Deserialize, Serialize};
+
+/// What can fall due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+pub enum Timer {
+    /// The beat H: the primary's heartbeat, and the repetition of votes and questions by everyone else.
+    Heartbeat,
+    /// T_vc: nothing was heard of the primary, or the view change did not complete.
+    ViewChange,
+    /// A page of state transfer was not answered.
+    Fetch,
+    /// Prepares were not acknowledged.
+    Retransmit,
+}
+
+const TIMERS: [Timer; 4] = [Timer::Heartbeat, Timer::ViewChange, Timer::Fetch, Timer::Retransmit];
+
+/// When each timer is due.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Timers {
+    due: [Option<Time>; 4],
+}
+
+impl Timer {
+    const fn slot(self) -> usize {
+        match self {
+            Self::Heartbeat => 0,
+            Self::ViewChange => 1,
+            Self::Fetch => 2,
+            Self::Retransmit => 3,
+        }
+    }
+}
+
+impl Timers {
+    pub(crate) const fn arm(&mut self, timer: Timer, at: Time) {
+        self.due[timer.slot()] = Some(at);
+    }
+
+    pub(crate) const fn cancel(&mut self, timer: Timer) {
+        self.due[timer.slot()] = None;
+    }
+
+    pub(crate) const fn is_armed(&self, timer: Timer) -> bool {
+        self.due[timer.slot()].is_some()
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.due.iter().flatten().min().copied()
+    }
+
+    /// Takes one timer that is due at `now`, in a fixed order.
+    pub(crate) fn take_due(&mut self, now: Time) -> Option<Timer> {
+        let timer = TIMERS.into_iter().find(|t| self.due[t.slot()].is_some_and(|due| due <= now))?;
+        self.cancel(timer);
+        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_fires_once_and_not_before_its_deadline() {
+        let mut timers = Timers::default();
+        timers.arm(Timer::Fetch, Time(5));
+        timers.arm(Timer::ViewChange, Time(3));
+        assert_eq!(timers.next_deadline(), Some(Time(3)));
+        assert_eq!(timers.take_due(Time(2)), None);
+        assert_eq!(timers.take_due(Time(9)), Some(Timer::ViewChange));
+        assert_eq!(timers.take_due(Time(9)), Some(Timer::Fetch));
+        assert_eq!(timers.take_due(Time(9)), None);
+    }
+}

@@ -1,0 +1,3 @@
+//! Whole Viewstamped Replication clusters under seeded faults, checked and replayed.
+
+pub mod check;
