@@ -316,13 +316,6 @@ pub enum Note {
         /// Where.
         op: Op,
     },
-    /// A prepared batch left.
-    Prepared {
-        /// Its last op.
-        op: Op,
-        /// How many entries.
-        entries: u32,
-    },
     /// The client table and executed prefix at a fixed op, for comparison between replicas (PROTOCOL S16).
     TableAt {
         /// After this op.

@@ -33,6 +33,9 @@ pub struct ClusterConfig {
     pub durability: Durability,
     /// How many client sessions there may be; one more evicts the longest silent one. At least 1.
     pub client_capacity: u32,
+    /// Every so many ops the replicas stand still for a moment at the same op: their client tables are compared
+    /// there. At least 1.
+    pub checkpoint_interval: u32,
     /// The longest message, in bytes, on the wire.
     pub max_message_bytes: u32,
     /// The longest body of a request, in bytes.
@@ -133,9 +136,9 @@ impl fmt::Display for ConfigError {
             Self::MemberCount(n) => write!(f, "a cluster has 1 to 64 members, not {n}"),
             Self::DuplicateMember(id) => write!(f, "replica {id} is a member twice"),
             Self::NotAMember(id) => write!(f, "replica {id} is not a member of this cluster"),
-            Self::AsyncAlone => {
-                f.write_str("asynchronous durability needs at least 2 members: a lone replica has nobody to recover from")
-            }
+            Self::AsyncAlone => f.write_str(
+                "asynchronous durability needs at least 2 members: a lone replica has nobody to recover from",
+            ),
             Self::Limit(what) => write!(f, "{what} is too small"),
             Self::Timeout(what) => write!(f, "{what}"),
         }
@@ -156,6 +159,7 @@ impl ClusterConfig {
             members: (0..members).map(ReplicaId).collect(),
             durability: Durability::Sync,
             client_capacity: 4096,
+            checkpoint_interval: 1024,
             max_message_bytes: 8 << 20,
             max_request_bytes: 1 << 20,
         }
@@ -184,7 +188,7 @@ impl ClusterConfig {
     }
 
     /// The digest in every envelope: replicas with different configurations do not talk.
-    /// Over little-endian: cluster, member count, members, durability, capacity, limits.
+    /// Over little-endian: cluster, member count, members, durability, capacity, interval, limits.
     #[must_use]
     pub fn digest(&self) -> Hash {
         let mut bytes = Vec::new();
@@ -195,7 +199,7 @@ impl ClusterConfig {
             Durability::Sync => 0,
             Durability::Async => 1,
         });
-        for limit in [self.client_capacity, self.max_message_bytes, self.max_request_bytes] {
+        for limit in [self.client_capacity, self.checkpoint_interval, self.max_message_bytes, self.max_request_bytes] {
             bytes.extend_from_slice(&limit.to_le_bytes());
         }
         Hash(xxh3_128(&bytes))
@@ -220,6 +224,9 @@ impl ClusterConfig {
         }
         if self.client_capacity == 0 {
             return Err(ConfigError::Limit("client_capacity"));
+        }
+        if self.checkpoint_interval == 0 {
+            return Err(ConfigError::Limit("checkpoint_interval"));
         }
         if self.max_message_bytes < self.max_request_bytes.saturating_add(MESSAGE_OVERHEAD_BYTES) {
             return Err(ConfigError::Limit("max_message_bytes (it must hold one request and 2,048 bytes more)"));
@@ -260,7 +267,9 @@ impl Config {
         }
         let b = &self.batching;
         if b.pipeline == 0 || b.batch_entries == 0 || b.queue_entries == 0 {
-            return Err(ConfigError::Limit("pipeline, batch_entries and queue_entries must be at least 1; one of them"));
+            return Err(ConfigError::Limit(
+                "pipeline, batch_entries and queue_entries must be at least 1; one of them",
+            ));
         }
         Ok(())
     }

@@ -17,10 +17,10 @@ macro_rules! number {
             /// The smallest one.
             pub const ZERO: Self = Self(0);
 
-            /// The one after this. Panics when the numbers run out, which no run reaches.
+            /// The one after this; the largest stays itself, so that no number from outside can overflow.
             #[must_use]
             pub const fn next(self) -> Self {
-                Self(self.0 + 1)
+                Self(self.0.saturating_add(1))
             }
 
             /// The one before this; the smallest stays itself.
@@ -221,7 +221,7 @@ impl Op {
     /// The op so many later.
     #[must_use]
     pub const fn plus(self, count: u64) -> Self {
-        Self(self.0 + count)
+        Self(self.0.saturating_add(count))
     }
 }
 

@@ -5,12 +5,15 @@
 extern crate alloc;
 
 mod action;
+mod clients;
 mod config;
 mod entry;
 mod event;
+mod gate;
 mod id;
 mod log;
 mod message;
+mod persist;
 mod quorum;
 mod replica;
 mod rules;
@@ -28,11 +31,13 @@ pub use id::{
 };
 pub use log::{ENTRY_OVERHEAD_BYTES, Head, Log};
 pub use message::{
-    Body, DoViewChange, GetState, Header, Message, MessageKind, NewState, PROTOCOL_VERSION, Recovery,
+    Body, DoViewChange, GetState, Header, MAX_ANCHORS, Message, MessageKind, NewState, PROTOCOL_VERSION, Recovery,
     RecoveryResponse, StartView, Tail,
 };
 pub use quorum::{Position, ReplicaSet, faults_tolerated, quorum};
 pub use replica::{OpenError, Replica, Snapshot, StatusName};
+#[cfg(feature = "mutants")]
+pub use rules::Mutant;
 pub use rules::Rules;
 pub use service::{Context, Service};
 pub use stored::Stored;

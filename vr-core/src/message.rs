@@ -4,14 +4,15 @@
 //! the fields beyond the paper's are argued in PROTOCOL 1.0 and DESIGN 9.1, 9.8.
 
 use crate::entry::Entries;
-use crate::id::{
-    Beat, ClusterId, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, Seq, View,
-};
+use crate::id::{Beat, ClusterId, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, Seq, View};
 use crate::log::Head;
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+
+/// The most positions a question names; a log of 2⁶⁴ entries needs no more.
+pub const MAX_ANCHORS: usize = 65;
 
 /// The version of the protocol these shapes belong to; another one is refused on the wire.
 pub const PROTOCOL_VERSION: u16 = 1;

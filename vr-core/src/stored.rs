@@ -52,20 +52,16 @@ impl Stored {
     /// Adds one write.
     ///
     /// # Panics
-    /// When the writes are not those of one replica in order: a gap in the log, a promise taken back.
+    /// When the writes are not those of one replica in order: a gap in the log, an incarnation that was there before.
     pub fn apply(&mut self, write: Write) {
         match write {
             Write::Incarnation(incarnation) => {
                 assert!(incarnation > self.incarnation, "an incarnation begins once");
                 self.incarnation = incarnation;
             }
-            Write::View(view) => {
-                assert!(view >= self.view, "a promise is never taken back");
-                self.view = view;
-            }
+            Write::View(view) => self.view = view,
             Write::Append(entries) => self.log.append(entries),
             Write::Replace { keep, entries, view } => {
-                assert!(view >= self.view, "a promise is never taken back");
                 self.log.truncate(keep);
                 self.log.append(entries);
                 (self.view, self.log_view) = (view, view);

@@ -1,14 +1,78 @@
-//! The state machine of one replica (skeleton while it is being written).
+//! The state machine of one replica: one gate for cluster, epoch and view, then one status; transitions.
+//!
+//! Owns the status, which only [`Replica::transition`] assigns, and the decision "older / mine / newer", which is
+//! made here once. Must not know how a status does its work. Paper: VRR §4 to §5.
+//!
+//! ```text
+//!              quorum wants, or news of a later view
+//!   Primary ──────────────────────────────────────────► ViewChange ◄────────── restart between views
+//!   Backup  ──────────────────────────────────────────►   │    │
+//!      ▲  ▲      the log of the view is whole             │    │ q reports, log durable
+//!      │  └───────────────────────────────────────────────┘    └──────────────► Primary
+//!      └──────── Recovering ◄── restart without memory          anything ──► Halted
+//! ```
 
-use crate::action::Action;
+mod backup;
+mod common;
+mod execution;
+mod primary;
+mod recovery;
+mod state_transfer;
+mod view_change;
+
+use crate::action::{Action, EnterCause, HaltReason, Ignored};
 use crate::config::{Config, ConfigError};
-use crate::event::Event;
+use crate::event::{Event, Input};
 use crate::id::{Epoch, Hash, Incarnation, Op, ReplicaId, Time, View};
+use crate::message::{Body, Message, Recovery};
 use crate::stored::Stored;
+use crate::timer::Timer;
 use alloc::vec::Vec;
+use backup::Backup;
+use common::{Common, Out};
+use core::fmt;
+use primary::Primary;
+use recovery::Recovering;
 use serde::{Deserialize, Serialize};
+use view_change::ViewChange;
 
-/// VRR's `status`, for observers.
+/// One replica. Equal replicas act equally.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Replica {
+    common: Common,
+    status: Status,
+}
+
+/// VRR's `status`; each owns what exists only in it, and takes it along when it ends.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Status {
+    Primary(Primary),
+    Backup(Backup),
+    ViewChange(ViewChange),
+    Recovering(Recovering),
+    Halted,
+}
+
+/// What a status asks for. A status never builds another status.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    Stay,
+    /// Do enough members want to leave the view?
+    AskGate,
+    Enter(View, EnterCause),
+    /// The log of our view, which we lead, is durable.
+    Lead {
+        commit: Op,
+    },
+    /// The log of our view, which we do not lead, is here.
+    Follow {
+        commit: Op,
+    },
+    Halt(HaltReason),
+}
+
+/// The status, for observers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum StatusName {
     /// Normal, and primary of its view.
@@ -62,40 +126,385 @@ pub enum OpenError {
     ForeignDisk,
 }
 
-/// One replica.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Replica {}
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => write!(f, "invalid configuration: {error}"),
+            Self::ForeignDisk => f.write_str("this disk was formatted for another cluster, configuration or replica"),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+/// Views beyond this are no view anybody entered: refused, so that none can be counted up to overflow.
+const LAST_VIEW: View = View(1 << 62);
 
 impl Replica {
-    /// Starts a replica from what its disk holds; its first actions go to `out`.
+    /// Starts a replica from what its disk holds, the fold of its durable writes; its first actions go to `out`.
+    ///
+    /// A virgin disk starts normal in view 0. Otherwise, in [`crate::Durability::Sync`], a backup resumes its view,
+    /// a primary enters the next one (PROTOCOL D52), a view change goes on; in [`crate::Durability::Async`] the
+    /// replica recovers its memory from the others.
     ///
     /// # Errors
     /// When the configuration is invalid or the disk is not this replica's.
-    pub fn open(_config: Config, _stored: Stored, _at: Time, _out: &mut Vec<Action>) -> Result<Self, OpenError> {
-        Ok(Self {})
+    pub fn open(config: Config, stored: Stored, at: Time, out: &mut Vec<Action>) -> Result<Self, OpenError> {
+        config.validate().map_err(OpenError::Config)?;
+        let ours = (config.cluster.cluster, config.cluster.digest(), config.me);
+        if ours != (stored.cluster, stored.config, stored.id) {
+            return Err(OpenError::ForeignDisk);
+        }
+        let me = config.cluster.position(config.me).ok_or(OpenError::ForeignDisk)?;
+        let virgin = stored.incarnation == Incarnation::ZERO;
+        let mut common = Common::new(config, stored, me, at);
+        common.begin(out);
+        let mut this = Self { common, status: Status::Halted };
+        this.start(out, virgin);
+        this.settle(out);
+        this.check_invariants();
+        Ok(this)
     }
-    /// Takes one event, gives what is to be done.
+
+    fn start(&mut self, out: &mut Out, virgin: bool) {
+        let common = &mut self.common;
+        let (view, log_view) = (common.view(), common.log_view);
+        let forgot = !virgin && !common.is_sync() && !common.rules.restarts_normal_without_memory();
+        let resumes = virgin || common.rules.resumes_as_primary();
+        let commit = common.commit();
+        if forgot {
+            self.status = Status::Recovering(Recovering::enter(common, out));
+        } else if log_view < view {
+            self.status = Status::ViewChange(ViewChange::enter(common, out));
+            self.common.gate.content(&self.common.config, self.common.header().incarnation, view);
+            self.common.arm_view_change();
+        } else if !common.is_primary() {
+            self.transition(out, Next::Follow { commit });
+        } else if resumes {
+            self.transition(out, Next::Lead { commit });
+        } else {
+            self.transition(out, Next::Enter(view.next(), EnterCause::Restart));
+        }
+    }
+
+    /// Takes one event, gives what is to be done, in order.
     #[must_use]
     pub fn step(&mut self, event: Event) -> Vec<Action> {
         let mut out = Vec::new();
         self.step_into(event, &mut out);
         out
     }
-    /// [`Replica::step`] into a buffer of the caller's: no allocation in steady state.
-    pub fn step_into(&mut self, _event: Event, _out: &mut Vec<Action>) {}
-    /// When the next [`crate::Input::Tick`] is due.
+
+    /// [`Replica::step`] into a buffer of the caller's: appends, and allocates nothing in steady state.
+    ///
+    /// # Panics
+    /// When the driver reports the completion of something that was never asked for: a bug in the driver.
+    pub fn step_into(&mut self, event: Event, out: &mut Vec<Action>) {
+        self.common.now = self.common.now.max(event.at);
+        if matches!(self.status, Status::Halted) {
+            return;
+        }
+        match event.input {
+            Input::Message(message) => self.on_message(out, message),
+            Input::Request(request) => match &mut self.status {
+                Status::Primary(primary) => primary.on_request(&mut self.common, out, request),
+                Status::Backup(_) | Status::ViewChange(_) => {
+                    let reason = self.common.not_primary(true);
+                    self.common.reject(out, &request, reason);
+                }
+                Status::Recovering(_) | Status::Halted => {
+                    let reason = self.common.not_primary(false);
+                    self.common.reject(out, &request, reason);
+                }
+            },
+            Input::Persisted(upto) => {
+                assert!(self.common.pending.persisted(upto), "the driver completes only writes that were issued");
+                self.common.release(out);
+            }
+            Input::Executed { op, reply } => {
+                let serving = matches!(self.status, Status::Primary(_));
+                self.common.executed(out, op, reply, serving);
+            }
+            Input::WriteFailed => self.transition(out, Next::Halt(HaltReason::WriteFailed)),
+            Input::Tick => self.on_tick(out),
+        }
+        self.settle(out);
+        self.check_invariants();
+    }
+
+    /// When the next [`Input::Tick`] is due; `None` when only something from outside can move this replica.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        None
+        if matches!(self.status, Status::Halted) { None } else { self.common.timers.next_deadline() }
     }
+
+    fn on_tick(&mut self, out: &mut Out) {
+        while let Some(timer) = self.common.timers.take_due(self.common.now) {
+            let common = &mut self.common;
+            let next = match (&mut self.status, timer) {
+                (Status::Primary(primary), Timer::Heartbeat) => primary.on_heartbeat(common, out),
+                (Status::Primary(primary), Timer::Retransmit) => {
+                    primary.on_retransmit(common, out);
+                    Next::Stay
+                }
+                (Status::Backup(backup), Timer::ViewChange) => backup.on_patience_lost(common, out),
+                (Status::Backup(_), Timer::Heartbeat) => {
+                    common.want_view_change(out);
+                    Next::AskGate
+                }
+                (Status::Backup(backup), Timer::Fetch) => {
+                    backup.on_fetch(common, out);
+                    Next::Stay
+                }
+                (Status::ViewChange(between), Timer::Heartbeat) => between.on_heartbeat(common, out),
+                (Status::ViewChange(between), Timer::ViewChange) => between.on_patience_lost(common, out),
+                (Status::ViewChange(between), Timer::Fetch) => {
+                    between.on_fetch(common, out);
+                    Next::Stay
+                }
+                (Status::Recovering(recovering), Timer::Heartbeat) => recovering.on_heartbeat(common, out),
+                (Status::Primary(_), Timer::ViewChange | Timer::Fetch)
+                | (Status::Backup(_) | Status::ViewChange(_), Timer::Retransmit)
+                | (Status::Recovering(_), Timer::ViewChange | Timer::Fetch | Timer::Retransmit)
+                | (Status::Halted, _) => Next::Stay,
+            };
+            self.transition(out, next);
+        }
+    }
+
+    // ---- messages: one gate
+
+    fn on_message(&mut self, out: &mut Out, message: Message) {
+        let Message { header, body } = message;
+        let (from, kind) = (header.from, body.kind());
+        let common = &mut self.common;
+        let refused = if header.cluster != common.header().cluster || header.config != common.header().config {
+            Some(Ignored::WrongCluster)
+        } else if header.epoch != common.epoch() {
+            Some(Ignored::WrongEpoch)
+        } else if from == common.config.me || common.config.cluster.position(from).is_none() {
+            Some(Ignored::NotAMember)
+        } else if header.view > LAST_VIEW {
+            Some(Ignored::Malformed)
+        } else {
+            None
+        };
+        if let Some(why) = refused {
+            return common.ignore(out, from, kind, why);
+        }
+        if let Some(position) = common.config.cluster.position(from) {
+            common.gate.hear(position, common.now);
+        }
+        if let Status::Recovering(recovering) = &mut self.status {
+            let votes = matches!(body, Body::StartViewChange { .. } | Body::DoViewChange(_));
+            if !(votes && common.rules.votes_while_recovering() && header.view > common.view()) {
+                let next = recovering.on_message(common, out, from, (header.view, body));
+                return self.transition(out, next);
+            }
+        }
+        match body {
+            Body::Recovery(question) => self.on_recovery(out, from, &question),
+            Body::RecoveryResponse(_) => self.common.ignore(out, from, kind, Ignored::NotAsked),
+            body if header.view > self.common.view() => self.on_news(out, &header, body),
+            body if header.view < self.common.view() => self.on_older(out, &header, body),
+            body => self.on_current(out, header.from, (header.incarnation, body)),
+        }
+    }
+
+    /// A message of our view.
+    fn on_current(&mut self, out: &mut Out, from: ReplicaId, message: (Incarnation, Body)) {
+        let common = &mut self.common;
+        if let Body::StartViewChange { want, hears } = message.1 {
+            if let Some(position) = common.config.cluster.position(from) {
+                common.gate.vote(position, want, hears, common.now);
+            }
+            if let Status::Primary(primary) = &mut self.status {
+                primary.welcome(common, out, from);
+            }
+            return self.transition(out, Next::AskGate);
+        }
+        let next = match &mut self.status {
+            Status::Primary(primary) => primary.on_message(common, out, from, message.1),
+            Status::Backup(backup) => backup.on_message(common, out, from, message.1),
+            Status::ViewChange(between) => between.on_message(common, out, from, message),
+            Status::Recovering(_) | Status::Halted => Next::Stay,
+        };
+        self.transition(out, next);
+    }
+
+    /// A message of a later view: a quorum has left ours, so do we. Our log and log_view stay as they are.
+    fn on_news(&mut self, out: &mut Out, header: &crate::message::Header, body: Body) {
+        let common = &mut self.common;
+        let rules = common.rules;
+        if matches!(body, Body::DoViewChange(_)) && !rules.joins_on_early_report() {
+            return common.ignore(out, header.from, body.kind(), Ignored::WrongStatus);
+        }
+        let normal = matches!(body, Body::Prepare { .. } | Body::Commit { .. });
+        if normal && (rules.raises_log_view_on_news() || rules.truncates_on_news()) {
+            common.enter(out, header.view, EnterCause::Evidence);
+            let keep = if rules.truncates_on_news() { common.commit() } else { common.log.op() };
+            common.replace(out, keep, crate::entry::Entries::empty());
+            let commit = common.commit();
+            self.transition(out, Next::Follow { commit });
+        } else {
+            self.transition(out, Next::Enter(header.view, EnterCause::Evidence));
+        }
+        self.on_current(out, header.from, (header.incarnation, body));
+    }
+
+    /// A message of an earlier view is dropped; whoever is still voting there is told where we are.
+    fn on_older(&mut self, out: &mut Out, header: &crate::message::Header, body: Body) {
+        let common = &mut self.common;
+        let (from, kind) = (header.from, body.kind());
+        match (body, &mut self.status) {
+            (Body::StartViewChange { .. } | Body::DoViewChange(_), Status::Primary(primary))
+                if !primary.is_abdicated() =>
+            {
+                primary.welcome(common, out, from);
+            }
+            (Body::StartViewChange { .. } | Body::DoViewChange(_), _) => common.say_vote_to(out, from),
+            (Body::PrepareOk { head, beat }, Status::Primary(primary))
+                if common.rules.counts_ack(false, head.hash, None) =>
+            {
+                primary.on_prepare_ok(common, out, from, (head, beat), false);
+            }
+            (Body::StartView(start), Status::Backup(_) | Status::ViewChange(_))
+                if common.rules.takes_older_start_view() && common.log.contains(start.tail.base) =>
+            {
+                common.recover_in(header.view);
+                common.replace(out, start.tail.base.op, start.tail.entries);
+                self.transition(out, Next::Follow { commit: start.commit });
+            }
+            (Body::Prepare { .. } | Body::Commit { .. }, Status::Backup(_))
+                if common.rules.older_view_is_a_sign_of_life() =>
+            {
+                common.hear_primary();
+            }
+            _ => common.ignore(out, from, kind, Ignored::OlderView),
+        }
+    }
+
+    /// VRR §4.3 step 2, exempt from the view gate: the asker is in no view (DESIGN §10 "Recovery").
+    fn on_recovery(&mut self, out: &mut Out, from: ReplicaId, question: &Recovery) {
+        let common = &mut self.common;
+        let view_start = match &self.status {
+            Status::Primary(primary) => Some(primary.view_start()),
+            Status::Backup(_) => None,
+            Status::ViewChange(_) if common.rules.answers_recovery_between_views() => {
+                return ViewChange::misleads(common, out, from, question.nonce);
+            }
+            Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
+                return common.ignore(out, from, crate::message::MessageKind::Recovery, Ignored::WrongStatus);
+            }
+        };
+        if question.view_min > LAST_VIEW {
+            common.ignore(out, from, crate::message::MessageKind::Recovery, Ignored::Malformed);
+        } else if common.view() < question.view_min {
+            let led_by_asker = common.config.cluster.primary(question.view_min) == from;
+            let view = if led_by_asker { question.view_min.next() } else { question.view_min };
+            self.transition(out, Next::Enter(view, EnterCause::RecoveryNeedsIt));
+        } else if common.primary() == from {
+            common.want_view_change(out);
+            self.transition(out, Next::AskGate);
+        } else {
+            recovery::answer(common, out, from, question, view_start);
+        }
+    }
+
+    // ---- transitions: the only place that assigns the status
+
+    /// Does what a status asked for.
+    fn transition(&mut self, out: &mut Out, next: Next) {
+        let common = &mut self.common;
+        match next {
+            Next::Stay => {}
+            Next::AskGate => {
+                let leaving = matches!(self.status, Status::ViewChange(_));
+                if common.gate.opens(&common.config, common.quorum, leaving, common.now) {
+                    let view = common.view().next();
+                    self.transition(out, Next::Enter(view, EnterCause::Quorum));
+                }
+            }
+            Next::Enter(view, cause) => {
+                if let Status::Primary(primary) = &mut self.status {
+                    primary.turn_away(common, out);
+                }
+                common.enter(out, view, cause);
+                let mut between = ViewChange::enter(common, out);
+                if let Status::ViewChange(older) = core::mem::replace(&mut self.status, Status::Halted) {
+                    between.inherit(older, common);
+                }
+                self.status = Status::ViewChange(between);
+            }
+            Next::Lead { commit } => self.status = Status::Primary(Primary::enter(common, out, commit)),
+            Next::Follow { commit } => self.status = Status::Backup(Backup::enter(common, out, commit)),
+            Next::Halt(reason) => {
+                self.status = Status::Halted;
+                out.push(Action::Halt(reason));
+            }
+        }
+    }
+
+    /// Says what became sayable: promises follow from what is durable now, whatever happened.
+    fn settle(&mut self, out: &mut Out) {
+        loop {
+            let next = match &mut self.status {
+                Status::Primary(primary) => primary.settle(&mut self.common, out),
+                Status::Backup(backup) => backup.settle(&mut self.common, out),
+                Status::ViewChange(between) => between.settle(&mut self.common, out),
+                Status::Recovering(_) | Status::Halted => Next::Stay,
+            };
+            if next == Next::Stay {
+                return;
+            }
+            self.transition(out, next);
+        }
+    }
+
+    // ---- observers
+
     /// What an observer may see.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        unreachable!("skeleton")
+        let common = &self.common;
+        Snapshot {
+            id: common.config.me,
+            incarnation: common.header().incarnation,
+            status: match self.status {
+                Status::Primary(_) => StatusName::Primary,
+                Status::Backup(_) => StatusName::Backup,
+                Status::ViewChange(_) => StatusName::ViewChange,
+                Status::Recovering(_) => StatusName::Recovering,
+                Status::Halted => StatusName::Halted,
+            },
+            epoch: common.epoch(),
+            view: common.view(),
+            log_view: common.log_view,
+            primary: common.primary(),
+            op: common.log.op(),
+            durable: common.pending.durable_op(),
+            commit: common.commit(),
+            executed: common.execution.executed(),
+            wants_view_change: common.gate.wants(),
+        }
     }
+
     /// The hash of the client table (PROTOCOL S16).
     #[must_use]
     pub fn table_digest(&self) -> Hash {
-        unreachable!("skeleton")
+        self.common.clients.digest()
+    }
+
+    /// What must hold after every step, in release too: our own state is nobody else's fault.
+    fn check_invariants(&self) {
+        let common = &self.common;
+        assert!(common.log_view <= common.view() || common.rules.takes_older_start_view(), "log_view ≤ view");
+        assert!(common.commit() <= common.log.op() || matches!(self.status, Status::Halted), "commit ≤ op");
+        assert!(common.execution.executed() <= common.execution.issued(), "executed ≤ issued");
+        assert!(common.pending.durable_op() <= common.log.op(), "durable ≤ op");
+        let normal = matches!(self.status, Status::Primary(_) | Status::Backup(_));
+        assert!(!normal || common.log_view == common.view(), "normal ⇒ log_view = view");
+        let leads = matches!(self.status, Status::Primary(_));
+        assert!(!normal || leads == common.is_primary(), "the primary of a view leads it, nobody else");
     }
 }

@@ -1,0 +1,290 @@
+//! The client table: sessions opened through the log, each request executed at most once.
+//!
+//! Owns who has a session, what it executed last and what the answer was; written by execution only, in op
+//! order, so that it is the same on every replica. Must not know about requests that are not executed yet.
+//! Paper: VRR §4 Figure 2 (client-table), §4.1, §4.5, as corrected in PROTOCOL 1.2.
+
+use crate::entry::{Entry, Kind};
+use crate::id::{ClientId, Hash, Op, RequestNumber, Session, count};
+use crate::rules::Rules;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::hash::{BuildHasher, Hasher};
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// Client ids are random already: fold them. Fixed, so that equal histories give equal tables.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Fold;
+
+#[derive(Default)]
+pub(crate) struct FoldHasher(u64);
+
+impl BuildHasher for Fold {
+    type Hasher = FoldHasher;
+    fn build_hasher(&self) -> FoldHasher {
+        FoldHasher::default()
+    }
+}
+
+impl Hasher for FoldHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u128(u128::from(*byte));
+        }
+    }
+    fn write_u128(&mut self, value: u128) {
+        const ODD: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
+        let mixed = (value ^ u128::from(self.0)).wrapping_mul(ODD);
+        self.0 = u64::try_from(mixed >> 64).expect("the upper half of 128 bits");
+    }
+}
+
+/// One client's session.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Slot {
+    session: Session,
+    /// The last request taken: its Execute was issued.
+    last: RequestNumber,
+    /// The op it was taken at; the session's own op before the first.
+    last_op: Op,
+    /// Its answer, once the service gave it.
+    reply: Option<Bytes>,
+}
+
+/// What the table says of a request that a client sends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Seen {
+    /// Not executed yet.
+    New,
+    /// Taken; the service has not answered yet.
+    Executing,
+    /// Answered before, at this op: here is the first answer again.
+    Answered(Op, Bytes),
+    /// Older than the last one executed: no effect, no answer.
+    Older,
+    /// The client has no such session.
+    NoSession,
+}
+
+/// What is to be done with an entry whose turn has come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// Call the service.
+    Execute,
+    /// A session was opened (again: the same); another one may have given way.
+    Registered { session: Session, evicted: Option<(ClientId, Session)> },
+    /// Executed before: no effect. The first answer, if it is this very request's and known.
+    Duplicate(Option<(Op, Bytes)>),
+    /// Its session is gone: no effect.
+    Evicted,
+}
+
+/// The client table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ClientTable {
+    slots: HashMap<ClientId, Slot, Fold>,
+    capacity: usize,
+}
+
+impl ClientTable {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { slots: HashMap::with_hasher(Fold), capacity }
+    }
+
+    /// The session a client has.
+    pub(crate) fn session(&self, client: ClientId) -> Option<Session> {
+        self.slots.get(&client).map(|slot| slot.session)
+    }
+
+    /// What is known of a client's request.
+    pub(crate) fn seen(&self, client: ClientId, session: Session, number: RequestNumber) -> Seen {
+        let Some(slot) = self.slots.get(&client).filter(|slot| slot.session == session) else {
+            return Seen::NoSession;
+        };
+        match (number.cmp(&slot.last), &slot.reply) {
+            (core::cmp::Ordering::Less, _) => Seen::Older,
+            (core::cmp::Ordering::Equal, Some(reply)) => Seen::Answered(slot.last_op, reply.clone()),
+            (core::cmp::Ordering::Equal, None) => Seen::Executing,
+            (core::cmp::Ordering::Greater, _) => Seen::New,
+        }
+    }
+
+    /// Takes an entry whose turn has come, in op order. `me` matters to a planted bug only.
+    pub(crate) fn take(&mut self, rules: Rules, me: u64, entry: &Entry) -> Turn {
+        match entry.kind() {
+            Kind::Register => self.register(rules, me, entry),
+            Kind::Operation => {
+                let Some(slot) = self.slots.get_mut(&entry.client()) else {
+                    return if rules.executes_without_session() { Turn::Execute } else { Turn::Evicted };
+                };
+                if slot.session != entry.session() {
+                    return Turn::Evicted;
+                }
+                if !rules.is_news(slot.last, entry.number()) {
+                    let first = slot.reply.as_ref().filter(|_| slot.last == entry.number());
+                    return Turn::Duplicate(first.map(|reply| (slot.last_op, reply.clone())));
+                }
+                slot.last = entry.number();
+                slot.last_op = entry.op();
+                slot.reply = None;
+                Turn::Execute
+            }
+        }
+    }
+
+    fn register(&mut self, rules: Rules, me: u64, entry: &Entry) -> Turn {
+        if let Some(slot) = self.slots.get(&entry.client()) {
+            return Turn::Registered { session: slot.session, evicted: None };
+        }
+        let mut evicted = None;
+        if self.slots.len() >= self.capacity {
+            let oldest = self
+                .slots
+                .iter()
+                .min_by_key(|(client, slot)| (rules.eviction_rank(slot.last_op, slot.session, me), **client));
+            evicted = oldest.map(|(client, slot)| (*client, slot.session));
+        }
+        if let Some((client, _)) = evicted {
+            self.slots.remove(&client);
+        }
+        let session = Session(entry.op().0);
+        let slot = Slot { session, last: RequestNumber::ZERO, last_op: entry.op(), reply: Some(Bytes::new()) };
+        self.slots.insert(entry.client(), slot);
+        Turn::Registered { session, evicted }
+    }
+
+    /// The service answered the request taken at `op`.
+    pub(crate) fn answered(&mut self, client: ClientId, op: Op, reply: &Bytes) {
+        if let Some(slot) = self.slots.get_mut(&client).filter(|slot| slot.last_op == op) {
+            slot.reply = Some(reply.clone());
+        }
+    }
+
+    /// What the last request taken of a client was.
+    pub(crate) fn newest(&self, client: ClientId) -> Option<RequestNumber> {
+        self.slots.get(&client).map(|slot| slot.last)
+    }
+
+    /// Notes a request before it is executed. Only a planted bug does (PROTOCOL D71).
+    pub(crate) fn record_early(&mut self, client: ClientId, number: RequestNumber) {
+        if let Some(slot) = self.slots.get_mut(&client) {
+            slot.last = number;
+            slot.reply = None;
+        }
+    }
+
+    fn sorted(&self) -> Vec<(ClientId, &Slot)> {
+        let mut slots: Vec<_> = self.slots.iter().map(|(client, slot)| (*client, slot)).collect();
+        slots.sort_unstable_by_key(|(client, _)| *client);
+        slots
+    }
+
+    /// The hash of the whole table: equal on all replicas that executed the same ops.
+    pub(crate) fn digest(&self) -> Hash {
+        let mut hash = Xxh3Default::new();
+        for (client, slot) in self.sorted() {
+            hash.update(&client.0.to_le_bytes());
+            for number in [slot.session.0, slot.last.0, slot.last_op.0] {
+                hash.update(&number.to_le_bytes());
+            }
+            let reply = slot.reply.as_deref();
+            hash.update(&count(reply.map_or(usize::MAX, <[u8]>::len)).to_le_bytes());
+            hash.update(reply.unwrap_or_default());
+        }
+        Hash(hash.digest128())
+    }
+}
+
+impl Serialize for ClientTable {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (count(self.capacity), self.sorted()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ClientTable {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (capacity, slots) = <(u64, Vec<(ClientId, Slot)>)>::deserialize(deserializer)?;
+        let capacity = usize::try_from(capacity).map_err(serde::de::Error::custom)?;
+        let mut table = Self::new(capacity);
+        table.slots.extend(slots);
+        Ok(table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Predicted, Request};
+    use crate::id::{Epoch, View};
+
+    fn entry(op: u64, client: u128, session: u64, number: u64) -> Entry {
+        let kind = if number == 0 { Kind::Register } else { Kind::Operation };
+        let request = Request {
+            client: ClientId(client),
+            session: Session(session),
+            number: RequestNumber(number),
+            kind,
+            predicted: Predicted::default(),
+            body: Bytes::new(),
+        };
+        Entry::new(Epoch(0), View(0), Op(op), Hash(0), request)
+    }
+
+    fn take(table: &mut ClientTable, op: u64, client: u128, session: u64, number: u64) -> Turn {
+        table.take(Rules::default(), 0, &entry(op, client, session, number))
+    }
+
+    #[test]
+    fn the_reply_of_a_duplicate_is_the_first_reply() {
+        let mut table = ClientTable::new(4);
+        assert_eq!(take(&mut table, 1, 7, 0, 0), Turn::Registered { session: Session(1), evicted: None });
+        assert_eq!(take(&mut table, 2, 7, 1, 1), Turn::Execute);
+        assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1)), Seen::Executing);
+        table.answered(ClientId(7), Op(2), &Bytes::from_static(b"first"));
+        let first = Bytes::from_static(b"first");
+        assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1)), Seen::Answered(Op(2), first.clone()));
+        assert_eq!(take(&mut table, 3, 7, 1, 1), Turn::Duplicate(Some((Op(2), first))));
+        assert_eq!(take(&mut table, 4, 7, 1, 2), Turn::Execute);
+        assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1)), Seen::Older);
+        assert_eq!(take(&mut table, 5, 7, 1, 1), Turn::Duplicate(None));
+    }
+
+    #[test]
+    fn registering_again_gives_the_same_session() {
+        let mut table = ClientTable::new(1);
+        take(&mut table, 1, 7, 0, 0);
+        assert_eq!(take(&mut table, 2, 7, 0, 0), Turn::Registered { session: Session(1), evicted: None });
+    }
+
+    #[test]
+    fn the_session_that_executed_longest_ago_gives_way_and_its_requests_have_no_effect() {
+        let mut table = ClientTable::new(2);
+        take(&mut table, 1, 7, 0, 0);
+        take(&mut table, 2, 8, 0, 0);
+        take(&mut table, 3, 7, 1, 1);
+        let evicted = Some((ClientId(8), Session(2)));
+        assert_eq!(take(&mut table, 4, 9, 0, 0), Turn::Registered { session: Session(4), evicted });
+        assert_eq!(take(&mut table, 5, 8, 2, 1), Turn::Evicted);
+        assert_eq!(table.seen(ClientId(8), Session(2), RequestNumber(1)), Seen::NoSession);
+        assert_eq!(table.session(ClientId(7)), Some(Session(1)));
+    }
+
+    #[test]
+    fn equal_histories_give_equal_digests_and_a_missing_reply_shows() {
+        let (mut a, mut b) = (ClientTable::new(9), ClientTable::new(9));
+        for table in [&mut a, &mut b] {
+            for client in 1..=5 {
+                take(table, u64::try_from(client).expect("small"), client, 0, 0);
+            }
+            take(table, 6, 3, 3, 1);
+        }
+        assert_eq!(a.digest(), b.digest());
+        a.answered(ClientId(3), Op(6), &Bytes::new());
+        assert_ne!(a.digest(), b.digest());
+    }
+}

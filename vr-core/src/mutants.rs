@@ -1,0 +1,274 @@
+//! The planted bugs: one line each, beside the rule it breaks in `rules.rs`. Exists under the feature `mutants` only.
+//!
+//! Owns their names. Must not know how they are found; that stands in `vr-sim`. PROTOCOL §2, §3.
+
+use serde::{Deserialize, Serialize};
+
+/// One planted bug. Each alters one rule of [`crate::Rules`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+pub enum Mutant {
+    /// D8: f + 1 replicas are taken for a quorum in clusters of even size.
+    QuorumFPlusOne,
+    /// D1: an acknowledgement counts in whatever view, for whatever log it was made.
+    AckAnyView,
+    /// D2: acknowledgements are counted, not the replicas that made them.
+    CountAcks,
+    /// D3: a backup acknowledges a prepare beyond a hole in its log.
+    AckHole,
+    /// D4: a replica between views takes and acknowledges prepares.
+    PrepareInViewChange,
+    /// D5: heartbeats of a deposed primary count as signs of life.
+    OldCommitResetsTimer,
+    /// D7: what was acknowledged once is never acknowledged again.
+    NoReack,
+    /// D53: the primary counts itself before its own copy is durable.
+    SelfAckEarly,
+    /// D54: a backup acknowledges before its copy is durable.
+    AckBeforeFsync,
+    /// D43: a backup acknowledges in a view before its disk says that it is normal in it.
+    AckBeforeLogView,
+    /// D21: the commit-number is assigned, so that it can fall.
+    CommitAssign,
+    /// D100: predicted time goes back when the new primary's clock is behind.
+    TimeUnclamped,
+    /// D9: the longest log wins, whatever view it comes from.
+    SelectByOp,
+    /// D10: v' is taken from the last entry of the log.
+    LogViewFromLastEntry,
+    /// D11: the commit-number of a new view is that of the chosen log, not the largest.
+    CommitFromBest,
+    /// D12a: reports are counted, not the replicas that made them.
+    CountReports,
+    /// D12b: reports of an older view count for a newer one.
+    ReportAnyView,
+    /// D13: a report that opens a view is dropped.
+    DropEarlyReport,
+    /// D14: a new primary takes inherited entries for committed.
+    CommitInherited,
+    /// D16: a StartView of an older view is installed.
+    StartViewNoGuard,
+    /// D17: a StartView of the view a replica is normal in is installed again.
+    StartViewReinstalled,
+    /// D19: a log that contradicts what was executed is installed.
+    SkipExecutedCheck,
+    /// D20: a lost StartView is never sent again.
+    NoStartViewResend,
+    /// D22: votes and reports are sent once.
+    VoteOnce,
+    /// D23: the primary-to-be waits for ever.
+    PrimaryToBeHasNoTimer,
+    /// D24: failed views are not waited for longer.
+    FixedTimeout,
+    /// D25: one replica that wants to leave a view moves everybody.
+    OneVoteMoves,
+    /// D26: a primary that nobody acknowledges keeps its job.
+    NeverAbdicates,
+    /// D27: clients are told of views that never started.
+    LeakView,
+    /// D29: votes never grow old.
+    StickyVotes,
+    /// D30: news of a later view truncates the log to the commit-number.
+    TruncateOnNews,
+    /// D31: news of a later view raises log_view without that view's log.
+    EagerLogView,
+    /// D34: the first page of a log is taken for the whole.
+    FirstPageIsEnough,
+    /// D40: a view is not written down before it is said.
+    ViewNotPersisted,
+    /// D44: a report describes what is not durable.
+    ReportUnflushed,
+    /// D37: what was fetched is never acknowledged.
+    NoAckAfterTransfer,
+    /// D39: a question that is not answered is asked of the same replica again.
+    OnePeerOnly,
+    /// D52: a restarted primary resumes its view.
+    PrimaryResumesView,
+    /// D47: a replica that lost its memory starts as if it had not.
+    AmnesiacNormal,
+    /// D48: a recovering replica takes part in view changes.
+    RecoveringVotes,
+    /// D49: the answer to a recovering replica holds the committed entries only.
+    RecoveryCommittedOnly,
+    /// D50: answers to an earlier recovery count for a later one.
+    NonceIgnored,
+    /// D51a: the log of a deposed primary will do for recovery.
+    RecoverInAnyView,
+    /// D46: the view is not persisted and not named in Recovery, as the paper prints it.
+    RecoveryAsPrinted,
+    /// D51c: a replica between views answers a recovering one.
+    AnswersWhileNotNormal,
+    /// D64: a recovering replica asks once.
+    RecoveryAsksOnce,
+    /// D70: a new primary does not know the requests in its log.
+    NoInFlightRebuild,
+    /// D76: a request in flight is taken again.
+    NoPipelineDedupe,
+    /// D71: the client table is written when a request is taken, not when it is executed.
+    TableAtPrepare,
+    /// D70: an operation in the log twice is executed twice.
+    ExecuteDuplicates,
+    /// D75: an answer goes to the client's newest request, whichever was executed.
+    ReplyToNewest,
+    /// D77: which session gives way depends on the replica.
+    EvictByLocalOrder,
+    /// D77: a request of a session that is gone is executed.
+    EvictedReregisters,
+    /// D78: a primary that is behind calls sessions gone.
+    EvictWhenBehind,
+    /// D79: requests that may still commit are called cancelled.
+    CancelOnViewChange,
+}
+
+/// Name, defect of PROTOCOL §2, and what is wrong, in words.
+const TABLE: &[(Mutant, &str, &str, &str)] = &[
+    (Mutant::QuorumFPlusOne, "quorum_f_plus_1", "D8", "f + 1 replicas are taken for a quorum in clusters of even size"),
+    (
+        Mutant::AckAnyView,
+        "ack_any_view",
+        "D1",
+        "an acknowledgement counts in whatever view, for whatever log it was made",
+    ),
+    (Mutant::CountAcks, "count_acks", "D2", "acknowledgements are counted, not the replicas that made them"),
+    (Mutant::AckHole, "ack_hole", "D3", "a backup acknowledges a prepare beyond a hole in its log"),
+    (Mutant::PrepareInViewChange, "prepare_in_vc", "D4", "a replica between views takes and acknowledges prepares"),
+    (
+        Mutant::OldCommitResetsTimer,
+        "old_commit_resets_timer",
+        "D5",
+        "heartbeats of a deposed primary count as signs of life",
+    ),
+    (Mutant::NoReack, "no_reack", "D7", "what was acknowledged once is never acknowledged again"),
+    (Mutant::SelfAckEarly, "self_ack_early", "D53", "the primary counts itself before its own copy is durable"),
+    (Mutant::AckBeforeFsync, "ack_before_fsync", "D54", "a backup acknowledges before its copy is durable"),
+    (
+        Mutant::AckBeforeLogView,
+        "ack_before_logview",
+        "D43",
+        "a backup acknowledges in a view before its disk says that it is normal in it",
+    ),
+    (Mutant::CommitAssign, "commit_assign", "D21", "the commit-number is assigned, so that it can fall"),
+    (
+        Mutant::TimeUnclamped,
+        "time_unclamped",
+        "D100",
+        "predicted time goes back when the new primary's clock is behind",
+    ),
+    (Mutant::SelectByOp, "select_by_op", "D9", "the longest log wins, whatever view it comes from"),
+    (Mutant::LogViewFromLastEntry, "logview_from_last_entry", "D10", "v' is taken from the last entry of the log"),
+    (
+        Mutant::CommitFromBest,
+        "commit_from_best",
+        "D11",
+        "the commit-number of a new view is that of the chosen log, not the largest",
+    ),
+    (Mutant::CountReports, "dvc_count", "D12a", "reports are counted, not the replicas that made them"),
+    (Mutant::ReportAnyView, "dvc_any_view", "D12b", "reports of an older view count for a newer one"),
+    (Mutant::DropEarlyReport, "drop_early_dvc", "D13", "a report that opens a view is dropped"),
+    (Mutant::CommitInherited, "commit_inherited", "D14", "a new primary takes inherited entries for committed"),
+    (Mutant::StartViewNoGuard, "sv_no_guard", "D16", "a StartView of an older view is installed"),
+    (
+        Mutant::StartViewReinstalled,
+        "sv_reinstall",
+        "D17",
+        "a StartView of the view a replica is normal in is installed again",
+    ),
+    (Mutant::SkipExecutedCheck, "skip_exec_check", "D19", "a log that contradicts what was executed is installed"),
+    (Mutant::NoStartViewResend, "no_sv_resend", "D20", "a lost StartView is never sent again"),
+    (Mutant::VoteOnce, "vc_send_once", "D22", "votes and reports are sent once"),
+    (Mutant::PrimaryToBeHasNoTimer, "primary_no_timer", "D23", "the primary-to-be waits for ever"),
+    (Mutant::FixedTimeout, "fixed_timeout", "D24", "failed views are not waited for longer"),
+    (Mutant::OneVoteMoves, "single_svc_moves", "D25", "one replica that wants to leave a view moves everybody"),
+    (Mutant::NeverAbdicates, "no_abdicate", "D26", "a primary that nobody acknowledges keeps its job"),
+    (Mutant::LeakView, "leak_view", "D27", "clients are told of views that never started"),
+    (Mutant::StickyVotes, "svc_sticky", "D29", "votes never grow old"),
+    (Mutant::TruncateOnNews, "st_truncate", "D30", "news of a later view truncates the log to the commit-number"),
+    (Mutant::EagerLogView, "st_eager_view", "D31", "news of a later view raises log_view without that view's log"),
+    (Mutant::FirstPageIsEnough, "chunk_sets_logview", "D34", "the first page of a log is taken for the whole"),
+    (Mutant::ViewNotPersisted, "view_not_persisted", "D40", "a view is not written down before it is said"),
+    (Mutant::ReportUnflushed, "dvc_unflushed", "D44", "a report describes what is not durable"),
+    (Mutant::NoAckAfterTransfer, "no_ack_after_transfer", "D37", "what was fetched is never acknowledged"),
+    (
+        Mutant::OnePeerOnly,
+        "st_single_peer",
+        "D39",
+        "a question that is not answered is asked of the same replica again",
+    ),
+    (Mutant::PrimaryResumesView, "primary_resumes_view", "D52", "a restarted primary resumes its view"),
+    (Mutant::AmnesiacNormal, "amnesiac_normal", "D47", "a replica that lost its memory starts as if it had not"),
+    (Mutant::RecoveringVotes, "recovering_votes", "D48", "a recovering replica takes part in view changes"),
+    (
+        Mutant::RecoveryCommittedOnly,
+        "recovery_committed_only",
+        "D49",
+        "the answer to a recovering replica holds the committed entries only",
+    ),
+    (Mutant::NonceIgnored, "nonce_constant", "D50", "answers to an earlier recovery count for a later one"),
+    (Mutant::RecoverInAnyView, "rec_first_primary", "D51a", "the log of a deposed primary will do for recovery"),
+    (
+        Mutant::RecoveryAsPrinted,
+        "vrr_recovery",
+        "D46",
+        "the view is not persisted and not named in Recovery, as the paper prints it",
+    ),
+    (
+        Mutant::AnswersWhileNotNormal,
+        "rec_nonnormal_answers",
+        "D51c",
+        "a replica between views answers a recovering one",
+    ),
+    (Mutant::RecoveryAsksOnce, "rec_no_retry", "D64", "a recovering replica asks once"),
+    (Mutant::NoInFlightRebuild, "no_inflight_rebuild", "D70", "a new primary does not know the requests in its log"),
+    (Mutant::NoPipelineDedupe, "no_pipeline_dedupe", "D76", "a request in flight is taken again"),
+    (
+        Mutant::TableAtPrepare,
+        "table_at_prepare",
+        "D71",
+        "the client table is written when a request is taken, not when it is executed",
+    ),
+    (Mutant::ExecuteDuplicates, "execute_duplicates", "D70", "an operation in the log twice is executed twice"),
+    (
+        Mutant::ReplyToNewest,
+        "reply_by_op",
+        "D75",
+        "an answer goes to the client's newest request, whichever was executed",
+    ),
+    (Mutant::EvictByLocalOrder, "evict_local_lru", "D77", "which session gives way depends on the replica"),
+    (Mutant::EvictedReregisters, "evicted_reregisters", "D77", "a request of a session that is gone is executed"),
+    (Mutant::EvictWhenBehind, "evict_when_behind", "D78", "a primary that is behind calls sessions gone"),
+    (Mutant::CancelOnViewChange, "cancel_on_vc", "D79", "requests that may still commit are called cancelled"),
+];
+
+impl Mutant {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| row.0)
+    }
+
+    fn row(self) -> &'static (Self, &'static str, &'static str, &'static str) {
+        TABLE.iter().find(|row| row.0 == self).expect("every planted bug is in the table")
+    }
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The defect of PROTOCOL §2 that it plants.
+    #[must_use]
+    pub fn defect(self) -> &'static str {
+        self.row().2
+    }
+
+    /// What is wrong, in words.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        self.row().3
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        TABLE.iter().find(|row| row.1 == name).map(|row| row.0)
+    }
+}

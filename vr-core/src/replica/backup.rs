@@ -1,0 +1,215 @@
+//! The normal case at a backup: prepares are logged and acknowledged once durable, gaps are fetched.
+//!
+//! Owns what this backup owes the primary of its view. Acknowledgements are derived from what the disk holds
+//! *now*, so that none can outlive its view. Must not know how the view began or what follows it. Paper: VRR
+//! §4.1 steps 4 and 7, §5.2.
+
+use super::Next;
+use super::common::{Common, Out};
+use super::state_transfer::{self, Fetch};
+use crate::action::{Action, HaltReason, Ignored, Note, To};
+use crate::entry::Entries;
+use crate::id::{Beat, Op, ReplicaId};
+use crate::log::{Head, continues};
+use crate::message::{Body, MessageKind, NewState, StartView};
+use crate::persist::{Plain, Promise};
+use crate::timer::Timer;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Backup {
+    /// The last op acknowledged in this view.
+    acked: Op,
+    /// The primary asked for something that is acknowledged already: say it again.
+    owes_ack: bool,
+    /// The newest heartbeat heard.
+    beat: Beat,
+    fetch: Option<Fetch>,
+}
+
+impl Backup {
+    /// Is normal in its view from now on, with the view's whole initial log (VRR §4.2 step 5, §4.3 step 3).
+    pub(super) fn enter(common: &mut Common, out: &mut Out, commit: Op) -> Self {
+        out.push(Action::Note(Note::BecameBackup { view: common.view(), op: common.log.op() }));
+        common.timers.cancel(Timer::Heartbeat);
+        common.timers.cancel(Timer::Retransmit);
+        state_transfer::stop(common);
+        common.hear_primary();
+        common.commit_to(out, commit, false);
+        let acked = if common.rules.acknowledges_after_transfer() { Op::ZERO } else { common.log.op() };
+        Self { acked, owes_ack: false, beat: Beat::ZERO, fetch: None }
+    }
+
+    /// A message of our view.
+    pub(super) fn on_message(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, body: Body) -> Next {
+        let kind = body.kind();
+        let from_primary = from == common.primary();
+        match body {
+            Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) if !from_primary => {
+                common.ignore(out, from, kind, Ignored::WrongRole);
+            }
+            Body::Prepare { entries, commit, beat } => {
+                self.hear(common, beat);
+                return self.on_prepare(common, out, &entries, commit);
+            }
+            Body::Commit { commit, head, beat } => {
+                self.hear(common, beat);
+                return self.on_commit(common, out, commit, head);
+            }
+            Body::StartView(start) => {
+                common.hear_primary();
+                self.on_start_view(common, out, &start);
+            }
+            Body::GetState(question) => state_transfer::answer(common, out, from, &question),
+            Body::NewState(page) => self.on_new_state(common, out, from, &page),
+            Body::PrepareOk { .. } | Body::CommitOk { .. } | Body::DoViewChange(_) => {
+                common.ignore(out, from, kind, Ignored::WrongRole);
+            }
+            Body::StartViewChange { .. } | Body::Recovery(_) | Body::RecoveryResponse(_) => {
+                common.ignore(out, from, kind, Ignored::WrongStatus);
+            }
+        }
+        Next::Stay
+    }
+
+    fn hear(&mut self, common: &mut Common, beat: Beat) {
+        self.beat = self.beat.max(beat);
+        common.hear_primary();
+    }
+
+    /// VRR §4.1 step 4, in op order, never across a hole.
+    fn on_prepare(&mut self, common: &mut Common, out: &mut Out, entries: &Entries, commit: Op) -> Next {
+        let primary = common.primary();
+        let Some((first, last)) = entries.first().zip(entries.last()) else {
+            common.ignore(out, primary, MessageKind::Prepare, Ignored::Malformed);
+            return Next::Stay;
+        };
+        let (first, last) = (first.op(), Head { op: last.op(), hash: last.hash() });
+        let head = common.log.head();
+        if last.op <= head.op {
+            if common.log.hash(last.op).is_some_and(|ours| ours != last.hash) {
+                return Next::Halt(HaltReason::ContradictsLog { op: last.op });
+            }
+            common.ignore(out, primary, MessageKind::Prepare, Ignored::Duplicate);
+            self.owes_ack |= common.rules.reacknowledges();
+        } else if first > head.op.next() {
+            common.ignore(out, primary, MessageKind::Prepare, Ignored::Gap);
+            if common.rules.acknowledges_beyond_a_gap() {
+                self.acknowledge_a_hole(common, out, last);
+            }
+            self.catch_up(common, out);
+        } else {
+            let news = entries.skip(crate::log::span(first, head.op.next()));
+            if !continues(&news, head) {
+                return Next::Halt(HaltReason::ContradictsLog { op: head.op });
+            }
+            common.append(out, news);
+        }
+        common.commit_to(out, commit, false);
+        Next::Stay
+    }
+
+    /// Only a planted bug gets here (PROTOCOL D3).
+    fn acknowledge_a_hole(&self, common: &mut Common, out: &mut Out, last: Head) {
+        if let Some((_, proof)) = common.durable_log() {
+            let primary = common.primary();
+            common.send_promise(out, To::One(primary), Promise::prepare_ok(last, self.beat, &proof));
+        }
+    }
+
+    /// VRR §4.1 step 7: the heartbeat of an idle primary, which also shows what is missing here.
+    fn on_commit(&mut self, common: &mut Common, out: &mut Out, commit: Op, head: Head) -> Next {
+        let ours = common.log.op();
+        if head.op > ours {
+            self.catch_up(common, out);
+        } else if common.log.hash(head.op).is_some_and(|hash| hash != head.hash) {
+            return Next::Halt(HaltReason::ContradictsLog { op: head.op });
+        }
+        common.commit_to(out, commit, false);
+        if ours > common.commit() && common.rules.reacknowledges() {
+            self.owes_ack = true;
+        } else {
+            let primary = common.primary();
+            common.send(out, primary, Plain::commit_ok(self.beat));
+        }
+        Next::Stay
+    }
+
+    /// Normal already: the view's log is here, and more perhaps (PROTOCOL D17).
+    fn on_start_view(&mut self, common: &mut Common, out: &mut Out, start: &StartView) {
+        let primary = common.primary();
+        if common.rules.reinstalls_start_view() && common.log.contains(start.tail.base) {
+            common.replace(out, start.tail.base.op, start.tail.entries.clone());
+            return;
+        }
+        common.ignore(out, primary, MessageKind::StartView, Ignored::Duplicate);
+        self.owes_ack |= common.rules.reacknowledges();
+        common.commit_to(out, start.commit, false);
+    }
+
+    // ---- state transfer within the view (PROTOCOL 1.4 case A)
+
+    fn catch_up(&mut self, common: &mut Common, out: &mut Out) {
+        if self.fetch.is_none() {
+            let primary = common.primary();
+            let have = state_transfer::catch_up(common);
+            self.fetch = Some(Fetch::ask(common, out, primary, have, None));
+        }
+    }
+
+    fn on_new_state(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, page: &NewState) {
+        if !self.fetch.as_ref().is_some_and(|fetch| fetch.answers(page)) {
+            return common.ignore(out, from, MessageKind::NewState, Ignored::NotAsked);
+        }
+        let head = common.log.head();
+        let news = page.tail.entries.skip(crate::log::span(page.tail.base.op, head.op));
+        if page.tail.base.op > head.op || !continues(&news, head) {
+            common.ignore(out, from, MessageKind::NewState, Ignored::Gap);
+        } else if !news.is_empty() {
+            common.append(out, news);
+            out.push(Action::Note(Note::TookState { from, op: common.log.op() }));
+            if !common.rules.acknowledges_after_transfer() {
+                self.acked = common.log.op();
+            }
+        }
+        common.commit_to(out, page.commit, false);
+        if common.log.op() >= page.tail.head.op {
+            self.fetch = None;
+            state_transfer::stop(common);
+        } else if let Some(fetch) = &mut self.fetch {
+            let have = state_transfer::catch_up(common);
+            fetch.next_page(common, out, have);
+        }
+    }
+
+    /// The page did not come: ask somebody else.
+    pub(super) fn on_fetch(&mut self, common: &mut Common, out: &mut Out) {
+        if let Some(fetch) = &mut self.fetch {
+            let have = state_transfer::catch_up(common);
+            fetch.retry(common, out, have);
+        }
+    }
+
+    // ---- promises
+
+    /// Acknowledges what the disk has come to hold (VRR §4.1 step 4; PROTOCOL P4).
+    pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) -> Next {
+        let Some((head, proof)) = common.durable_log() else { return Next::Stay };
+        if head.op > self.acked || self.owes_ack {
+            if head.op <= self.acked {
+                out.push(Action::Note(Note::Reacknowledged { op: head.op }));
+            }
+            self.acked = self.acked.max(head.op);
+            self.owes_ack = false;
+            let primary = common.primary();
+            common.send_promise(out, To::One(primary), Promise::prepare_ok(head, self.beat, &proof));
+        }
+        Next::Stay
+    }
+
+    /// Nothing was heard of the primary for too long.
+    pub(super) fn on_patience_lost(&mut self, common: &mut Common, out: &mut Out) -> Next {
+        common.want_view_change(out);
+        Next::AskGate
+    }
+}

@@ -1,0 +1,380 @@
+//! What every status shares: the variables of VRR Figure 2, and the few ways to change or reveal them.
+//!
+//! Owns view, log, commit-number, execution, the pending disk, timers and the gate. The only place that raises
+//! the commit-number, issues writes, and puts a header on a message. Must not know statuses. Paper: VRR §4.
+//!
+//! ```text
+//! executed ≤ issued ≤ commit ≤ op        durable ≤ op        log_view ≤ view
+//! ```
+
+use super::execution::Execution;
+use crate::action::{Action, EnterCause, Ignored, Note, Reject, Rejection, Reply, To, Write};
+use crate::clients::ClientTable;
+use crate::config::{Config, Durability, MESSAGE_OVERHEAD_BYTES};
+use crate::entry::{Entries, Request};
+use crate::gate::Gate;
+use crate::id::{Epoch, FetchId, Op, ReplicaId, RequestNumber, Session, Time, View, WriteId, index};
+use crate::log::{Head, Log};
+use crate::message::{Body, Header, Message, MessageKind, StartView, Tail};
+use crate::persist::{Durable, Pending, Plain, Promise};
+use crate::quorum::Position;
+use crate::rules::Rules;
+use crate::stored::Stored;
+use crate::timer::{Timer, Timers};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Where actions go.
+pub(super) type Out = Vec<Action>;
+
+/// How many entries a report or a StartView carries at most; who lacks more asks for it.
+const TAIL_ENTRIES: u64 = 128;
+/// The most that one page of state transfer carries, whatever a message may hold.
+const PAGE_BYTES: usize = 1 << 20;
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Common {
+    pub(super) config: Config,
+    pub(super) rules: Rules,
+    pub(super) me: Position,
+    pub(super) quorum: usize,
+    pub(super) now: Time,
+    header: Header,
+    pub(super) log_view: View,
+    pub(super) log: Log,
+    commit: Op,
+    pub(super) execution: Execution,
+    pub(super) clients: ClientTable,
+    pub(super) pending: Pending,
+    pub(super) timers: Timers,
+    pub(super) gate: Gate,
+    fetches: FetchId,
+}
+
+impl Common {
+    /// What a replica is before its first event.
+    pub(super) fn new(config: Config, stored: Stored, me: Position, at: Time) -> Self {
+        let header = Header {
+            cluster: config.cluster.cluster,
+            config: stored.config,
+            epoch: stored.epoch,
+            view: stored.view,
+            from: config.me,
+            instance: stored.instance,
+            incarnation: stored.incarnation.next(),
+            seq: crate::id::Seq::ZERO,
+        };
+        let base = stored.log.base().op;
+        Self {
+            rules: config.rules,
+            me,
+            quorum: config.rules.quorum(config.cluster.members.len()),
+            now: at,
+            header,
+            log_view: stored.log_view,
+            commit: base,
+            execution: Execution::new(base, u64::from(config.cluster.checkpoint_interval)),
+            clients: ClientTable::new(index(u64::from(config.cluster.client_capacity))),
+            pending: Pending::new(stored.log.op()),
+            timers: Timers::default(),
+            gate: Gate::new(me, config.cluster.members.len()),
+            fetches: FetchId::ZERO,
+            log: stored.log,
+            config,
+        }
+    }
+
+    pub(super) const fn view(&self) -> View {
+        self.header.view
+    }
+    pub(super) const fn epoch(&self) -> Epoch {
+        self.header.epoch
+    }
+    pub(super) const fn header(&self) -> &Header {
+        &self.header
+    }
+    pub(super) const fn commit(&self) -> Op {
+        self.commit
+    }
+    pub(super) fn is_sync(&self) -> bool {
+        self.config.cluster.durability == Durability::Sync
+    }
+    pub(super) fn members(&self) -> usize {
+        self.config.cluster.members.len()
+    }
+    /// The primary of our view.
+    pub(super) fn primary(&self) -> ReplicaId {
+        self.config.cluster.primary(self.view())
+    }
+    pub(super) fn is_primary(&self) -> bool {
+        self.primary() == self.config.me
+    }
+    /// The member `steps` after this one in the rotation, never this one itself.
+    pub(super) fn another(&self, steps: u64) -> ReplicaId {
+        let n = self.members();
+        let step = 1 + index(steps % crate::id::count((n - 1).max(1)));
+        self.config.cluster.members[(self.me.index() + step) % n]
+    }
+
+    // ---- saying something
+
+    fn emit(&mut self, out: &mut Out, to: To, body: Body) {
+        if self.pending.is_header_durable() {
+            self.header.seq = self.header.seq.next();
+            out.push(Action::Send { to, message: Message { header: self.header, body } });
+        } else {
+            self.pending.hold(to, body);
+        }
+    }
+
+    /// Sends what promises nothing, once the view in its header is durable.
+    pub(super) fn send(&mut self, out: &mut Out, to: ReplicaId, message: Plain) {
+        self.emit(out, To::One(to), message.into_body());
+    }
+
+    /// [`Common::send`] to everybody else.
+    pub(super) fn broadcast(&mut self, out: &mut Out, message: Plain) {
+        if self.members() > 1 {
+            self.emit(out, To::Others, message.into_body());
+        }
+    }
+
+    /// Sends a promise, which cannot exist without its proof.
+    pub(super) fn send_promise(&mut self, out: &mut Out, to: To, promise: Promise) {
+        if self.members() > 1 {
+            self.emit(out, to, promise.into_body());
+        }
+    }
+
+    /// What was held back leaves now, if it may.
+    pub(super) fn release(&mut self, out: &mut Out) {
+        if !self.pending.holds_nothing() {
+            for (to, body) in self.pending.release() {
+                self.emit(out, to, body);
+            }
+        }
+    }
+
+    pub(super) fn ignore(&self, out: &mut Out, from: ReplicaId, kind: MessageKind, why: Ignored) {
+        out.push(Action::Note(Note::Ignored { from, kind, why }));
+    }
+
+    pub(super) fn reject(&self, out: &mut Out, request: &Request, reason: Reject) {
+        let Request { client, session, number, .. } = *request;
+        out.push(Action::Reject(Box::new(Rejection { client, session, number, reason })));
+    }
+
+    /// The hint for a client that came to the wrong replica (PROTOCOL D27).
+    pub(super) fn not_primary(&self, certain: bool) -> Reject {
+        let view = self.rules.view_for_clients(self.log_view, self.view());
+        let primary = certain.then(|| self.config.cluster.primary(view));
+        Reject::NotPrimary { primary, view }
+    }
+
+    pub(super) fn reply(
+        &self,
+        out: &mut Out,
+        to: (crate::id::ClientId, Session, RequestNumber),
+        answer: (Op, Bytes),
+        duplicate: bool,
+    ) {
+        let ((client, session, number), (op, result)) = (to, answer);
+        let view = self.view();
+        out.push(Action::Reply(Reply { client, session, number, op, view, result, duplicate }));
+    }
+
+    /// Says whether this replica wants to leave its view, and whom it hears (DESIGN §10).
+    pub(super) fn say_vote(&mut self, out: &mut Out) {
+        let hears = self.gate.hears(&self.config, self.now);
+        let want = self.gate.wants();
+        self.broadcast(out, Plain::start_view_change(want, hears));
+    }
+
+    /// [`Common::say_vote`] to one replica that is still in an earlier view: this is where we are.
+    pub(super) fn say_vote_to(&mut self, out: &mut Out, to: ReplicaId) {
+        let hears = self.gate.hears(&self.config, self.now);
+        let want = self.gate.wants();
+        self.send(out, to, Plain::start_view_change(want, hears));
+    }
+
+    // ---- writing something down
+
+    fn persist(&mut self, out: &mut Out, write: Write) -> WriteId {
+        let id = self.pending.issue();
+        out.push(Action::Persist { id, write });
+        id
+    }
+
+    /// This life begins: its number is durable before anything is said (PROTOCOL P1).
+    pub(super) fn begin(&mut self, out: &mut Out) {
+        let (incarnation, view) = (self.header.incarnation, self.view());
+        self.persist(out, Write::Incarnation(incarnation));
+        self.pending.header_issued();
+        out.push(Action::Note(Note::Opened { incarnation, view }));
+    }
+
+    /// Adds entries to the log, in memory at once, on disk in time.
+    pub(super) fn append(&mut self, out: &mut Out, entries: Entries) {
+        self.log.append(entries.clone());
+        self.persist(out, Write::Append(entries));
+        self.appended();
+    }
+
+    fn appended(&mut self) {
+        if self.is_sync() {
+            self.pending.append_issued(self.log.op());
+        } else {
+            self.pending.durable_in_memory(self.log.op());
+        }
+    }
+
+    /// The log through `keep` followed by `entries` is the log of our view from now on: one atomic record.
+    pub(super) fn replace(&mut self, out: &mut Out, keep: Op, entries: Entries) {
+        let (from, view) = (self.log.op(), self.view());
+        if from > keep {
+            out.push(Action::Note(Note::Truncated { from, to: keep }));
+        }
+        self.log.truncate(keep);
+        self.log.append(entries.clone());
+        self.pending.cut(keep);
+        self.persist(out, Write::Replace { keep, entries, view });
+        self.pending.log_view_issued();
+        self.log_view = view;
+        self.appended();
+    }
+
+    /// Promises never to act in an earlier view again. What was about to be said is not said any more.
+    pub(super) fn enter(&mut self, out: &mut Out, view: View, cause: EnterCause) {
+        debug_assert!(view > self.view(), "views only rise");
+        self.header.view = view;
+        self.pending.discard_held();
+        if self.rules.persists_view() {
+            self.persist(out, Write::View(view));
+            self.pending.header_issued();
+        }
+        self.gate.entered(&self.config, self.header.incarnation, view);
+        out.push(Action::Note(Note::EnteredView { view, cause }));
+    }
+
+    /// Takes over the view of the answer to a recovery; the `replace` that follows makes it durable.
+    pub(super) fn recover_in(&mut self, view: View) {
+        self.header.view = view;
+        self.pending.discard_held();
+    }
+
+    /// The `replace` just issued is what makes our view durable.
+    pub(super) fn view_rides_on_last_write(&mut self) {
+        self.pending.header_issued();
+    }
+
+    // ---- what may be promised
+
+    /// How far the log is durable in the view we are normal in, with the proof.
+    pub(super) fn durable_log(&self) -> Option<(Head, Durable)> {
+        let log_view_too = self.is_sync() && self.rules.needs_durable_log_view();
+        let proof = self.pending.proof_of_view(log_view_too)?;
+        let op = self.rules.may_acknowledge(self.pending.durable_op(), self.log.op());
+        let hash = self.log.hash(op).expect("durable lies between base and head");
+        Some((Head { op, hash }, proof))
+    }
+
+    /// The proof that everything written so far is durable: what a report needs (PROTOCOL P3).
+    pub(super) fn flushed(&self) -> Option<Durable> {
+        self.pending.proof_of_everything(self.is_sync() && self.rules.flushes_before_report())
+    }
+
+    /// The proof that the log of the view we lead is durable: what a StartView needs (PROTOCOL P5).
+    pub(super) fn view_is_durable(&self) -> Option<Durable> {
+        self.pending.proof_of_view(self.is_sync())
+    }
+
+    // ---- committing and executing
+
+    /// Raises the commit-number to `commit` or the end of the log, and executes what may be.
+    pub(super) fn commit_to(&mut self, out: &mut Out, commit: Op, serving: bool) {
+        let next = self.rules.next_commit(self.commit, commit.min(self.log.op()));
+        if next != self.commit {
+            self.commit = next;
+            out.push(Action::Note(Note::Committed { op: next }));
+            self.execute(out, serving);
+        }
+    }
+
+    /// Issues the upcalls that are due. `serving`: as the primary, which answers clients.
+    pub(super) fn execute(&mut self, out: &mut Out, serving: bool) {
+        let mut execution = core::mem::take(&mut self.execution);
+        execution.issue(self, out, serving);
+        self.execution = execution;
+    }
+
+    /// The service answered.
+    pub(super) fn executed(&mut self, out: &mut Out, op: Op, reply: Bytes, serving: bool) {
+        let mut execution = core::mem::take(&mut self.execution);
+        execution.answered(self, out, op, reply, serving);
+        self.execution = execution;
+    }
+
+    // ---- pieces of the log for others
+
+    pub(super) fn page_bytes(&self) -> usize {
+        let room = self.config.cluster.max_message_bytes.saturating_sub(MESSAGE_OVERHEAD_BYTES);
+        index(u64::from(room)).min(PAGE_BYTES)
+    }
+
+    /// The newest entries that fit a report or a StartView, none before `commit`.
+    pub(super) fn tail(&self) -> Tail {
+        let from = self.commit.max(Op(self.log.op().0.saturating_sub(TAIL_ENTRIES))).max(self.log.base().op);
+        self.tail_after(from, self.log.head())
+    }
+
+    /// The entries after `from` towards `head`, as many as fit.
+    pub(super) fn tail_after(&self, from: Op, head: Head) -> Tail {
+        let base = Head { op: from, hash: self.log.hash(from).expect("the base of a piece lies on the log") };
+        Tail { base, entries: self.log.page(from, head.op, self.page_bytes()), head }
+    }
+
+    pub(super) fn start_view(&self, view_start: Op, tail: Tail) -> StartView {
+        StartView { view_start, commit: self.commit, tail }
+    }
+
+    /// A number for the next question.
+    pub(super) const fn next_fetch(&mut self) -> FetchId {
+        self.fetches = self.fetches.next();
+        self.fetches
+    }
+
+    // ---- timers
+
+    pub(super) fn arm_heartbeat(&mut self) {
+        self.timers.arm(Timer::Heartbeat, self.now.after(self.config.timeouts.heartbeat));
+    }
+
+    pub(super) fn arm_view_change(&mut self) {
+        self.timers.arm(Timer::ViewChange, self.now.after(self.gate.wait()));
+    }
+
+    pub(super) fn arm_fetch(&mut self) {
+        self.timers.arm(Timer::Fetch, self.now.after(self.config.timeouts.fetch));
+    }
+
+    /// The primary of our view was heard: content, patient again (DESIGN §10).
+    pub(super) fn hear_primary(&mut self) {
+        if self.gate.wants() {
+            self.timers.cancel(Timer::Heartbeat);
+        }
+        self.gate.content(&self.config, self.header.incarnation, self.header.view);
+        self.arm_view_change();
+    }
+
+    /// This replica waited long enough: it wants another view and says so.
+    pub(super) fn want_view_change(&mut self, out: &mut Out) {
+        if !self.gate.wants() {
+            self.gate.want();
+            out.push(Action::Note(Note::WantsViewChange { view: self.view() }));
+        }
+        self.say_vote(out);
+        self.arm_heartbeat();
+    }
+}

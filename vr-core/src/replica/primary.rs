@@ -1,0 +1,440 @@
+//! The normal case at the primary: requests become batches, batches become committed, silence becomes abdication.
+//!
+//! Owns the queue, the requests in flight, the acknowledgements and the heartbeats of one view; all of it is gone
+//! with the view. Must not know how the view began or what follows it. Paper: VRR §4.1 steps 1 to 6, §6.2.
+
+use super::common::{Common, Out};
+use super::{Next, state_transfer};
+use crate::action::{Action, Ignored, Note, Reject, To};
+use crate::clients::{Fold, Seen};
+use crate::entry::{Entries, Entry, Kind, Predicted, Request};
+use crate::id::{Beat, ClientId, Op, ReplicaId, RequestNumber, Session, Time, count, index};
+use crate::log::{ENTRY_OVERHEAD_BYTES, Head};
+use crate::message::{Body, MessageKind};
+use crate::persist::{Plain, Promise};
+use crate::timer::Timer;
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+
+/// What the primary knows of a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Member {
+    /// It acknowledged everything through here, in this view.
+    acked: Op,
+    /// When the newest heartbeat it answered was sent.
+    heard: Time,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Primary {
+    view_start: Op,
+    since: Time,
+    members: Vec<Member>,
+    /// How many acknowledgements came in since the commit-number last rose.
+    arrived: usize,
+    queue: VecDeque<Request>,
+    /// The last op of each batch that is prepared and not committed.
+    batches: VecDeque<Op>,
+    /// The newest request of each client that is logged or queued, with the op it has or will have.
+    in_flight: HashMap<ClientId, (RequestNumber, Op), Fold>,
+    predicted: Predicted,
+    building: Vec<Entry>,
+    beat: Beat,
+    beats: VecDeque<(Beat, Time)>,
+    said_at: Time,
+    resend_commit: Op,
+    resend_attempt: u32,
+    abdicated: bool,
+}
+
+impl Primary {
+    /// Begins to lead our view, whose initial log is durable (VRR §4.2 step 4).
+    pub(super) fn enter(common: &mut Common, out: &mut Out, commit: Op) -> Self {
+        let view_start = common.log.op();
+        let mut this = Self {
+            view_start,
+            since: common.now,
+            members: vec![Member::default(); common.members()],
+            arrived: 0,
+            queue: VecDeque::new(),
+            batches: VecDeque::new(),
+            in_flight: HashMap::with_hasher(Fold),
+            predicted: common.log.entry(view_start).map_or(Predicted::default(), Entry::predicted),
+            building: Vec::new(),
+            beat: Beat::ZERO,
+            beats: VecDeque::new(),
+            said_at: common.now,
+            resend_commit: Op::ZERO,
+            resend_attempt: 0,
+            abdicated: false,
+        };
+        out.push(Action::Note(Note::BecamePrimary { view: common.view(), view_start }));
+        let commit = if common.rules.inherited_are_committed() { view_start } else { commit };
+        common.commit_to(out, commit, true);
+        if common.rules.rebuilds_in_flight() {
+            for entry in common.log.after(common.execution.issued()) {
+                this.in_flight.insert(entry.client(), (entry.number(), entry.op()));
+            }
+        }
+        if common.commit() < view_start {
+            this.batches.push_back(view_start);
+            this.arm_retransmit(common);
+        }
+        common.timers.cancel(Timer::ViewChange);
+        state_transfer::stop(common);
+        common.gate.started();
+        common.arm_heartbeat();
+        this.say_start(common, out, To::Others);
+        this
+    }
+
+    /// The log of this view, for those who are not in it yet (VRR §4.2 step 4).
+    fn say_start(&mut self, common: &mut Common, out: &mut Out, to: To) {
+        if let Some(proof) = common.view_is_durable() {
+            let start = common.start_view(self.view_start, common.tail());
+            common.send_promise(out, to, Promise::start_view(start, &proof));
+        }
+    }
+
+    pub(super) const fn view_start(&self) -> Op {
+        self.view_start
+    }
+
+    pub(super) const fn is_abdicated(&self) -> bool {
+        self.abdicated
+    }
+
+    /// Somebody is not in our view, or wants to leave it: here is its log (PROTOCOL D20).
+    pub(super) fn welcome(&mut self, common: &mut Common, out: &mut Out, to: ReplicaId) {
+        if !self.abdicated && common.rules.answers_with_start_view() {
+            self.say_start(common, out, To::One(to));
+        }
+    }
+
+    // ---- requests
+
+    /// VRR §4.1 step 2.
+    pub(super) fn on_request(&mut self, common: &mut Common, out: &mut Out, request: Request) {
+        if let Err(reason) = self.admit(common, out, &request) {
+            if let Some(reason) = reason {
+                common.reject(out, &request, reason);
+            }
+            return;
+        }
+        let op = common.log.op().plus(count(self.queue.len()) + 1);
+        self.in_flight.insert(request.client, (request.number, op));
+        if common.rules.records_when_taken() {
+            common.clients.record_early(request.client, request.number);
+        }
+        self.queue.push_back(request);
+        self.flush(common, out);
+    }
+
+    /// Is the request new and welcome? `Err(None)`: it needs no answer from here.
+    fn admit(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
+        if self.abdicated {
+            return Err(Some(common.not_primary(false)));
+        }
+        let register = request.kind == Kind::Register;
+        if register != (request.number == RequestNumber::ZERO) || (register && !request.body.is_empty()) {
+            return Err(Some(Reject::Malformed));
+        }
+        if count(request.body.len()) > u64::from(common.config.cluster.max_request_bytes) {
+            return Err(Some(Reject::TooLarge));
+        }
+        let admitted = if register {
+            self.admit_register(common, out, request)
+        } else {
+            self.admit_operation(common, out, request)
+        };
+        if admitted.is_ok() && count(self.queue.len()) >= u64::from(common.config.batching.queue_entries) {
+            return Err(Some(Reject::Busy));
+        }
+        admitted
+    }
+
+    fn admit_register(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
+        let Request { client, number, .. } = *request;
+        if let Some(session) = common.clients.session(client) {
+            common.reply(out, (client, session, number), (Op(session.0), Bytes::new()), true);
+            return Err(duplicate(out, client, number));
+        }
+        if self.is_in_flight(common, client, number) {
+            return Err(duplicate(out, client, number));
+        }
+        Ok(())
+    }
+
+    fn admit_operation(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
+        let Request { client, session, number, .. } = *request;
+        match common.clients.seen(client, session, number) {
+            Seen::New if self.is_in_flight(common, client, number) => Err(duplicate(out, client, number)),
+            Seen::New => Ok(()),
+            Seen::Executing | Seen::Older => Err(duplicate(out, client, number)),
+            Seen::Answered(op, reply) => {
+                common.reply(out, (client, session, number), (op, reply), true);
+                Err(duplicate(out, client, number))
+            }
+            Seen::NoSession if common.rules.executes_without_session() => Ok(()),
+            Seen::NoSession => {
+                let registering = self.is_in_flight(common, client, RequestNumber::ZERO);
+                let caught_up = common.execution.executed() >= self.view_start && !registering;
+                Err(Some(if common.rules.may_call_evicted(caught_up) { Reject::Evicted } else { Reject::Busy }))
+            }
+        }
+    }
+
+    /// Is this request, or a later one of its client, logged or queued and not executed?
+    fn is_in_flight(&self, common: &Common, client: ClientId, number: RequestNumber) -> bool {
+        let flying = |(newest, op): &(RequestNumber, Op)| *op > common.execution.issued() && *newest >= number;
+        common.rules.knows_in_flight() && self.in_flight.get(&client).is_some_and(flying)
+    }
+
+    /// Turns waiting requests into batches while the pipeline has room (VRR §4.1 step 3, §6.2).
+    fn flush(&mut self, common: &mut Common, out: &mut Out) {
+        while !self.queue.is_empty() && self.has_room(common) && !self.abdicated {
+            let entries = self.build(common);
+            common.append(out, entries.clone());
+            self.batches.push_back(common.log.op());
+            let beat = self.next_beat(common, false);
+            common.broadcast(out, Plain::prepare(entries, common.commit(), beat));
+            if !common.timers.is_armed(Timer::Retransmit) && common.members() > 1 {
+                self.arm_retransmit(common);
+            }
+        }
+        if self.in_flight.len() > 2 * index(u64::from(common.config.cluster.client_capacity)) + self.queue.len() + 64 {
+            let issued = common.execution.issued();
+            self.in_flight.retain(|_, (_, op)| *op > issued);
+        }
+    }
+
+    fn has_room(&self, common: &Common) -> bool {
+        count(self.batches.len()) < u64::from(common.config.batching.pipeline)
+    }
+
+    fn build(&mut self, common: &Common) -> Entries {
+        let (mut head, mut room) = (common.log.head(), common.page_bytes());
+        let limit = index(u64::from(common.config.batching.batch_entries));
+        while let Some(mut request) = self.queue.pop_front() {
+            let cost = request.body.len() + ENTRY_OVERHEAD_BYTES;
+            if self.building.len() >= limit || (cost > room && !self.building.is_empty()) {
+                self.queue.push_front(request);
+                break;
+            }
+            room = room.saturating_sub(cost);
+            self.predicted = common.rules.predicted(self.predicted, request.predicted);
+            request.predicted = self.predicted;
+            let entry = Entry::new(common.epoch(), common.view(), head.op.next(), head.hash, request);
+            head = Head { op: entry.op(), hash: entry.hash() };
+            self.building.push(entry);
+        }
+        Entries::share(&mut self.building)
+    }
+
+    // ---- messages
+
+    /// A message of our view.
+    pub(super) fn on_message(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, body: Body) -> Next {
+        let kind = body.kind();
+        match body {
+            Body::PrepareOk { head, beat } => self.on_prepare_ok(common, out, from, (head, beat), true),
+            Body::CommitOk { beat } => self.on_beat(common, from, beat),
+            Body::DoViewChange(_) => self.welcome(common, out, from),
+            Body::GetState(question) => state_transfer::answer(common, out, from, &question),
+            Body::NewState(_) => common.ignore(out, from, kind, Ignored::NotAsked),
+            Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) => {
+                common.ignore(out, from, kind, Ignored::WrongRole);
+            }
+            Body::StartViewChange { .. } | Body::Recovery(_) | Body::RecoveryResponse(_) => {
+                common.ignore(out, from, kind, Ignored::WrongStatus);
+            }
+        }
+        Next::Stay
+    }
+
+    /// VRR §4.1 step 5: counted per member, for this view, for this very log.
+    pub(super) fn on_prepare_ok(
+        &mut self,
+        common: &mut Common,
+        out: &mut Out,
+        from: ReplicaId,
+        (head, beat): (Head, Beat),
+        same_view: bool,
+    ) {
+        let known = head.op <= common.log.op();
+        if !known || !common.rules.counts_ack(same_view, head.hash, common.log.hash(head.op)) {
+            return common.ignore(out, from, MessageKind::PrepareOk, Ignored::Unknown);
+        }
+        self.on_beat(common, from, beat);
+        let Some(position) = common.config.cluster.position(from) else { return };
+        let acked = &mut self.members[position.index()].acked;
+        *acked = (*acked).max(head.op);
+        if head.op > common.commit() {
+            self.arrived += 1;
+            self.advance(common, out);
+        }
+    }
+
+    /// Commits what a quorum acknowledged, this replica included once its own disk has it.
+    fn advance(&mut self, common: &mut Common, out: &mut Out) {
+        self.members[common.me.index()].acked =
+            common.rules.own_acknowledgement(common.pending.durable_op(), common.log.op());
+        let committed = self.acknowledged(common).min(common.log.op());
+        if committed > common.commit() {
+            self.arrived = 0;
+            common.commit_to(out, committed, true);
+            while self.batches.front().is_some_and(|last| *last <= committed) {
+                self.batches.pop_front();
+            }
+            self.flush(common, out);
+        }
+    }
+
+    /// The largest op that a quorum has acknowledged.
+    fn acknowledged(&self, common: &Common) -> Op {
+        let mut acked = [Op::ZERO; 64];
+        let acked = &mut acked[..self.members.len()];
+        for (slot, member) in acked.iter_mut().zip(&self.members) {
+            *slot = member.acked;
+        }
+        acked.sort_unstable_by(|a, b| b.cmp(a));
+        let everyone_counted = common.rules.acks_of_op(0, self.arrived + 1) >= common.quorum;
+        if everyone_counted { acked[0] } else { acked[common.quorum - 1] }
+    }
+
+    /// The disk moved on: so may our own acknowledgement.
+    pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) -> Next {
+        if common.log.op() > common.commit() {
+            let own = common.rules.own_acknowledgement(common.pending.durable_op(), common.log.op());
+            if own > self.members[common.me.index()].acked {
+                self.advance(common, out);
+            }
+        }
+        Next::Stay
+    }
+
+    // ---- heartbeats
+
+    /// The number of a heartbeat that leaves now. A Prepare is one too, but not each needs a number of its own.
+    fn next_beat(&mut self, common: &Common, fresh: bool) -> Beat {
+        let spacing = crate::id::Wait(common.config.timeouts.heartbeat.0 / 4);
+        if fresh || self.beats.back().is_none_or(|(_, at)| common.now.since(*at) >= spacing) {
+            self.beat = self.beat.next();
+            self.beats.push_back((self.beat, common.now));
+            let horizon = common.config.timeouts.abdicate;
+            while self.beats.front().is_some_and(|(_, at)| common.now.since(*at) > horizon) {
+                self.beats.pop_front();
+            }
+        }
+        self.said_at = common.now;
+        self.beat
+    }
+
+    fn on_beat(&mut self, common: &Common, from: ReplicaId, beat: Beat) {
+        let Some(position) = common.config.cluster.position(from) else { return };
+        if let Some((_, sent)) = self.beats.iter().rev().find(|(number, _)| *number == beat) {
+            let heard = &mut self.members[position.index()].heard;
+            *heard = (*heard).max(*sent);
+        }
+    }
+
+    /// The beat H: say that we are here, and see whether anybody says the same (VRR §4.1 step 6, DESIGN §10).
+    pub(super) fn on_heartbeat(&mut self, common: &mut Common, out: &mut Out) -> Next {
+        if self.abdicated {
+            common.say_vote(out);
+            common.arm_heartbeat();
+            return Next::AskGate;
+        }
+        self.members[common.me.index()].heard = common.now;
+        let mut heard: Vec<Time> = self.members.iter().map(|member| member.heard).collect();
+        heard.sort_unstable_by(|a, b| b.cmp(a));
+        let quorum_heard = heard[common.quorum - 1];
+        if quorum_heard > self.since {
+            common.gate.content(&common.config, common.header().incarnation, common.view());
+        }
+        let silence = common.now.since(quorum_heard.max(self.since));
+        if silence > common.config.timeouts.abdicate && common.rules.abdicates() {
+            return self.abdicate(common, out);
+        }
+        let heartbeat = common.config.timeouts.heartbeat;
+        if common.now.since(self.said_at) >= heartbeat {
+            let beat = self.next_beat(common, true);
+            common.broadcast(out, Plain::commit(common.commit(), common.log.head(), beat));
+        }
+        common.timers.arm(Timer::Heartbeat, self.said_at.after(heartbeat));
+        Next::Stay
+    }
+
+    /// No quorum hears us: no more heartbeats, and a vote for another view. Never taken back.
+    fn abdicate(&mut self, common: &mut Common, out: &mut Out) -> Next {
+        self.abdicated = true;
+        out.push(Action::Note(Note::Abdicated { view: common.view() }));
+        self.turn_away(common, out);
+        common.timers.cancel(Timer::Retransmit);
+        common.want_view_change(out);
+        Next::AskGate
+    }
+
+    /// Requests that were never logged can be refused honestly.
+    pub(super) fn turn_away(&mut self, common: &Common, out: &mut Out) {
+        for request in core::mem::take(&mut self.queue) {
+            common.reject(out, &request, common.not_primary(false));
+        }
+        if common.rules.cancels_on_view_change() {
+            for entry in common.log.after(common.commit()) {
+                let cancelled = Bytes::from_static(b"cancelled");
+                common.reply(out, session_of(entry), (entry.op(), cancelled), false);
+            }
+        }
+    }
+
+    // ---- retransmission
+
+    fn arm_retransmit(&self, common: &mut Common) {
+        let wait = common.config.timeouts.retransmit.times(1 << self.resend_attempt.min(3));
+        common.timers.arm(Timer::Retransmit, common.now.after(wait));
+    }
+
+    /// Prepares that nobody acknowledged go out again, oldest first (PROTOCOL D7).
+    pub(super) fn on_retransmit(&mut self, common: &mut Common, out: &mut Out) {
+        if common.commit() >= common.log.op() || self.abdicated {
+            self.resend_attempt = 0;
+            return;
+        }
+        if common.commit() > self.resend_commit {
+            self.resend_attempt = 0;
+        } else {
+            self.resend(common, out);
+            self.resend_attempt += 1;
+        }
+        self.resend_commit = common.commit();
+        self.arm_retransmit(common);
+    }
+
+    fn resend(&mut self, common: &mut Common, out: &mut Out) {
+        for position in 0..self.members.len() {
+            let from = self.members[position].acked.max(common.commit());
+            if position == common.me.index() || from >= common.log.op() {
+                continue;
+            }
+            let to = common.config.cluster.members[position];
+            let entries = common.tail_after(from, common.log.head()).entries;
+            let beat = self.next_beat(common, false);
+            common.send(out, to, Plain::prepare(entries, common.commit(), beat));
+            out.push(Action::Note(Note::Retransmitted { to, op: from.next() }));
+        }
+    }
+}
+
+fn session_of(entry: &Entry) -> (ClientId, Session, RequestNumber) {
+    (entry.client(), entry.session(), entry.number())
+}
+
+fn duplicate(out: &mut Out, client: ClientId, number: RequestNumber) -> Option<Reject> {
+    out.push(Action::Note(Note::DuplicateRequest { client, number }));
+    None
+}

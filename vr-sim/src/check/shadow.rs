@@ -1,0 +1,225 @@
+//! The ghost of every replica, rebuilt from what it was given and what it asked for, over all its lives.
+//!
+//! Owns, per replica, the image of its memory (every write issued) and of its disk (every write completed, or
+//! found after a crash), what it is right now, and how far it committed and executed. Judges nothing but whether
+//! a disk came back as a crash may leave it. Must not know a replica's fields: it would believe what it should
+//! check. PROTOCOL §4 "Ghost state", §6.
+
+use super::image::Image;
+use super::lineage::Lineage;
+use super::{Setting, index};
+use std::collections::VecDeque;
+use vr_core::{Durability, Head, Op, Position, ReplicaId, Stored, View, Write, WriteId, genesis};
+
+/// What a replica is, as its writes tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Standing {
+    /// Not running.
+    Down,
+    /// Stopped for good.
+    Halted,
+    /// Asking for its memory.
+    Recovering,
+    /// Promised a view whose log it does not have.
+    ViewChange,
+    /// Holds the log of its view.
+    Backup,
+    /// Holds the log of its view, and leads it.
+    Primary,
+}
+
+impl Standing {
+    pub(super) const fn is_normal(self) -> bool {
+        matches!(self, Self::Backup | Self::Primary)
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Halted => "halted",
+            Self::Recovering => "recovering",
+            Self::ViewChange => "in a view change",
+            Self::Backup => "a backup",
+            Self::Primary => "the primary",
+        }
+    }
+}
+
+/// One replica.
+#[derive(Clone, Debug)]
+pub(super) struct Mirror {
+    pub(super) id: ReplicaId,
+    pub(super) standing: Standing,
+    /// Everything it issued.
+    pub(super) memory: Image,
+    /// Everything its disk confirmed.
+    pub(super) disk: Image,
+    in_flight: VecDeque<(WriteId, Write)>,
+    /// In this life.
+    pub(super) commit: Op,
+    /// In this life, the last op it asked its service to execute.
+    pub(super) executed: Op,
+    /// Was it ever started?
+    pub(super) known: bool,
+}
+
+impl Mirror {
+    /// Does it hold everything through `head` where it counts: in the synchronous mode on its disk, otherwise
+    /// in its memory, unless that is being asked for?
+    pub(super) fn retains(&self, head: Head, sync: bool) -> bool {
+        if sync { self.disk.holds(head) } else { !self.is_amnesiac() && self.memory.holds(head) }
+    }
+
+    /// Without a memory of its own: down or recovering. In the asynchronous mode such a replica counts for nothing.
+    pub(super) const fn is_amnesiac(&self) -> bool {
+        matches!(self.standing, Standing::Down | Standing::Halted | Standing::Recovering)
+    }
+
+    /// How many writes it waits for.
+    pub(super) fn writes_in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+}
+
+/// The whole cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Shadow {
+    cluster: vr_core::ClusterConfig,
+    pub(super) sync: bool,
+    pub(super) quorum: usize,
+    pub(super) replicas: Vec<Mirror>,
+    pub(super) lineage: Lineage,
+}
+
+impl Shadow {
+    pub(super) fn new(setting: &Setting) -> Self {
+        let cluster = setting.cluster.clone();
+        let origin = Head { op: Op::ZERO, hash: genesis(cluster.cluster) };
+        let mirror = |id: &ReplicaId| Mirror {
+            id: *id,
+            standing: Standing::Down,
+            memory: Image::empty(origin),
+            disk: Image::empty(origin),
+            in_flight: VecDeque::new(),
+            commit: Op::ZERO,
+            executed: Op::ZERO,
+            known: false,
+        };
+        Self {
+            sync: cluster.durability == Durability::Sync,
+            quorum: cluster.quorum(),
+            replicas: cluster.members.iter().map(mirror).collect(),
+            lineage: Lineage::new(origin, 0),
+            cluster,
+        }
+    }
+
+    /// The position of a member.
+    pub(super) fn place(&self, id: ReplicaId) -> Option<usize> {
+        self.cluster.position(id).map(Position::index)
+    }
+
+    pub(super) fn id(&self, place: usize) -> ReplicaId {
+        self.replicas[place].id
+    }
+
+    /// The position of the primary of a view.
+    pub(super) fn leader(&self, view: View) -> usize {
+        index(view.0 % super::count(self.replicas.len()))
+    }
+
+    /// How many replicas may be without a memory.
+    pub(super) fn tolerated(&self) -> usize {
+        self.replicas.len() - self.quorum
+    }
+
+    // ---- lives
+
+    pub(super) fn crash(&mut self, place: usize) {
+        self.replicas[place].standing = Standing::Down;
+    }
+
+    pub(super) fn halt(&mut self, place: usize) {
+        self.replicas[place].standing = Standing::Halted;
+    }
+
+    /// A life begins. False when its disk is not what a crash may have left behind.
+    pub(super) fn open(&mut self, place: usize, stored: &Stored) -> bool {
+        let mirror = &mut self.replicas[place];
+        if mirror.known {
+            if !mirror.disk.survive(&mut mirror.in_flight, stored) {
+                return false;
+            }
+        } else {
+            mirror.disk = Image::of(stored);
+            mirror.known = true;
+            stored.log.after(stored.log.base().op).for_each(|entry| self.lineage.born(entry));
+        }
+        let Mirror { memory, disk, .. } = mirror;
+        memory.copy(disk);
+        (mirror.commit, mirror.executed) = (disk.base(), disk.base());
+        let virgin = stored.incarnation == vr_core::Incarnation::ZERO;
+        if self.sync || virgin {
+            self.settle(place);
+        } else {
+            self.replicas[place].standing = Standing::Recovering;
+        }
+        self.forget_silent_starts(place, virgin);
+        true
+    }
+
+    /// A view that its primary started in memory, and whose start nobody can have heard of because the write
+    /// that had to precede the news is gone, may start again with another log. So has view 0 not begun as long as
+    /// its primary has no incarnation.
+    fn forget_silent_starts(&mut self, place: usize, virgin: bool) {
+        let disk = &self.replicas[place].disk;
+        let reached = if self.sync { disk.log_view } else { disk.view };
+        self.lineage.forget(|log| log.by == place && log.view > reached);
+        if virgin && self.leader(View::ZERO) == place {
+            self.lineage.forget_first_entries();
+        }
+    }
+
+    /// Memory changed: what is this replica now?
+    fn settle(&mut self, place: usize) {
+        let Mirror { memory, .. } = &self.replicas[place];
+        self.replicas[place].standing = if memory.log_view != memory.view {
+            Standing::ViewChange
+        } else if self.leader(memory.view) == place {
+            Standing::Primary
+        } else {
+            Standing::Backup
+        };
+    }
+
+    // ---- writes
+
+    /// A replica issued a write that fits its memory.
+    pub(super) fn issue(&mut self, place: usize, id: WriteId, write: &Write) {
+        let mirror = &mut self.replicas[place];
+        mirror.memory.apply(write);
+        mirror.in_flight.push_back((id, write.clone()));
+        match write {
+            Write::Append(entries) => entries.iter().for_each(|entry| self.lineage.born(entry)),
+            Write::Replace { entries, .. } => {
+                entries.iter().for_each(|entry| self.lineage.born(entry));
+                self.settle(place);
+            }
+            Write::View(_) => {
+                if mirror.standing != Standing::Recovering {
+                    self.settle(place);
+                }
+            }
+            Write::Incarnation(_) => {}
+        }
+    }
+
+    /// A disk confirmed every write through `upto`.
+    pub(super) fn persisted(&mut self, place: usize, upto: WriteId) {
+        let mirror = &mut self.replicas[place];
+        while mirror.in_flight.front().is_some_and(|(id, _)| *id <= upto) {
+            let Some((_, write)) = mirror.in_flight.pop_front() else { return };
+            mirror.disk.apply(&write);
+        }
+    }
+}

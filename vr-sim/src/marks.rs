@@ -1,0 +1,198 @@
+//! Rare events: how often each was seen, and how often it must be seen for a green sweep to mean anything.
+//!
+//! Owns the counters and the floors per 1,000 seeds. A run that did nothing is a failure (L9). Must not know
+//! who counts. DESIGN 9.15.
+
+macro_rules! marks {
+    ($($(#[$doc:meta])* $name:ident $floor:literal,)*) => {
+        /// How often each rare event was seen.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        pub struct Marks {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Marks {
+            /// Adds what another run saw.
+            pub const fn merge(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
+            /// Every mark: its name, how often it was seen, and how often 1,000 swarm seeds must show it.
+            #[must_use]
+            pub fn table(&self) -> Vec<Mark> {
+                vec![$(Mark { name: stringify!($name), seen: self.$name, floor: $floor },)*]
+            }
+        }
+    };
+}
+
+/// One line of the table of rare events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mark {
+    /// What.
+    pub name: &'static str,
+    /// How often it was seen.
+    pub seen: u64,
+    /// How often 1,000 swarm seeds must show it: about a third of what was measured; 0 for no demand.
+    pub floor: u64,
+}
+
+marks! {
+    /// Commit-numbers rose.
+    commits 0,
+    /// Operations were acknowledged to clients.
+    acked_ops 0,
+    /// Replicas entered a view change.
+    view_changes 0,
+    /// Views began.
+    views_started 0,
+    /// Replicas became backups again.
+    backups_followed 0,
+    /// Primaries that no quorum hears gave up.
+    abdications 0,
+    /// Logs of other replicas were chosen.
+    foreign_logs_chosen 0,
+    /// Entries were dropped because the new view did not have them.
+    truncations 0,
+    /// Log entries were fetched from peers.
+    state_transfers 0,
+    /// Prepares were sent again.
+    retransmissions 0,
+    /// What was acknowledged was acknowledged again.
+    reacknowledgements 0,
+    /// Replicas asked the group for their memory.
+    recoveries_begun 0,
+    /// They got it back.
+    recoveries 0,
+    /// Batches of more than one entry left.
+    batches 0,
+    /// Sessions were opened.
+    registrations 0,
+    /// Sessions gave way to others.
+    evictions 0,
+    /// Clients were told so.
+    clients_evicted 0,
+    /// Requests were recognised as taken before.
+    duplicate_requests 0,
+    /// Duplicates in the log were passed over.
+    duplicates_skipped 0,
+    /// Requests were refused because too much waited, or the primary was unsure.
+    busy 0,
+    /// Clients were sent elsewhere.
+    redirects 0,
+    /// Clients tried again.
+    client_retries 0,
+    /// Clients crashed with a request outstanding.
+    client_crashes 0,
+    /// Replicas crashed.
+    crashes 0,
+    /// Crashes struck while a write was under way.
+    crashes_at_write 0,
+    /// Crashes struck right after a promise was said.
+    crashes_after_promise 0,
+    /// Replicas were started again.
+    restarts 0,
+    /// All replicas were down at once.
+    full_restarts 0,
+    /// Writes under way were lost in a crash.
+    lost_writes 0,
+    /// Writes under way survived a crash without having been reported.
+    silent_writes 0,
+    /// Runs of entries were torn by a crash.
+    torn_tails 0,
+    /// Syncs were slow.
+    slow_syncs 0,
+    /// Syncs failed.
+    write_errors 0,
+    /// Processes stood still.
+    pauses 0,
+    /// Clocks jumped.
+    clock_jumps 0,
+    /// Timers fired early.
+    early_timeouts 0,
+    /// Replicas were cut off in both directions, or the group fell apart.
+    partitions 0,
+    /// Links were cut in one direction only.
+    one_way_cuts 0,
+    /// Single links were cut.
+    link_cuts 0,
+    /// Links flapped.
+    flaps 0,
+    /// Only a star of links remained.
+    stars 0,
+    /// Clients were cut off.
+    client_cuts 0,
+    /// Messages between replicas were lost.
+    messages_lost 0,
+    /// Messages did not pass a cut link.
+    messages_cut 0,
+    /// Messages arrived twice.
+    messages_twice 0,
+    /// Messages overtook others.
+    messages_reordered 0,
+    /// Messages were held for long.
+    long_holds 0,
+    /// Messages arrived after their sender had crashed.
+    messages_of_the_dead 0,
+    /// Messages held for long arrived after their sender had crashed.
+    holds_of_the_dead 0,
+    /// Damaged messages were recognised.
+    corruption_rejected 0,
+    /// Messages passed the codec unharmed.
+    codec_passes 0,
+    /// Messages were dropped by replicas, with a reason.
+    messages_ignored 0,
+    /// Replicas dropped messages of earlier views.
+    older_views_ignored 0,
+    /// Requests or answers were lost on their way.
+    client_messages_lost 0,
+    /// Upcalls took long.
+    slow_upcalls 0,
+    /// A star was healed in the end.
+    star_heals 0,
+    /// A mesh was healed in the end.
+    mesh_heals 0,
+    /// Some were left out when the rest was healed.
+    partial_heals 0,
+    /// Runs whose group could not be expected to come back (asynchronous mode).
+    stuck_groups 0,
+}
+
+impl Marks {
+    /// What was never seen at all.
+    #[must_use]
+    pub fn never_seen(&self) -> Vec<&'static str> {
+        self.table().iter().filter(|mark| mark.seen == 0).map(|mark| mark.name).collect()
+    }
+
+    /// The floors that so many swarm seeds missed; below 1,000 seeds there are none.
+    #[must_use]
+    pub fn missed_floors(&self, seeds: u64) -> Vec<Mark> {
+        if seeds < 1000 {
+            return Vec::new();
+        }
+        let demand = |mark: &Mark| u128::from(mark.floor) * u128::from(seeds) / 1000;
+        self.table().into_iter().filter(|mark| u128::from(mark.seen) < demand(mark)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_of_two_runs_add_up_and_what_is_missing_is_named() {
+        let mut marks = Marks { commits: 3, ..Marks::default() };
+        marks.merge(&Marks { commits: 4, crashes: 1, ..Marks::default() });
+        assert_eq!((marks.commits, marks.crashes), (7, 1));
+        let never = marks.never_seen();
+        assert!(never.contains(&"evictions") && !never.contains(&"commits"));
+    }
+
+    #[test]
+    fn floors_hold_from_a_thousand_seeds_on() {
+        assert!(Marks::default().missed_floors(999).is_empty());
+        let demanded = Marks::default().table().iter().filter(|mark| mark.floor > 0).count();
+        assert_eq!(Marks::default().missed_floors(1000).len(), demanded);
+    }
+}
