@@ -158,16 +158,13 @@ impl ClientTable {
         Turn::Registered { session, evicted }
     }
 
-    /// The service answered the request taken at `op`.
-    pub(crate) fn answered(&mut self, client: ClientId, op: Op, reply: &Bytes) {
-        if let Some(slot) = self.slots.get_mut(&client).filter(|slot| slot.last_op == op) {
+    /// The service answered the request taken at `op`. Gives the newest request taken of the client.
+    pub(crate) fn answered(&mut self, client: ClientId, op: Op, reply: &Bytes) -> Option<RequestNumber> {
+        let slot = self.slots.get_mut(&client)?;
+        if slot.last_op == op {
             slot.reply = Some(reply.clone());
         }
-    }
-
-    /// What the last request taken of a client was.
-    pub(crate) fn newest(&self, client: ClientId) -> Option<RequestNumber> {
-        self.slots.get(&client).map(|slot| slot.last)
+        Some(slot.last)
     }
 
     /// Notes a request before it is executed. Only a planted bug does (PROTOCOL D71).

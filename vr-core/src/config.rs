@@ -159,7 +159,7 @@ impl ClusterConfig {
             members: (0..members).map(ReplicaId).collect(),
             durability: Durability::Sync,
             client_capacity: 4096,
-            checkpoint_interval: 1024,
+            checkpoint_interval: 8192,
             max_message_bytes: 8 << 20,
             max_request_bytes: 1 << 20,
         }

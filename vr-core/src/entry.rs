@@ -65,7 +65,7 @@ pub struct Entry {
 /// Bytes of an entry's fixed fields in the layout its hash covers.
 pub const HASHED_HEADER_BYTES: usize = 97;
 /// Bodies up to this size are hashed from the stack, longer ones as a stream.
-const INLINE_BODY_BYTES: usize = 415;
+const INLINE_BODY_BYTES: usize = 159;
 
 /// The hash before the first entry of a cluster: every log starts from it.
 #[must_use]

@@ -26,6 +26,7 @@ pub(crate) struct Gate {
     /// This replica wants to leave its view.
     want: bool,
     votes: Vec<Option<Vote>>,
+    voted: bool,
     heard: Vec<Option<Time>>,
     attempt: u64,
     wait: Wait,
@@ -33,7 +34,15 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(me: Position, members: usize) -> Self {
-        Self { me, want: false, votes: vec![None; members], heard: vec![None; members], attempt: 0, wait: Wait::ZERO }
+        Self {
+            me,
+            want: false,
+            votes: vec![None; members],
+            voted: false,
+            heard: vec![None; members],
+            attempt: 0,
+            wait: Wait::ZERO,
+        }
     }
 
     pub(crate) const fn wants(&self) -> bool {
@@ -62,6 +71,7 @@ impl Gate {
 
     /// A vote about our view: it counts only if the voter wants to leave and hears us.
     pub(crate) fn vote(&mut self, from: Position, want: bool, hears: ReplicaSet, now: Time) {
+        self.voted = true;
         self.votes[from.index()] = Some(Vote { counts: want && hears.contains(self.me), at: now });
     }
 
@@ -77,10 +87,7 @@ impl Gate {
 
     /// The primary of our view was heard, or the view started: nobody wants to leave any more.
     pub(crate) fn content(&mut self, config: &Config, incarnation: Incarnation, view: View) {
-        if self.want {
-            self.want = false;
-        }
-        self.votes.fill(None);
+        self.started();
         if self.attempt != 0 || self.wait == Wait::ZERO {
             self.attempt = 0;
             self.draw(config, incarnation, view);
@@ -90,13 +97,15 @@ impl Gate {
     /// The view we lead started: a new game, but a view that holds no quorum is no success yet.
     pub(crate) fn started(&mut self) {
         self.want = false;
-        self.votes.fill(None);
+        if self.voted {
+            self.votes.fill(None);
+            self.voted = false;
+        }
     }
 
     /// A view was entered: votes are for nothing, and the wait grows with every rotation of failed views.
     pub(crate) fn entered(&mut self, config: &Config, incarnation: Incarnation, view: View) {
-        self.want = false;
-        self.votes.fill(None);
+        self.started();
         self.attempt += 1;
         self.draw(config, incarnation, view);
     }

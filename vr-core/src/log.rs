@@ -74,11 +74,13 @@ impl Log {
             return None;
         }
         // Nearly every question is about the newest entries.
-        let last = self.runs.len() - 1;
-        if self.runs[last].first().is_some_and(|e| e.op() <= op) {
-            return Some(last);
+        let newest = self.runs.iter().enumerate().rev().take(8);
+        for (at, run) in newest {
+            if run.first().is_some_and(|first| first.op() <= op) {
+                return Some(at);
+            }
         }
-        Some(self.runs.partition_point(|run| run.last().is_some_and(|e| e.op() < op)))
+        Some(self.runs.partition_point(|run| run.last().is_some_and(|last| last.op() < op)))
     }
 
     /// The entry at `op`, if it is kept.

@@ -4,7 +4,7 @@
 //! the fields beyond the paper's are argued in PROTOCOL 1.0 and DESIGN 9.1, 9.8.
 
 use crate::entry::Entries;
-use crate::id::{Beat, ClusterId, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, Seq, View};
+use crate::id::{Beat, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, Seq, View};
 use crate::log::Head;
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
@@ -20,9 +20,8 @@ pub const PROTOCOL_VERSION: u16 = 1;
 /// Who speaks, from where in time: what is the same in every message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Header {
-    /// The sender's cluster.
-    pub cluster: ClusterId,
-    /// The digest of the sender's replicated configuration.
+    /// The digest of the sender's replicated configuration, which covers the cluster's id: another cluster's
+    /// messages carry another digest.
     pub config: Hash,
     /// The sender's epoch.
     pub epoch: Epoch,
@@ -248,4 +247,4 @@ impl Body {
     }
 }
 
-const _: () = assert!(size_of::<Message>() <= 136, "the hot path copies messages");
+const _: () = assert!(size_of::<Message>() <= 120, "the hot path copies messages");

@@ -50,8 +50,8 @@ marks! {
     backups_followed 0,
     /// Primaries that no quorum hears gave up.
     abdications 0,
-    /// Logs of other replicas were chosen.
-    foreign_logs_chosen 0,
+    /// Quorums reported, and a log was chosen.
+    logs_chosen 0,
     /// Entries were dropped because the new view did not have them.
     truncations 0,
     /// Log entries were fetched from peers.

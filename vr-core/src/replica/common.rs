@@ -7,7 +7,7 @@
 //! executed ≤ issued ≤ commit ≤ op        durable ≤ op        log_view ≤ view
 //! ```
 
-use super::execution::Execution;
+use super::execution::{Desk, Execution};
 use crate::action::{Action, EnterCause, Ignored, Note, Reject, Rejection, Reply, To, Write};
 use crate::clients::ClientTable;
 use crate::config::{Config, Durability, MESSAGE_OVERHEAD_BYTES};
@@ -42,6 +42,8 @@ pub(super) struct Common {
     pub(super) quorum: usize,
     pub(super) now: Time,
     header: Header,
+    /// The primary of `header.view`.
+    primary: ReplicaId,
     pub(super) log_view: View,
     pub(super) log: Log,
     commit: Op,
@@ -57,7 +59,6 @@ impl Common {
     /// What a replica is before its first event.
     pub(super) fn new(config: Config, stored: Stored, me: Position, at: Time) -> Self {
         let header = Header {
-            cluster: config.cluster.cluster,
             config: stored.config,
             epoch: stored.epoch,
             view: stored.view,
@@ -68,6 +69,7 @@ impl Common {
         };
         let base = stored.log.base().op;
         Self {
+            primary: config.cluster.primary(stored.view),
             rules: config.rules,
             me,
             quorum: config.rules.quorum(config.cluster.members.len()),
@@ -105,11 +107,15 @@ impl Common {
         self.config.cluster.members.len()
     }
     /// The primary of our view.
-    pub(super) fn primary(&self) -> ReplicaId {
-        self.config.cluster.primary(self.view())
+    pub(super) const fn primary(&self) -> ReplicaId {
+        self.primary
     }
     pub(super) fn is_primary(&self) -> bool {
-        self.primary() == self.config.me
+        self.primary == self.config.me
+    }
+    fn set_view(&mut self, view: View) {
+        self.header.view = view;
+        self.primary = self.config.cluster.primary(view);
     }
     /// The member `steps` after this one in the rotation, never this one itself.
     pub(super) fn another(&self, steps: u64) -> ReplicaId {
@@ -248,7 +254,7 @@ impl Common {
     /// Promises never to act in an earlier view again. What was about to be said is not said any more.
     pub(super) fn enter(&mut self, out: &mut Out, view: View, cause: EnterCause) {
         debug_assert!(view > self.view(), "views only rise");
-        self.header.view = view;
+        self.set_view(view);
         self.pending.discard_held();
         if self.rules.persists_view() {
             self.persist(out, Write::View(view));
@@ -260,7 +266,7 @@ impl Common {
 
     /// Takes over the view of the answer to a recovery; the `replace` that follows makes it durable.
     pub(super) fn recover_in(&mut self, view: View) {
-        self.header.view = view;
+        self.set_view(view);
         self.pending.discard_held();
     }
 
@@ -304,16 +310,19 @@ impl Common {
 
     /// Issues the upcalls that are due. `serving`: as the primary, which answers clients.
     pub(super) fn execute(&mut self, out: &mut Out, serving: bool) {
-        let mut execution = core::mem::take(&mut self.execution);
-        execution.issue(self, out, serving);
-        self.execution = execution;
+        let Self { execution, clients, log, commit, rules, config, header, .. } = self;
+        let (rules, me, view) = (*rules, u64::from(config.me.0), header.view);
+        execution.issue(log, *commit, &mut Desk { clients, rules, me, view, serving, out });
     }
 
     /// The service answered.
     pub(super) fn executed(&mut self, out: &mut Out, op: Op, reply: Bytes, serving: bool) {
-        let mut execution = core::mem::take(&mut self.execution);
-        execution.answered(self, out, op, reply, serving);
-        self.execution = execution;
+        let Self { execution, clients, log, commit, rules, config, header, .. } = self;
+        let (rules, me, view) = (*rules, u64::from(config.me.0), header.view);
+        let mut desk = Desk { clients, rules, me, view, serving, out };
+        if execution.answered(op, reply, &mut desk) {
+            execution.issue(log, *commit, &mut desk);
+        }
     }
 
     // ---- pieces of the log for others

@@ -4,12 +4,15 @@
 //! nothing is in between. Must not know statuses; whether this replica serves clients is told. Paper: VRR §4.1
 //! steps 5 to 7; DESIGN 9.3, §10 "Clients".
 
-use super::common::{Common, Out};
-use crate::action::{Action, Note, Reject};
-use crate::clients::Turn;
+use crate::action::{Action, Note, Reject, Rejection, Reply};
+use crate::clients::{ClientTable, Turn};
 use crate::entry::{Entries, Entry};
-use crate::id::{ClientId, Op, RequestNumber, Session};
+use crate::id::{ClientId, Op, RequestNumber, Session, View};
+use crate::log::Log;
+use crate::rules::Rules;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -27,12 +30,15 @@ pub(super) struct Execution {
     issued: Op,
     executed: Op,
     interval: u64,
+    /// The next op at which nothing may be in between: the table there is the same on every replica.
+    barrier: Op,
     upcalls: VecDeque<Upcall>,
 }
 
 impl Execution {
     pub(super) const fn new(base: Op, interval: u64) -> Self {
-        Self { issued: base, executed: base, interval, upcalls: VecDeque::new() }
+        let barrier = Op((base.0 / interval + 1) * interval);
+        Self { issued: base, executed: base, interval, barrier, upcalls: VecDeque::new() }
     }
 
     /// Through here the turn of every entry has come.
@@ -45,110 +51,118 @@ impl Execution {
         self.executed
     }
 
-    /// The next op at which nothing may be in between: the table there is the same on every replica.
-    const fn barrier(&self) -> Op {
-        Op((self.executed.0 / self.interval + 1) * self.interval)
-    }
-
     /// Issues what is committed and may run.
-    pub(super) fn issue(&mut self, common: &mut Common, out: &mut Out, serving: bool) {
+    pub(super) fn issue(&mut self, log: &Log, commit: Op, desk: &mut Desk<'_>) {
         loop {
-            let barrier = self.barrier();
-            let upto = common.commit().min(barrier);
+            let upto = commit.min(self.barrier);
             if upto <= self.issued {
                 return;
             }
-            let log = core::mem::replace(&mut common.log, crate::log::Log::new(crate::log::Head::default()));
             for run in log.runs(self.issued, upto) {
-                self.issue_run(common, out, &run, serving);
+                self.issue_run(run, desk);
             }
-            common.log = log;
             self.issued = upto;
-            if !self.progressed(common, out, barrier) {
+            if !self.progressed(desk) {
                 return;
             }
         }
     }
 
     /// One run of entries: contiguous operations share one upcall action.
-    fn issue_run(&mut self, common: &mut Common, out: &mut Out, run: &Entries, serving: bool) {
+    fn issue_run(&mut self, run: Entries, desk: &mut Desk<'_>) {
         let mut start = 0;
         for (at, entry) in run.iter().enumerate() {
-            let turn = common.clients.take(common.rules, u64::from(common.config.me.0), entry);
+            let turn = desk.clients.take(desk.rules, desk.me, entry);
             if turn == Turn::Execute {
                 let (op, client, session, number) = (entry.op(), entry.client(), entry.session(), entry.number());
                 self.upcalls.push_back(Upcall { op, client, session, number });
                 continue;
             }
-            upcall(out, run.take(at).skip(start));
+            upcall(desk.out, run.take(at).skip(start));
             start = at + 1;
-            no_upcall(common, out, entry, turn, serving);
+            desk.no_upcall(entry, turn);
         }
-        upcall(out, if start == 0 { run.clone() } else { run.skip(start) });
+        upcall(desk.out, if start == 0 { run } else { run.skip(start) });
     }
 
     /// The service answered the oldest upcall.
     ///
     /// # Panics
     /// When the driver answers something else: a bug in the driver.
-    pub(super) fn answered(&mut self, common: &mut Common, out: &mut Out, op: Op, reply: Bytes, serving: bool) {
+    pub(super) fn answered(&mut self, op: Op, reply: Bytes, desk: &mut Desk<'_>) -> bool {
         let upcall = self.upcalls.pop_front().expect("the driver answers only what was executed");
         assert_eq!(upcall.op, op, "the driver answers upcalls in op order");
-        common.clients.answered(upcall.client, op, &reply);
-        if serving {
-            let newest = common.clients.newest(upcall.client).unwrap_or(upcall.number);
-            let number = common.rules.answered_number(upcall.number, newest);
-            common.reply(out, (upcall.client, upcall.session, number), (op, reply), false);
+        let newest = desk.clients.answered(upcall.client, op, &reply);
+        if desk.serving {
+            let number = desk.rules.answered_number(upcall.number, newest.unwrap_or(upcall.number));
+            desk.reply((upcall.client, upcall.session, number), (op, reply), false);
         }
-        let barrier = self.barrier();
-        if self.progressed(common, out, barrier) {
-            self.issue(common, out, serving);
-        }
+        self.progressed(desk)
     }
 
     /// Moves `executed` on; true when it reached the barrier, so that more may be issued.
-    fn progressed(&mut self, common: &Common, out: &mut Out, barrier: Op) -> bool {
+    fn progressed(&mut self, desk: &mut Desk<'_>) -> bool {
         self.executed = self.upcalls.front().map_or(self.issued, |upcall| upcall.op.previous());
-        let reached = self.executed == barrier;
+        let reached = self.executed == self.barrier;
         if reached {
-            out.push(Action::Note(Note::TableAt { op: barrier, table: common.clients.digest() }));
+            desk.out.push(Action::Note(Note::TableAt { op: self.barrier, table: desk.clients.digest() }));
+            self.barrier = self.barrier.plus(self.interval);
         }
         reached
     }
 }
 
-fn upcall(out: &mut Out, run: Entries) {
-    if !run.is_empty() {
-        out.push(Action::Execute(run));
+/// What execution works with: the client table, and clients to answer, if this replica serves them.
+pub(super) struct Desk<'a> {
+    pub(super) clients: &'a mut ClientTable,
+    pub(super) rules: Rules,
+    pub(super) me: u64,
+    pub(super) view: View,
+    pub(super) serving: bool,
+    pub(super) out: &'a mut Vec<Action>,
+}
+
+impl Desk<'_> {
+    fn reply(&mut self, to: (ClientId, Session, RequestNumber), answer: (Op, Bytes), duplicate: bool) {
+        let ((client, session, number), (op, result)) = (to, answer);
+        let view = self.view;
+        self.out.push(Action::Reply(Reply { client, session, number, op, view, result, duplicate }));
+    }
+
+    /// An entry whose turn came and which the service never sees.
+    fn no_upcall(&mut self, entry: &Entry, turn: Turn) {
+        let (client, op) = (entry.client(), entry.op());
+        match turn {
+            Turn::Execute => {}
+            Turn::Registered { session, evicted } => {
+                self.out.push(Action::Note(Note::Registered { client, session }));
+                if let Some((client, session)) = evicted {
+                    self.out.push(Action::Note(Note::Evicted { client, session }));
+                }
+                if self.serving {
+                    let again = session.0 != op.0;
+                    self.reply((client, session, RequestNumber::ZERO), (Op(session.0), Bytes::new()), again);
+                }
+            }
+            Turn::Duplicate(first) => {
+                self.out.push(Action::Note(Note::SkippedDuplicate { op }));
+                if let Some(first) = first.filter(|_| self.serving) {
+                    self.reply((client, entry.session(), entry.number()), first, true);
+                }
+            }
+            Turn::Evicted => {
+                self.out.push(Action::Note(Note::SkippedDuplicate { op }));
+                if self.serving {
+                    let (session, number, reason) = (entry.session(), entry.number(), Reject::Evicted);
+                    self.out.push(Action::Reject(Box::new(Rejection { client, session, number, reason })));
+                }
+            }
+        }
     }
 }
 
-/// An entry whose turn came and which the service never sees.
-fn no_upcall(common: &Common, out: &mut Out, entry: &Entry, turn: Turn, serving: bool) {
-    let (client, op) = (entry.client(), entry.op());
-    match turn {
-        Turn::Execute => {}
-        Turn::Registered { session, evicted } => {
-            out.push(Action::Note(Note::Registered { client, session }));
-            if let Some((client, session)) = evicted {
-                out.push(Action::Note(Note::Evicted { client, session }));
-            }
-            if serving {
-                let again = session.0 != op.0;
-                common.reply(out, (client, session, RequestNumber::ZERO), (Op(session.0), Bytes::new()), again);
-            }
-        }
-        Turn::Duplicate(first) => {
-            out.push(Action::Note(Note::SkippedDuplicate { op }));
-            if let Some(first) = first.filter(|_| serving) {
-                common.reply(out, (client, entry.session(), entry.number()), first, true);
-            }
-        }
-        Turn::Evicted => {
-            out.push(Action::Note(Note::SkippedDuplicate { op }));
-            if serving {
-                common.reject(out, &entry.request(), Reject::Evicted);
-            }
-        }
+fn upcall(out: &mut Vec<Action>, run: Entries) {
+    if !run.is_empty() {
+        out.push(Action::Execute(run));
     }
 }

@@ -24,7 +24,7 @@ use crate::action::{Action, EnterCause, HaltReason, Ignored};
 use crate::config::{Config, ConfigError};
 use crate::event::{Event, Input};
 use crate::id::{Epoch, Hash, Incarnation, Op, ReplicaId, Time, View};
-use crate::message::{Body, Message, Recovery};
+use crate::message::{Body, Header, Message, Recovery};
 use crate::stored::Stored;
 use crate::timer::Timer;
 use alloc::vec::Vec;
@@ -205,7 +205,7 @@ impl Replica {
             return;
         }
         match event.input {
-            Input::Message(message) => self.on_message(out, message),
+            Input::Message(Message { header, body }) => self.on_message(out, &header, body),
             Input::Request(request) => match &mut self.status {
                 Status::Primary(primary) => primary.on_request(&mut self.common, out, request),
                 Status::Backup(_) | Status::ViewChange(_) => {
@@ -274,11 +274,10 @@ impl Replica {
 
     // ---- messages: one gate
 
-    fn on_message(&mut self, out: &mut Out, message: Message) {
-        let Message { header, body } = message;
+    fn on_message(&mut self, out: &mut Out, header: &Header, body: Body) {
         let (from, kind) = (header.from, body.kind());
         let common = &mut self.common;
-        let refused = if header.cluster != common.header().cluster || header.config != common.header().config {
+        let refused = if header.config != common.header().config {
             Some(Ignored::WrongCluster)
         } else if header.epoch != common.epoch() {
             Some(Ignored::WrongEpoch)
@@ -305,8 +304,8 @@ impl Replica {
         match body {
             Body::Recovery(question) => self.on_recovery(out, from, &question),
             Body::RecoveryResponse(_) => self.common.ignore(out, from, kind, Ignored::NotAsked),
-            body if header.view > self.common.view() => self.on_news(out, &header, body),
-            body if header.view < self.common.view() => self.on_older(out, &header, body),
+            body if header.view > self.common.view() => self.on_news(out, header, body),
+            body if header.view < self.common.view() => self.on_older(out, header, body),
             body => self.on_current(out, header.from, (header.incarnation, body)),
         }
     }
@@ -333,7 +332,7 @@ impl Replica {
     }
 
     /// A message of a later view: a quorum has left ours, so do we. Our log and log_view stay as they are.
-    fn on_news(&mut self, out: &mut Out, header: &crate::message::Header, body: Body) {
+    fn on_news(&mut self, out: &mut Out, header: &Header, body: Body) {
         let common = &mut self.common;
         let rules = common.rules;
         if matches!(body, Body::DoViewChange(_)) && !rules.joins_on_early_report() {
@@ -353,7 +352,7 @@ impl Replica {
     }
 
     /// A message of an earlier view is dropped; whoever is still voting there is told where we are.
-    fn on_older(&mut self, out: &mut Out, header: &crate::message::Header, body: Body) {
+    fn on_older(&mut self, out: &mut Out, header: &Header, body: Body) {
         let common = &mut self.common;
         let (from, kind) = (header.from, body.kind());
         match (body, &mut self.status) {

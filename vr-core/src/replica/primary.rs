@@ -296,14 +296,12 @@ impl Primary {
 
     /// The largest op that a quorum has acknowledged.
     fn acknowledged(&self, common: &Common) -> Op {
-        let mut acked = [Op::ZERO; 64];
-        let acked = &mut acked[..self.members.len()];
-        for (slot, member) in acked.iter_mut().zip(&self.members) {
-            *slot = member.acked;
-        }
-        acked.sort_unstable_by(|a, b| b.cmp(a));
-        let everyone_counted = common.rules.acks_of_op(0, self.arrived + 1) >= common.quorum;
-        if everyone_counted { acked[0] } else { acked[common.quorum - 1] }
+        let acked = || self.members.iter().map(|member| member.acked);
+        let enough = |op: &Op| {
+            let counted = acked().filter(|acked| acked >= op).count();
+            common.rules.acks_of_op(counted, self.arrived + 1) >= common.quorum
+        };
+        acked().filter(enough).max().unwrap_or(Op::ZERO)
     }
 
     /// The disk moved on: so may our own acknowledgement.

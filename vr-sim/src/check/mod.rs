@@ -1,10 +1,73 @@
 //! The properties, one file each, and what they are fed with: happenings only, never a replica's fields.
 //!
-//! Owns [`Happening`], [`Checker`] and [`Violation`]. Must not know the simulator: the same checkers judge a
-//! recorded production run. PROTOCOL §4.
+//! Owns [`Happening`], [`Violation`], [`Model`] and [`Checkers`], which hands every happening to the properties it
+//! concerns, in one pass over a step's actions. Must not know the simulator: the same checkers judge a recorded
+//! production run, if it begins with the opening of every replica. PROTOCOL §4.
+//!
+//! | Property | Paper | Rule | File |
+//! |---|---|---|---|
+//! | S1 agreement | VRR §8.1 | what is committed or executed at an op is the same everywhere | `agreement` |
+//! | S2 prefix execution | §4.1 step 5–7 | ops with an effect are executed in order, each once per life; answers and states are equal at equal ops | `agreement`, `at_most_once` |
+//! | S3 monotone commit | §4.1 | the commit-number never falls within a life | `agreement` |
+//! | S4 bounds | Figure 2 | executed ≤ commit ≤ op, `log_view` ≤ view, and a replica looks as its writes say | `agreement` |
+//! | S4 crash image | §4.3, §5.1 | a disk comes back with its durable writes and a prefix of those in flight, the last perhaps torn | `shadow`, `image` |
+//! | S5 promise monotone | §8.2 | view and incarnation on a disk never go back, over all lives | `views` |
+//! | S5 durable header | §8.2 | no message names a view or an incarnation that its sender's disk does not | `promises` |
+//! | S6 log match | §8.1 | in one view, all logs agree, and only its primary makes new entries | `agreement` |
+//! | S7 one start | §4.2 step 3 | a view starts once; a restarted primary does not resume its view | `views` |
+//! | S7 justified start | §4.2 step 3 | a view starts after a quorum, the primary included, reported for exactly that view | `promises` |
+//! | S7 view prefix | §4.2 step 5 | whoever is normal in a view holds its whole initial log | `views` |
+//! | S8 leader completeness | §8.1 | a view starts with everything committed in earlier views, and nothing is committed in a view that a later one started without | `views` |
+//! | S8 best log | §4.2 step 3 | the chosen log is the best reported, by (`log_view`, op) | `promises` |
+//! | S9 ack durability | §8.1, §8.2 | what was decided is held by a quorum, whatever crashed (S18 with it) | `durability` |
+//! | S10 promise kept | §8.1, §8.2 | nobody speaks for a view below one it revealed, over all lives, nor for a view it left | `views` |
+//! | S11 ack backed | §4.1 step 4, §8.2 | an acknowledgement, a report, a StartView says what the disk (asynchronous mode: the memory) holds; what was acknowledged goes only with a later view | `promises` |
+//! | S11 report monotone | §4.2 step 2 | the reports of one replica for one view never weaken | `promises` |
+//! | S12 commit justified | §4.1 step 5 | an op is committed when a quorum acknowledged it in the primary's view; nobody's commit-number is ahead of that | `promises` |
+//! | S13 silence | §4.3, §8.1 | who recovers only asks, who changes views serves nobody, who halted does nothing; only a view's primary leads it | `views` |
+//! | S14 at most once | §4.1, §4.5 | the service executes each request once | `at_most_once` |
+//! | S15 linearizability | §8.1 | what clients saw could have happened one call at a time | `linearizability` |
+//! | S16 table equality | §4.1, §4.5 | client tables are equal after equal ops | `tables` |
+//! | S22 reply truth | §4.1, §4.5 | an answer is the result of exactly that request; a session called gone is gone | `at_most_once` |
+//! | S22 truthful hint | §4.1 | a client is told only of views that started | `views` |
+//! | S24 no unexcused halt | — | a replica stops only because a write failed | `liveness` |
+//! | L1 one view, L3 recovered | §8.2 | the healed quorum is normal in one view with its own primary | `liveness` |
+//! | L2 answered | §8.2 | every request is answered | `liveness` |
+//! | L4 abdication | §8.2 | a primary whose view a quorum left stops leading | `liveness` |
+//! | L5 no storm | §8.2 | few views are entered after the faults ended | `liveness` |
+//! | L6 converged | §8.2 | the healed quorum agrees on op, commit, execution and tables | `liveness` |
+//! | L9 vacuity | — | somebody was answered | `liveness` |
 
+mod agreement;
+mod at_most_once;
+mod durability;
+mod image;
+mod lineage;
+mod linearizability;
+mod liveness;
+mod promises;
+mod shadow;
+#[cfg(test)]
+mod stage;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod views;
+
+use agreement::Agreement;
+use at_most_once::{Answer, AtMostOnce};
+use durability::Durability;
+use image::Misfit;
+use linearizability::Linearizability;
+use liveness::{End, Liveness};
+use promises::Promises;
+use shadow::{Shadow, Standing};
+use std::sync::Arc;
+use tables::Tables;
+use views::Views;
 use vr_core::{
-    Action, ClientId, ClusterConfig, Event, Hash, Op, ReplicaId, RequestNumber, Session, Snapshot, Stored, View,
+    Action, ClientId, ClusterConfig, Event, Hash, Input, Note, Op, ReplicaId, RequestNumber, Session, Snapshot, Stored,
+    Time, View, Write, WriteId,
 };
 
 /// Something that happened, as an observer of the whole cluster sees it.
@@ -127,4 +190,330 @@ pub struct Violation {
     pub replicas: Vec<ReplicaId>,
     /// The ops concerned.
     pub ops: Vec<Op>,
+}
+
+impl Violation {
+    #[cold]
+    fn new(property: &'static str, severity: Severity, message: String, replicas: &[ReplicaId], ops: &[Op]) -> Self {
+        let (mut replicas, mut ops) = (replicas.to_vec(), ops.to_vec());
+        replicas.dedup();
+        ops.dedup();
+        Self { property, severity, message, replicas, ops }
+    }
+
+    #[cold]
+    fn safety(property: &'static str, message: String, replicas: &[ReplicaId], ops: &[Op]) -> Self {
+        Self::new(property, Severity::Safety, message, replicas, ops)
+    }
+
+    #[cold]
+    fn liveness(property: &'static str, message: String, replicas: &[ReplicaId]) -> Self {
+        Self::new(property, Severity::Liveness, message, replicas, &[])
+    }
+}
+
+/// The sequential specification of the replicated service, for S15. Operations on different keys must be
+/// independent of each other; whoever cannot say so gives all the same key.
+pub trait Model: Send + Sync {
+    /// What an operation is about.
+    fn key(&self, body: &[u8]) -> Vec<u8>;
+    /// What an operation makes of the state of its key, and what it answers. A key nobody touched is in the state
+    /// of no bytes at all.
+    fn step(&self, state: &[u8], body: &[u8]) -> (Vec<u8>, Vec<u8>);
+}
+
+/// All properties at once. Feed it every happening of a run, in the order in which they happened; the first
+/// violation ends the judgement. A clone goes on from here by itself.
+#[derive(Clone)]
+pub struct Checkers {
+    shadow: Shadow,
+    agreement: Agreement,
+    views: Views,
+    promises: Promises,
+    durability: Durability,
+    at_most_once: AtMostOnce,
+    tables: Tables,
+    linearizability: Linearizability,
+    liveness: Liveness,
+}
+
+impl Checkers {
+    /// For one cluster, whose service does as `model` says.
+    #[must_use]
+    pub fn new(setting: &Setting, model: Arc<dyn Model>) -> Self {
+        let replicas = setting.cluster.members.len();
+        Self {
+            shadow: Shadow::new(setting),
+            agreement: Agreement::default(),
+            views: Views::new(replicas),
+            promises: Promises::new(replicas),
+            durability: Durability::new(),
+            at_most_once: AtMostOnce::new(setting.cluster.client_capacity),
+            tables: Tables::default(),
+            linearizability: Linearizability::new(model),
+            liveness: Liveness::new(replicas),
+        }
+    }
+
+    /// How many keys' histories were too tangled for the bounded search of S15. Their ceiling is 0 (DESIGN 9.15).
+    #[must_use]
+    pub const fn undecided(&self) -> u64 {
+        self.linearizability.undecided()
+    }
+
+    /// The last op that any primary committed.
+    #[must_use]
+    pub fn decided(&self) -> Op {
+        self.shadow.lineage.decided()
+    }
+
+    /// How many views have started, view 0 among them.
+    #[must_use]
+    pub fn views_started(&self) -> usize {
+        self.shadow.lineage.started()
+    }
+
+    /// Something happened, at a moment of the observer's clock.
+    ///
+    /// # Errors
+    /// When a property does not hold any more. What is observed after that means nothing.
+    pub fn observe(&mut self, at: Time, happening: &Happening<'_>) -> Result<(), Violation> {
+        match *happening {
+            Happening::Stepped { on, event, actions } => self.stepped(on, event, actions),
+            Happening::Opened { on, stored, actions } => self.opened(on, stored, actions),
+            Happening::Crashed { on } => self.crashed(on),
+            Happening::Invoked { client, session, number, body } => {
+                self.liveness.called();
+                self.linearizability.invoked((client, session, number), body);
+                Ok(())
+            }
+            Happening::Answered { client, session, number, op, result, view: _ } => {
+                self.answered(Answer { client, session, number, op, result })
+            }
+            Happening::ToldEvicted { client, session } => {
+                self.liveness.resolved();
+                self.at_most_once.evicts(None, client, session)
+            }
+            Happening::GaveUp { client: _ } => {
+                self.liveness.resolved();
+                Ok(())
+            }
+            Happening::Sampled { on, op, state } => match self.shadow.place(on) {
+                Some(who) => self.agreement.sampled(&self.shadow, who, op, state),
+                None => Ok(()),
+            },
+            Happening::Healed { core, mesh } => {
+                self.liveness.healed(at, core, mesh);
+                Ok(())
+            }
+            Happening::Ended { replicas, unanswered, settled } => {
+                self.ended(&End { at, replicas, unanswered, settled })
+            }
+        }
+    }
+
+    // ---- replicas
+
+    fn opened(&mut self, on: ReplicaId, stored: &Stored, actions: &[Action]) -> Result<(), Violation> {
+        let Some(who) = self.shadow.place(on) else { return Ok(()) };
+        let mirror = &self.shadow.replicas[who];
+        let (first, before) = (!mirror.known, (mirror.disk.head(), mirror.disk.view));
+        Views::may_open(&self.shadow, who, stored)?;
+        if !self.shadow.open(who, stored) {
+            return Err(Views::foreign_disk(&self.shadow, who, before, stored));
+        }
+        if first {
+            Agreement::adopted(&mut self.shadow, who)?;
+        }
+        self.liveness.opened(who);
+        self.liveness.count_amnesiacs(&self.shadow);
+        Durability::holds(&self.shadow)?;
+        self.actions(who, actions)?;
+        Views::has_opened(&self.shadow, who, stored)
+    }
+
+    fn crashed(&mut self, on: ReplicaId) -> Result<(), Violation> {
+        let Some(who) = self.shadow.place(on) else { return Ok(()) };
+        self.shadow.crash(who);
+        self.liveness.count_amnesiacs(&self.shadow);
+        Durability::holds(&self.shadow)
+    }
+
+    fn stepped(&mut self, on: ReplicaId, event: &Event, actions: &[Action]) -> Result<(), Violation> {
+        let Some(who) = self.shadow.place(on) else { return Ok(()) };
+        match &event.input {
+            Input::Tick | Input::Message(_) | Input::Request(_) => {}
+            Input::Persisted(upto) => self.shadow.persisted(who, *upto),
+            Input::Executed { op, reply } => Agreement::answered(&mut self.shadow, who, *op, reply)?,
+            Input::WriteFailed => self.liveness.write_failed(who),
+        }
+        if !self.shadow.replicas[who].standing.is_running() {
+            let notes_only = actions.iter().all(|action| matches!(action, Action::Note(_)));
+            return if notes_only { Ok(()) } else { Err(Views::stirs(&self.shadow, who)) };
+        }
+        self.actions(who, actions)
+    }
+
+    fn actions(&mut self, who: usize, actions: &[Action]) -> Result<(), Violation> {
+        for action in actions {
+            match action {
+                Action::Send { to, message } => {
+                    self.promises.sends(&self.shadow, who, message)?;
+                    self.views.sends(&self.shadow, who, message)?;
+                    self.liveness.sends(&self.shadow, who, *to, message)?;
+                }
+                Action::Persist { id, write } => self.writes(who, *id, write)?,
+                Action::Execute(entries) => {
+                    Agreement::executes(&self.shadow, who, entries)?;
+                    self.at_most_once.executes(&self.shadow, who, entries)?;
+                    if let Some(last) = entries.last() {
+                        self.shadow.replicas[who].executed = last.op();
+                    }
+                }
+                Action::Reply(reply) => {
+                    Views::replies(&self.shadow, who, reply)?;
+                    self.at_most_once.answers(&self.shadow, Some(who), reply.into())?;
+                }
+                Action::Reject(rejection) => {
+                    Views::rejects(&self.shadow, who, rejection)?;
+                    self.at_most_once.rejects(&self.shadow, who, rejection)?;
+                }
+                Action::Note(note) => self.notes(who, note)?,
+                Action::Halt(reason) => {
+                    self.liveness.halts(&self.shadow, who, *reason)?;
+                    self.shadow.halt(who);
+                    self.liveness.count_amnesiacs(&self.shadow);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A write is issued: it must fit what is there, and its log must be the view's.
+    fn writes(&mut self, who: usize, id: WriteId, write: &Write) -> Result<(), Violation> {
+        if let Some(misfit) = self.shadow.replicas[who].memory.misfit(write) {
+            return Err(self.misfit(who, misfit));
+        }
+        match write {
+            Write::Incarnation(_) => {
+                self.shadow.issue(who, id, write);
+                Ok(())
+            }
+            Write::View(view) => {
+                self.liveness.entered(*view);
+                self.shadow.issue(who, id, write);
+                Ok(())
+            }
+            Write::Append(entries) => {
+                self.shadow.issue(who, id, write);
+                Agreement::appended(&mut self.shadow, who, entries)
+            }
+            Write::Replace { view, .. } => {
+                self.liveness.entered(*view);
+                let leads = self.shadow.leader(*view) == who;
+                if leads {
+                    Views::may_start(&self.shadow, who, *view)?;
+                    self.promises.may_start(&self.shadow, who, *view)?;
+                }
+                self.shadow.issue(who, id, write);
+                if leads {
+                    Views::started(&mut self.shadow, who, *view)?;
+                } else {
+                    Views::installed(&self.shadow, who, *view)?;
+                }
+                self.promises.keeps(&self.shadow, who)?;
+                Durability::holds(&self.shadow)
+            }
+        }
+    }
+
+    #[cold]
+    fn misfit(&self, who: usize, misfit: Misfit) -> Violation {
+        let promise = Views::broken_promise(&self.shadow, who, misfit);
+        promise.unwrap_or_else(|| Agreement::broken_log(&self.shadow, who, misfit))
+    }
+
+    fn notes(&mut self, who: usize, note: &Note) -> Result<(), Violation> {
+        if let Note::Committed { op } = *note {
+            self.commits(who, op)
+        } else if let Note::TableAt { op, table } = *note {
+            self.tables.at(&self.shadow, who, op, table)
+        } else if let Note::ChoseLog { view, of, reports } = *note {
+            let of = self.shadow.place(of).unwrap_or(who);
+            self.promises.chose(&self.shadow, who, (view, of), reports)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn commits(&mut self, who: usize, op: Op) -> Result<(), Violation> {
+        Agreement::may_commit(&self.shadow, who, op)?;
+        let news = op > self.shadow.lineage.decided();
+        if news {
+            self.promises.justify(&self.shadow, who, op)?;
+            self.decide(who, op);
+        }
+        Agreement::committed(&self.shadow, who, op)?;
+        let mirror = &mut self.shadow.replicas[who];
+        mirror.commit = op;
+        if mirror.standing == Standing::Primary {
+            let view = mirror.memory.view;
+            self.shadow.lineage.commit_in(view, op);
+            Views::committed(&self.shadow, who, op)?;
+        }
+        if news { self.durability.committed(&self.shadow) } else { Ok(()) }
+    }
+
+    /// A primary committed, justly, through `op`.
+    fn decide(&mut self, who: usize, op: Op) {
+        let Shadow { replicas, lineage, .. } = &mut self.shadow;
+        let mut next = lineage.decided().next();
+        while next <= op {
+            let Some(hash) = replicas[who].memory.hash(next) else { return };
+            lineage.decide(hash, who);
+            self.at_most_once.decided(next, lineage.decision(next).and_then(|decision| decision.who));
+            next = next.next();
+        }
+    }
+
+    // ---- clients and the end
+
+    fn answered(&mut self, answer: Answer<'_>) -> Result<(), Violation> {
+        self.liveness.resolved();
+        let Answer { client, session, number, op, result } = answer;
+        self.at_most_once.answers(&self.shadow, None, answer)?;
+        if self.linearizability.answered((client, session, number), op, result) {
+            return Ok(());
+        }
+        let message = format!("{client:?} is answered request {number} of session {session}, which it did not make");
+        Err(Violation::safety("S22 reply truth", message, &[], &[op]))
+    }
+
+    fn ended(&mut self, end: &End<'_>) -> Result<(), Violation> {
+        for (seen, table) in end.replicas {
+            Agreement::looks_right(&self.shadow, seen)?;
+            if let Some(who) = self.shadow.place(seen.id).filter(|_| seen.executed == seen.commit) {
+                self.tables.at(&self.shadow, who, seen.executed, *table)?;
+            }
+        }
+        Durability::holds(&self.shadow)?;
+        self.linearizability.judge(self.at_most_once.effects(&self.shadow))?;
+        self.liveness.judge(&self.shadow, end)
+    }
+}
+
+/// A hash as far as a person needs it.
+fn short(hash: Hash) -> String {
+    let Hash(value) = hash;
+    format!("h{:05x}", value >> 108)
+}
+
+/// A count as an index. Every target this runs on addresses at least 2³² of anything that is counted here.
+fn index(count: u64) -> usize {
+    usize::try_from(count).expect("counts of things in memory fit an address")
+}
+
+/// An index as a count.
+fn count(index: usize) -> u64 {
+    u64::try_from(index).expect("an address has at most 64 bits")
 }

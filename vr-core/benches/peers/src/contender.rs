@@ -1,7 +1,7 @@
-//! What a contender is, and the one closed loop that drives them all: payloads, refilling, counting and the clock are
-//! the same code for everyone, so a contender brings only its cluster.
+//! What a contender is, and the one closed loop that drives them all: ops, refilling, counting and the clock are the
+//! same code for everyone, so a contender brings only its cluster.
 
-use bytes::Bytes;
+use std::slice::ChunksExact;
 use std::time::{Duration, Instant};
 
 /// One row of the table.
@@ -23,33 +23,33 @@ pub(crate) trait Contender {
     fn run(&self, case: Case, ops: usize) -> Duration;
 }
 
-/// A cluster with an elected leader, stepped by hand: one call of each of `leader_in`, `propose` and `exchange` is one
-/// network round trip in which every node first reads its whole inbox and then sends, as an event loop would.
+/// A cluster with an elected leader, stepped by hand. `leader_in`, `propose` and `exchange` in turn are one round trip,
+/// in which every node reads its whole inbox before it sends, as an event loop would.
 pub(crate) trait Cluster {
-    /// The leader digests the replies in flight and applies what is now committed; ops it has committed so far.
+    /// The leader digests the replies in flight and applies what is now committed; ops it has applied so far.
     fn leader_in(&mut self) -> usize;
 
-    /// The leader takes on every op in `ops` (leaving it empty), batched as its library's interface best allows.
-    fn propose(&mut self, ops: &mut Vec<Bytes>);
+    /// The leader takes on `ops`, which are only borrowed: one copy each, into whatever the library holds best.
+    fn propose(&mut self, ops: ChunksExact<'_, u8>);
 
     /// The leader sends; every follower digests, applies and replies.
     fn exchange(&mut self);
 
-    /// Pushes out a commit index the followers have not heard of yet: called only after the last op.
-    fn settle(&mut self);
+    /// Sends out a commit index that would have ridden on the next op. Called only when there is no next op.
+    fn settle(&mut self) {}
 
     /// Ops applied by the replica that has applied the fewest.
     fn applied_everywhere(&self) -> usize;
 }
 
-/// The replicated state machine: it reads every op and insists on the order, so no contender can skip the work.
+/// The replicated state machine: it reads every op and insists on their order, so no replica can skip the work.
 #[derive(Debug, Default)]
 pub(crate) struct Applied(usize);
 
 impl Applied {
     pub(crate) fn apply(&mut self, op: &[u8]) {
-        let number = op.first_chunk().map(|head| u64::from_le_bytes(*head));
-        assert_eq!(number.and_then(|n| usize::try_from(n).ok()), Some(self.0), "op out of order");
+        let number = op.first_chunk().map(|head| usize::from_le_bytes(*head));
+        assert_eq!(number, Some(self.0), "op out of order");
         self.0 += 1;
     }
 
@@ -58,30 +58,41 @@ impl Applied {
     }
 }
 
-/// Keeps exactly `case.outstanding` ops uncommitted until `ops` have been proposed, then runs dry.
+/// Round trips in a row that may commit nothing before the run is called stuck.
+const PATIENCE: usize = 100;
+
+/// Keeps exactly `case.outstanding` ops uncommitted until all `ops` have been proposed, then runs dry.
 pub(crate) fn closed_loop<C: Cluster>(mut cluster: C, case: Case, ops: usize) -> Duration {
-    let mut body = vec![0xA5; case.payload_bytes];
-    let mut fresh = Vec::with_capacity(case.outstanding);
-    let mut issued: usize = 0;
+    let template = vec![0xA5; case.payload_bytes];
+    let mut wire: Vec<u8> = Vec::with_capacity(case.payload_bytes * case.outstanding);
+    let (mut issued, mut seen, mut idle) = (0, 0, 0);
     let start = Instant::now();
     loop {
         let committed = cluster.leader_in();
         if committed == ops {
             break;
         }
+        idle = if committed > seen { 0 } else { idle + 1 };
+        assert!(idle < PATIENCE, "stuck at op {committed} of {ops}");
+        seen = committed;
+        wire.clear();
         while issued < ops && issued - committed < case.outstanding {
-            // One allocation and one copy an op, as when it is read off a socket.
-            let number = u64::try_from(issued).expect("usize fits u64");
-            body[..8].copy_from_slice(&number.to_le_bytes());
-            fresh.push(Bytes::copy_from_slice(&body));
+            let number = issued.to_le_bytes();
+            wire.extend_from_slice(&number);
+            wire.extend_from_slice(&template[number.len()..]);
             issued += 1;
         }
-        cluster.propose(&mut fresh);
+        cluster.propose(wire.chunks_exact(case.payload_bytes));
         cluster.exchange();
     }
-    while cluster.applied_everywhere() < ops {
+    for _ in 0..PATIENCE {
+        if cluster.applied_everywhere() == ops {
+            break;
+        }
         cluster.settle();
         cluster.exchange();
     }
-    start.elapsed()
+    let elapsed = start.elapsed();
+    assert_eq!(cluster.applied_everywhere(), ops, "a replica fell behind");
+    elapsed
 }

@@ -1,18 +1,94 @@
-//! x
-mod contender; mod omni; mod raft_rs;
-use contender::*;
-fn main() {
-    let ops: usize = std::env::args().nth(1).unwrap().parse().unwrap();
-    let cs: [&dyn Contender; 2] = [&omni::Omni, &raft_rs::RaftRs];
-    for (replicas, payload_bytes) in [(3,64),(3,256),(5,64),(5,256)] { for outstanding in [1,64,256] {
-        let case = Case { replicas, payload_bytes, outstanding };
-        print!("{replicas} {payload_bytes:4} {outstanding:4}");
-        for c in cs {
-            if std::env::args().nth(2).is_some_and(|n| n != c.name()) { continue }
-            let mut v: Vec<f64> = (0..9).map(|_| ops as f64 / c.run(case, ops).as_secs_f64() / 1e6).collect();
-            v.sort_by(f64::total_cmp);
-            print!("  {} {:.2} ({:.2}-{:.2})", c.name(), v[4], v[0], v[8]);
+//! `peers`: vr-core's peers side by side. This file owns the command line, the list of contenders and of cases, and the
+//! allocator's settings.
+
+mod contender;
+mod omni;
+mod raft_rs;
+mod report;
+mod rounds;
+
+use contender::{Case, Contender};
+use rounds::Effort;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The columns, in order; the first is the one the others are compared with.
+const CONTENDERS: [&dyn Contender; 2] = [&omni::Omni, &raft_rs::RaftRs];
+
+const USAGE: &str = "usage: peers [--json] [--quick]
+
+  --json   print one JSON object instead of the table
+  --quick  3 short rounds instead of 9: for a look, not for a figure";
+
+fn main() -> ExitCode {
+    let (mut json, mut quick) = (false, false);
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--json" => json = true,
+            "--quick" => quick = true,
+            "--help" => {
+                println!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
+            unknown => {
+                eprintln!("peers: {unknown}: unknown argument\n{USAGE}");
+                return ExitCode::from(2);
+            }
         }
-        println!();
-    }}
+    }
+    keep_freed_memory();
+    let effort = if quick {
+        Effort { rounds: 3, sample: Duration::from_millis(20) }
+    } else {
+        Effort { rounds: 9, sample: Duration::from_millis(100) }
+    };
+    let names: Vec<&str> = CONTENDERS.iter().map(|contender| contender.name()).collect();
+    let rows = cases().map(|case| rounds::measure(&CONTENDERS, case, effort));
+    if json {
+        let rows: Vec<_> = rows.collect();
+        println!("{}", report::json(&names, effort, &rows));
+    } else {
+        println!("{}", report::heading(&names, effort));
+        rows.for_each(|row| println!("{}", report::line(&row)));
+    }
+    ExitCode::SUCCESS
+}
+
+/// The rows, in order.
+fn cases() -> impl Iterator<Item = Case> {
+    [3, 5].into_iter().flat_map(|replicas| {
+        [64, 256].into_iter().flat_map(move |payload_bytes| {
+            [1, 64, 256].map(|outstanding| Case { replicas, payload_bytes, outstanding })
+        })
+    })
+}
+
+/// Keeps what a dropped cluster gave back. Otherwise every fresh one begins by having its pages zeroed by the kernel,
+/// which cost raft-rs 40 % and says nothing about anybody's protocol.
+fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt only sets the allocator's options, and no other thread is running.
+    let set = unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX) == 1 && libc::mallopt(libc::M_MMAP_MAX, 0) == 1
+    };
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let set = false;
+    if !set {
+        eprintln!("peers: this allocator returns memory to the system; expect lower figures");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CONTENDERS, cases};
+
+    /// The state machine insists on order and completeness; 1,000 is no multiple of any K but 1.
+    #[test]
+    fn every_contender_applies_every_op_everywhere_in_every_case() {
+        for contender in CONTENDERS {
+            for case in cases() {
+                contender.run(case, 1_000);
+            }
+        }
+    }
 }

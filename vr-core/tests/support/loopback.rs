@@ -1,0 +1,170 @@
+//! A cluster in memory for tests and benchmarks: a queue of messages, a disk and a service that answer at once.
+//!
+//! Owns the driver's loop and nothing of the protocol. Faults are the simulator's business, not this file's.
+
+use bytes::Bytes;
+use std::collections::VecDeque;
+use vr_core::{
+    Action, ClientId, ClusterConfig, ClusterId, Config, Durability, Event, Input, Instance, Kind, Message, Predicted,
+    Replica, ReplicaId, Reply, Request, RequestNumber, Session, Stored, Time, To,
+};
+
+/// A whole cluster, every message delivered in the order it was sent.
+pub struct Loopback {
+    pub replicas: Vec<Replica>,
+    messages: VecDeque<(usize, Message)>,
+    completions: VecDeque<Input>,
+    actions: Vec<Action>,
+    pub replies: Vec<Reply>,
+    pub now: Time,
+    /// Events taken by all replicas.
+    pub steps: u64,
+}
+
+impl Loopback {
+    /// A fresh cluster in view 0, replica 0 primary.
+    pub fn new(members: u16, durability: Durability) -> Self {
+        let mut cluster = ClusterConfig::of_size(ClusterId(7), members);
+        cluster.durability = durability;
+        let mut this = Self {
+            replicas: Vec::new(),
+            messages: VecDeque::new(),
+            completions: VecDeque::new(),
+            actions: Vec::new(),
+            replies: Vec::new(),
+            now: Time::ZERO,
+            steps: 0,
+        };
+        for id in cluster.members.clone() {
+            let stored = Stored::format(cluster.cluster, cluster.digest(), id, Instance(u128::from(id.0)));
+            let config = Config::new(cluster.clone(), id);
+            let replica = Replica::open(config, stored, this.now, &mut this.actions).expect("valid");
+            this.replicas.push(replica);
+            this.carry_out(usize::from(id.0));
+            this.complete(usize::from(id.0));
+        }
+        this.run();
+        this
+    }
+
+    /// Gives one replica one input and carries out what it asks for, completions included.
+    pub fn step(&mut self, at: usize, input: Input) {
+        self.take(at, input);
+        self.complete(at);
+    }
+
+    fn take(&mut self, at: usize, input: Input) {
+        self.steps += 1;
+        self.replicas[at].step_into(Event { at: self.now, input }, &mut self.actions);
+        self.carry_out(at);
+    }
+
+    fn complete(&mut self, at: usize) {
+        while let Some(input) = self.completions.pop_front() {
+            self.take(at, input);
+        }
+    }
+
+    fn carry_out(&mut self, at: usize) {
+        let members = self.replicas.len();
+        let mut persisted = None;
+        for action in self.actions.drain(..) {
+            match action {
+                Action::Send { to: To::One(ReplicaId(to)), message } => {
+                    self.messages.push_back((usize::from(to), message));
+                }
+                Action::Send { to: To::Others, message } => {
+                    let mut others = (0..members).filter(|other| *other != at);
+                    let last = others.next_back();
+                    for other in others {
+                        self.messages.push_back((other, message.clone()));
+                    }
+                    if let Some(last) = last {
+                        self.messages.push_back((last, message));
+                    }
+                }
+                Action::Persist { id, .. } => persisted = Some(id),
+                Action::Execute(entries) => {
+                    for entry in &entries {
+                        let reply = Bytes::from_static(b"done");
+                        self.completions.push_back(Input::Executed { op: entry.op(), reply });
+                    }
+                }
+                Action::Reply(reply) => self.replies.push(reply),
+                Action::Reject(rejection) => panic!("refused: {rejection:?}"),
+                Action::Note(_) => {}
+                Action::Halt(reason) => panic!("halted: {reason:?}"),
+            }
+        }
+        self.completions.extend(persisted.map(Input::Persisted));
+    }
+
+    /// Delivers until nothing is on its way.
+    pub fn run(&mut self) {
+        while let Some((to, message)) = self.messages.pop_front() {
+            self.step(to, Input::Message(message));
+        }
+    }
+
+    /// Lets time pass for everybody.
+    pub fn tick(&mut self, at: Time) {
+        self.now = at;
+        for replica in 0..self.replicas.len() {
+            self.step(replica, Input::Tick);
+        }
+        self.run();
+    }
+
+    /// Opens sessions for so many clients at the primary of view 0.
+    pub fn register(&mut self, clients: u64) -> Vec<Session> {
+        for client in 0..clients {
+            self.step(0, Input::Request(request(client, Session::ZERO, 0, Bytes::new())));
+        }
+        self.run();
+        let replies = std::mem::take(&mut self.replies);
+        let session_of = |of| replies.iter().find(|reply| reply.client == client(of)).map(|reply| reply.session);
+        (0..clients).map(|of| session_of(of).expect("every Register is answered")).collect()
+    }
+}
+
+/// The id of a client: spread out, as random ids are.
+pub fn client(number: u64) -> ClientId {
+    ClientId(u128::from(number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+}
+
+/// A request of a client.
+pub fn request(number_of_client: u64, session: Session, number: u64, body: Bytes) -> Request {
+    let kind = if number == 0 { Kind::Register } else { Kind::Operation };
+    let predicted = Predicted { wall_ns: number, seed: 0 };
+    Request { client: client(number_of_client), session, number: RequestNumber(number), kind, predicted, body }
+}
+
+/// Clients in a closed loop: each has one request outstanding.
+pub struct Clients {
+    sessions: Vec<Session>,
+    next: Vec<u64>,
+    body: Bytes,
+}
+
+impl Clients {
+    /// So many clients with sessions, whose requests carry `body`.
+    pub fn new(cluster: &mut Loopback, clients: u64, body: Bytes) -> Self {
+        let sessions = cluster.register(clients);
+        Self { next: vec![1; sessions.len()], sessions, body }
+    }
+
+    /// Every client sends its next request; all are answered. Returns how many.
+    pub fn round(&mut self, cluster: &mut Loopback) -> u64 {
+        for (client, session) in (0u64..).zip(&self.sessions) {
+            let slot = usize::try_from(client).expect("small");
+            let request = request(client, *session, self.next[slot], self.body.clone());
+            self.next[slot] += 1;
+            cluster.step(0, Input::Request(request));
+        }
+        cluster.run();
+        let answered = cluster.replies.len();
+        assert_eq!(answered, self.sessions.len(), "every request is answered");
+        cluster.replies.clear();
+        u64::try_from(answered).expect("small")
+    }
+}

@@ -1,0 +1,217 @@
+//! All replicas commit, execute and answer the same, in the same order: S1, S2, S3, S4 and S6.
+//!
+//! Owns the hash of every entry that is committed, executed or appended, compared with what the group decided
+//! and with the log of the view; answers and states of services, compared at equal ops. Must not know who may
+//! commit (S12), nor how views start (S7, S8). VRR §4.1, §8.1; PROTOCOL §4.
+
+use super::image::Misfit;
+use super::lineage::Fit;
+use super::shadow::Shadow;
+use super::{Violation, short};
+use bytes::Bytes;
+use vr_core::{Entries, Hash, Op, Snapshot, StatusName};
+
+const S1: &str = "S1 agreement";
+const S2: &str = "S2 prefix execution";
+const S3: &str = "S3 monotone commit";
+const S4: &str = "S4 bounds";
+const S6: &str = "S6 log match";
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Agreement {
+    /// By op: the state of the first service sampled after it, and whose.
+    states: Vec<Option<(Hash, usize)>>,
+}
+
+impl Agreement {
+    // ---- S6
+
+    /// An append or a replacement that does not continue the log it is for.
+    #[cold]
+    pub(super) fn broken_log(shadow: &Shadow, who: usize, misfit: Misfit) -> Violation {
+        let id = shadow.id(who);
+        let (op, what) = match misfit {
+            Misfit::Gap { expected, found } => {
+                (found, format!("its log continues at op {expected}, but it writes op {found} next"))
+            }
+            Misfit::BrokenChain(op) => (op, format!("op {op} is chained to another entry than the one before it")),
+            Misfit::NothingToKeep(op) => (op, format!("it keeps its log through op {op}, which it does not have")),
+            Misfit::OldIncarnation(_) | Misfit::OldView(_) => (Op::ZERO, "its promise goes back".to_owned()),
+        };
+        Violation::safety(S6, format!("{id:?} breaks its log: {what}"), &[id], &[op])
+    }
+
+    /// Entries were appended: they are those of the view's log, and only its primary makes new ones.
+    pub(super) fn appended(shadow: &mut Shadow, who: usize, entries: &Entries) -> Result<(), Violation> {
+        let view = shadow.replicas[who].memory.log_view;
+        let primary = shadow.leader(view) == who && shadow.replicas[who].standing.is_normal();
+        for entry in entries {
+            let (op, hash) = (entry.op(), entry.hash());
+            let fit = shadow.lineage.fit(view, op, hash, primary);
+            if fit != Fit::Same {
+                return Err(Self::misplaced(shadow, who, (op, hash), fit));
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    pub(super) fn misplaced(shadow: &Shadow, who: usize, (op, hash): (Op, Hash), fit: Fit) -> Violation {
+        let (id, view) = (shadow.id(who), shadow.replicas[who].memory.log_view);
+        let primary = shadow.id(shadow.leader(view));
+        let mine = short(hash);
+        let what = match fit {
+            Fit::Other(theirs) => format!("the log of that view has {} there", short(theirs)),
+            Fit::Same | Fit::Beyond => format!("the view's primary {primary:?} never had an op {op}"),
+        };
+        let message = format!("{id:?} has {mine} at op {op} in its log of view {view}, but {what}");
+        Violation::safety(S6, message, &[id, primary], &[op])
+    }
+
+    /// A replica first seen with a log on its disk: it must agree with what others brought along.
+    pub(super) fn adopted(shadow: &mut Shadow, who: usize) -> Result<(), Violation> {
+        let image = &shadow.replicas[who].memory;
+        let (view, base, head) = (image.log_view, image.base(), image.head());
+        if head.op == base {
+            return Ok(());
+        }
+        if shadow.lineage.view(view).is_none() {
+            let start = vr_core::Head { op: base, hash: image.hash(base).unwrap_or_default() };
+            let by = shadow.leader(view);
+            shadow.lineage.start(view, by, start, base, image.after(base));
+            return Ok(());
+        }
+        let log = image.after(base).to_vec();
+        let mut op = base;
+        for hash in log {
+            op = op.next();
+            let fit = shadow.lineage.fit(view, op, hash, true);
+            if fit != Fit::Same {
+                return Err(Self::misplaced(shadow, who, (op, hash), fit));
+            }
+        }
+        Ok(())
+    }
+
+    // ---- S1, S3, S4: committing
+
+    /// The commit-number rose to `op`: it never falls within a life, and never exceeds the log.
+    pub(super) fn may_commit(shadow: &Shadow, who: usize, op: Op) -> Result<(), Violation> {
+        let mirror = &shadow.replicas[who];
+        let (id, before, end) = (mirror.id, mirror.commit, mirror.memory.op());
+        if op < before {
+            let message = format!("the commit-number of {id:?} fell from {before} to {op} within one life");
+            return Err(Violation::safety(S3, message, &[id], &[op, before]));
+        }
+        if op > end {
+            let message = format!("{id:?} holds op {op} for committed, but its log ends at op {end}");
+            return Err(Violation::safety(S4, message, &[id], &[op, end]));
+        }
+        Ok(())
+    }
+
+    /// What a replica holds for committed is what was decided.
+    pub(super) fn committed(shadow: &Shadow, who: usize, op: Op) -> Result<(), Violation> {
+        let decision = shadow.lineage.decision(op);
+        let ours = shadow.replicas[who].memory.hash(op);
+        match (ours, decision) {
+            (Some(ours), Some(decision)) if ours != decision.hash => {
+                Err(Self::disagrees(shadow, who, "holds for committed", (op, ours)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn disagrees(shadow: &Shadow, who: usize, did: &str, (op, hash): (Op, Hash)) -> Violation {
+        let id = shadow.id(who);
+        let Some(decision) = shadow.lineage.decision(op) else {
+            let message = format!("{id:?} {did} op {op}, which nobody committed");
+            return Violation::safety(S1, message, &[id], &[op]);
+        };
+        let first = shadow.id(decision.by);
+        let (ours, theirs) = (short(hash), short(decision.hash));
+        let message = format!("{id:?} {did} op {op} as {ours}, but {first:?} had committed {theirs} there");
+        Violation::safety(S1, message, &[id, first], &[op])
+    }
+
+    // ---- S1, S2: executing
+
+    /// The service is asked to execute these: in order, once per life, committed, and what was decided.
+    pub(super) fn executes(shadow: &Shadow, who: usize, entries: &Entries) -> Result<(), Violation> {
+        let Some((first, last)) = entries.first().zip(entries.last()) else { return Ok(()) };
+        let mirror = &shadow.replicas[who];
+        let id = mirror.id;
+        if first.op() <= mirror.executed {
+            let (op, through) = (first.op(), mirror.executed);
+            let message = format!("{id:?} executes op {op}, but in this life it has executed through op {through}");
+            return Err(Violation::safety(S2, message, &[id], &[op]));
+        }
+        if last.op() > mirror.commit {
+            let (op, commit) = (last.op(), mirror.commit);
+            let message = format!("{id:?} executes op {op}, but its commit-number is {commit}");
+            return Err(Violation::safety(S4, message, &[id], &[op, commit]));
+        }
+        let decided = |op: Op| shadow.lineage.decision(op).map(|decision| decision.hash);
+        if decided(last.op()) == Some(last.hash()) {
+            return Ok(()); // hashes are chained
+        }
+        let wrong = entries.iter().find(|entry| decided(entry.op()) != Some(entry.hash())).unwrap_or(last);
+        Err(Self::disagrees(shadow, who, "executes", (wrong.op(), wrong.hash())))
+    }
+
+    /// A service answered: like the first one did.
+    pub(super) fn answered(shadow: &mut Shadow, who: usize, op: Op, reply: &Bytes) -> Result<(), Violation> {
+        let Some(first) = shadow.lineage.answered(op, reply) else { return Ok(()) };
+        let id = shadow.id(who);
+        let (ours, theirs) = (reply.escape_ascii(), first.escape_ascii());
+        let message = format!("the service of {id:?} answers \"{ours}\" to op {op}, the first to execute it \"{theirs}\"");
+        Err(Violation::safety(S2, message, &[id], &[op]))
+    }
+
+    /// A service was sampled: its state after `op` is the same everywhere.
+    pub(super) fn sampled(&mut self, shadow: &Shadow, who: usize, op: Op, state: Hash) -> Result<(), Violation> {
+        let place = super::index(op.0);
+        if self.states.len() <= place {
+            self.states.resize(place + 1, None);
+        }
+        let Some((first, by)) = self.states[place] else {
+            self.states[place] = Some((state, who));
+            return Ok(());
+        };
+        if first == state {
+            return Ok(());
+        }
+        let (id, other) = (shadow.id(who), shadow.id(by));
+        let (ours, theirs) = (short(state), short(first));
+        let message = format!("after op {op} the service of {id:?} is in state {ours}, that of {other:?} was in {theirs}");
+        Err(Violation::safety(S2, message, &[id, other], &[op]))
+    }
+
+    // ---- S4 at the end
+
+    /// A replica looks as its writes and notes say.
+    pub(super) fn looks_right(shadow: &Shadow, seen: &Snapshot) -> Result<(), Violation> {
+        let Some(who) = shadow.place(seen.id) else { return Ok(()) };
+        let mirror = &shadow.replicas[who];
+        let (id, normal) = (seen.id, matches!(seen.status, StatusName::Primary | StatusName::Backup));
+        let (written, log_view) = (mirror.memory.op(), mirror.memory.log_view);
+        let wrong = if seen.executed > seen.commit || seen.commit > seen.op || seen.durable > seen.op {
+            format!("executed {} ≤ commit {} ≤ op {} ≥ durable {}", seen.executed, seen.commit, seen.op, seen.durable)
+        } else if seen.log_view > seen.view || (normal && seen.log_view != seen.view) {
+            format!("status {:?} in view {} with the log of view {}", seen.status, seen.view, seen.log_view)
+        } else if seen.status == StatusName::Halted {
+            return Ok(());
+        } else if (seen.op, seen.log_view) != (written, log_view) {
+            let (op, view) = (seen.op, seen.log_view);
+            format!("a log of view {view} through op {op}, but wrote one of view {log_view} through op {written}")
+        } else if seen.view != mirror.memory.view {
+            format!("view {}, but wrote down a promise for view {}", seen.view, mirror.memory.view)
+        } else if seen.commit != mirror.commit {
+            format!("commit-number {}, but noted {}", seen.commit, mirror.commit)
+        } else {
+            return Ok(());
+        };
+        Err(Violation::safety(S4, format!("{id:?} shows {wrong}"), &[id], &[seen.op]))
+    }
+}

@@ -1,0 +1,237 @@
+//! Each request has one effect, and clients are told the truth about it: S14 and S22 (and the gaps of S2).
+//!
+//! Owns the ghost client table: what every decided op must do, computed from the decided log alone by the rules
+//! of DESIGN §10 "Clients", and what each replica's service may be asked. Must not know who decides or when.
+//! VRR §4.1, §4.5, as corrected in PROTOCOL 1.2; D70 to D79.
+
+use super::lineage::Who;
+use super::shadow::Shadow;
+use super::{Violation, index};
+use std::collections::BTreeMap;
+use vr_core::{ClientId, Entries, Kind, Op, Reject, Rejection, Reply, ReplicaId, RequestNumber, Session};
+
+const S2: &str = "S2 prefix execution";
+const S14: &str = "S14 at most once";
+const S22: &str = "S22 reply truth";
+
+/// One session of the ghost table.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    session: Session,
+    /// The last request with an effect; 0 before the first.
+    last: RequestNumber,
+    /// Its op; the session's before the first. The lowest one gives way.
+    last_op: Op,
+}
+
+/// What a decided op does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Outcome {
+    /// Opens this session, or finds it open.
+    Opens(Session),
+    /// The service executes it.
+    Effect,
+    /// Nothing: this op did the same request before.
+    Repeats(Op),
+    /// Nothing: a later request of the session was executed.
+    Stale,
+    /// Nothing: its session is gone.
+    NoSession,
+    /// Nobody saw where it came from.
+    Unknown,
+}
+
+/// An answer, however it was seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) client: ClientId,
+    pub(super) session: Session,
+    pub(super) number: RequestNumber,
+    pub(super) op: Op,
+    pub(super) result: &'a [u8],
+}
+
+impl<'a> From<&'a Reply> for Answer<'a> {
+    fn from(reply: &'a Reply) -> Self {
+        let Reply { client, session, number, op, ref result, .. } = *reply;
+        Self { client, session, number, op, result }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct AtMostOnce {
+    capacity: usize,
+    rows: BTreeMap<ClientId, Row>,
+    /// By op.
+    outcomes: Vec<Outcome>,
+}
+
+impl AtMostOnce {
+    pub(super) fn new(capacity: u32) -> Self {
+        Self { capacity: index(u64::from(capacity)), rows: BTreeMap::new(), outcomes: Vec::new() }
+    }
+
+    fn outcome(&self, op: Op) -> Option<Outcome> {
+        self.outcomes.get(index(op.0.checked_sub(1)?)).copied()
+    }
+
+    /// The next op was decided.
+    pub(super) fn decided(&mut self, op: Op, who: Option<Who>) {
+        let outcome = match who {
+            None => Outcome::Unknown,
+            Some(who) => match who.kind {
+                Kind::Register => Outcome::Opens(self.register(op, who.client)),
+                Kind::Operation => self.take(op, who),
+            },
+        };
+        self.outcomes.push(outcome);
+    }
+
+    fn register(&mut self, op: Op, client: ClientId) -> Session {
+        if let Some(row) = self.rows.get(&client) {
+            return row.session;
+        }
+        if self.rows.len() >= self.capacity {
+            let oldest = self.rows.iter().min_by_key(|(client, row)| (row.last_op, **client)).map(|(client, _)| *client);
+            oldest.and_then(|client| self.rows.remove(&client));
+        }
+        let session = Session(op.0);
+        self.rows.insert(client, Row { session, last: RequestNumber::ZERO, last_op: op });
+        session
+    }
+
+    fn take(&mut self, op: Op, who: Who) -> Outcome {
+        let Some(row) = self.rows.get_mut(&who.client).filter(|row| row.session == who.session) else {
+            return Outcome::NoSession;
+        };
+        if who.number > row.last {
+            (row.last, row.last_op) = (who.number, op);
+            return Outcome::Effect;
+        }
+        if who.number == row.last { Outcome::Repeats(row.last_op) } else { Outcome::Stale }
+    }
+
+    // ---- S14
+
+    /// The service of a replica is asked to execute these decided ops, after it had come as far as `after`.
+    pub(super) fn executes(&self, shadow: &Shadow, who: usize, entries: &Entries) -> Result<(), Violation> {
+        let mut next = shadow.replicas[who].executed.next();
+        for entry in entries {
+            while next < entry.op() {
+                if self.outcome(next) == Some(Outcome::Effect) {
+                    return Err(Self::skipped(shadow.id(who), next, entry.op()));
+                }
+                next = next.next();
+            }
+            match self.outcome(next) {
+                Some(Outcome::Effect | Outcome::Unknown) | None => {}
+                Some(outcome) => return Err(self.twice(shadow, who, next, outcome)),
+            }
+            next = next.next();
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn skipped(id: ReplicaId, skipped: Op, op: Op) -> Violation {
+        let message = format!("{id:?} executes op {op} without having executed op {skipped}, which has an effect");
+        Violation::safety(S2, message, &[id], &[skipped, op])
+    }
+
+    #[cold]
+    fn twice(&self, shadow: &Shadow, who: usize, op: Op, outcome: Outcome) -> Violation {
+        let id = shadow.id(who);
+        let of = shadow.lineage.decision(op).and_then(|decision| decision.who);
+        let request = of.map_or_else(String::new, |who| describe(who.client, who.session, who.number));
+        let (why, before) = match outcome {
+            Outcome::Repeats(first) => (format!("op {first} had executed the same request"), first),
+            Outcome::Stale => ("a later request of that session had been executed".to_owned(), op),
+            Outcome::NoSession => ("that session was not open any more".to_owned(), op),
+            Outcome::Opens(_) => ("it opens a session and is none of the service's business".to_owned(), op),
+            Outcome::Effect | Outcome::Unknown => (String::new(), op),
+        };
+        let message = format!("{id:?} executes op {op} ({request}), although {why}");
+        Violation::safety(S14, message, &[id], &[op, before])
+    }
+
+    // ---- S22
+
+    /// A client is answered: with the result of exactly its request.
+    pub(super) fn answers(&self, shadow: &Shadow, from: Option<usize>, answer: Answer<'_>) -> Result<(), Violation> {
+        let Answer { client, session, number, op, result } = answer;
+        let decision = shadow.lineage.decision(op);
+        let lie = |why: String| Err(Self::lie(shadow, from, answer, &why));
+        let (Some(decision), Some(outcome)) = (decision, self.outcome(op)) else {
+            return lie(format!("op {op} is not committed"));
+        };
+        let Some(of) = decision.who else { return Ok(()) };
+        if (of.client, of.number) != (client, number) {
+            return lie(format!("op {op} is {}", describe(of.client, of.session, of.number)));
+        }
+        match outcome {
+            Outcome::Opens(opened) if session == opened || session == Session::ZERO => Ok(()),
+            Outcome::Opens(opened) => lie(format!("op {op} opened session {opened}")),
+            Outcome::Effect if of.session != session => lie(format!("op {op} is of session {}", of.session)),
+            Outcome::Effect => match &decision.result {
+                Some(first) if first == result => Ok(()),
+                Some(first) => lie(format!("the service answered \"{}\"", first.escape_ascii())),
+                None => lie("no service has answered it yet".to_owned()),
+            },
+            Outcome::Repeats(first) => lie(format!("op {op} had no effect: it repeats op {first}")),
+            Outcome::Stale | Outcome::NoSession => lie(format!("op {op} had no effect")),
+            Outcome::Unknown => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn lie(shadow: &Shadow, from: Option<usize>, answer: Answer<'_>, why: &str) -> Violation {
+        let ids: Vec<ReplicaId> = from.iter().map(|place| shadow.id(*place)).collect();
+        let who = ids.first().map_or_else(|| "a replica".to_owned(), |id| format!("{id:?}"));
+        let Answer { client, session, number, op, result } = answer;
+        let (request, result) = (describe(client, session, number), result.escape_ascii());
+        let message = format!("{who} answers {request} with \"{result}\" at op {op}, but {why}");
+        Violation::safety(S22, message, &ids, &[op])
+    }
+
+    /// A client is refused: told to be evicted only if it is.
+    pub(super) fn rejects(&self, shadow: &Shadow, who: usize, rejection: &Rejection) -> Result<(), Violation> {
+        if rejection.reason != Reject::Evicted {
+            return Ok(());
+        }
+        self.evicts(Some(shadow.id(who)), rejection.client, rejection.session)
+    }
+
+    /// Somebody says that a session is gone.
+    pub(super) fn evicts(&self, from: Option<ReplicaId>, client: ClientId, session: Session) -> Result<(), Violation> {
+        let Some(row) = self.rows.get(&client).filter(|row| row.session == session) else { return Ok(()) };
+        let who = from.map_or_else(|| "a replica".to_owned(), |id| format!("{id:?}"));
+        let message = format!(
+            "{who} tells {client:?} that its session {session} is gone, but it is open: it executed op {} last",
+            row.last_op
+        );
+        let ids: Vec<ReplicaId> = from.into_iter().collect();
+        Err(Violation::safety(S22, message, &ids, &[row.last_op]))
+    }
+
+    // ---- for others
+
+    /// The requests with an effect, and where.
+    pub(super) fn effects<'a>(
+        &'a self,
+        shadow: &'a Shadow,
+    ) -> impl Iterator<Item = ((ClientId, Session, RequestNumber), Op)> + 'a {
+        let effects = self.outcomes.iter().zip(1u64..).filter(|(outcome, _)| **outcome == Outcome::Effect);
+        effects.filter_map(|(_, op)| {
+            let who = shadow.lineage.decision(Op(op))?.who?;
+            Some(((who.client, who.session, who.number), Op(op)))
+        })
+    }
+}
+
+fn describe(client: ClientId, session: Session, number: RequestNumber) -> String {
+    if number == RequestNumber::ZERO {
+        format!("the registration of {client:?}")
+    } else {
+        format!("request {number} of {client:?} in session {session}")
+    }
+}

@@ -1,0 +1,95 @@
+//! What was decided stays decided: enough replicas hold it, always, whatever crashed: S9, and S18 as far as it exists.
+//!
+//! Owns when the count is taken and the count itself. Must not know why a copy went away. VRR §8.1, §8.2;
+//! PROTOCOL §4 S9 "cheap form", §6.
+//!
+//! Let D be the last op decided. Hashes are chained, so a replica that holds D holds every decided op, and one
+//! count at D speaks for all of them. The count that must never fall below q is
+//!
+//! - **synchronous**: replicas whose *disk* holds D, up or down. D was decided by q acknowledgements, each of an
+//!   entry on the sender's disk (S11, S12). A disk loses an entry only by the atomic replacement with the log of a
+//!   later view (S11), and the log of every later view holds D: either it started after D was decided (S8), or it
+//!   started before, from q reports of which one was made by a sender of these acknowledgements, after it
+//!   (S10), so that by induction over the views in between the best log reported held D. A write in flight
+//!   leaves the old image or the new one (S4), and both hold D.
+//! - **asynchronous**: replicas whose *memory* holds D, plus those that are down, halted or recovering. A sender
+//!   of an acknowledgement keeps D in memory for the same reasons until it crashes; then it counts among the others
+//!   until it has recovered. It recovers in a view no earlier than any it acknowledged in (rule V), from the log
+//!   of that view's primary, written after the crash: if it acknowledged D in that very view, the primary
+//!   had D before the acknowledgement was made (PROTOCOL D49); if the view is later, its log holds D as above.
+//!   With more than f down or recovering the count still holds; it then says nothing about being available.
+//!
+//! Both are stronger than the n − q + 1 copies that every quorum must meet, and say at once when a copy goes.
+//! A lost or rotten disk (PROTOCOL D56 to D60), once there is one, will have to be subtracted. Until there are checkpoints
+//! every log starts at op 1, so that S18 (every decided op can be had from somebody) is this count, too.
+
+use super::shadow::Shadow;
+use super::{Violation, short};
+use vr_core::{Head, Op};
+
+const S9: &str = "S9 ack durability";
+/// Every so many commits of primaries the count is taken, beside every start, crash and recovery.
+const EVERY: u32 = 64;
+
+#[derive(Clone, Debug)]
+pub(super) struct Durability {
+    commits: u32,
+}
+
+impl Durability {
+    pub(super) const fn new() -> Self {
+        Self { commits: 0 }
+    }
+
+    /// A primary committed something new.
+    pub(super) fn committed(&mut self, shadow: &Shadow) -> Result<(), Violation> {
+        self.commits += 1;
+        if self.commits < EVERY {
+            return Ok(());
+        }
+        self.commits = 0;
+        Self::holds(shadow)
+    }
+
+    /// Enough replicas hold what was decided.
+    pub(super) fn holds(shadow: &Shadow) -> Result<(), Violation> {
+        let op = shadow.lineage.decided();
+        let Some(decision) = shadow.lineage.decision(op) else { return Ok(()) };
+        let head = Head { op, hash: decision.hash };
+        let counts = |retains: bool, amnesiac: bool| retains || (!shadow.sync && amnesiac);
+        let holders =
+            shadow.replicas.iter().filter(|mirror| counts(mirror.retains(head, shadow.sync), mirror.is_amnesiac()));
+        if holders.count() >= shadow.quorum { Ok(()) } else { Err(Self::lost(shadow, head)) }
+    }
+
+    #[cold]
+    fn lost(shadow: &Shadow, head: Head) -> Violation {
+        let place = if shadow.sync { "on its disk" } else { "in its memory" };
+        let mut lacking = Vec::new();
+        let mut first = head.op;
+        for mirror in &shadow.replicas {
+            if mirror.retains(head, shadow.sync) || (!shadow.sync && mirror.is_amnesiac()) {
+                continue;
+            }
+            lacking.push(mirror.id);
+            let image = if shadow.sync { &mirror.disk } else { &mirror.memory };
+            let mut op = image.base().next();
+            while op < first && image.hash(op) == shadow.lineage.decision(op).map(|decision| decision.hash) {
+                op = op.next();
+            }
+            first = op.min(first);
+        }
+        let (by, hash) = match shadow.lineage.decision(first) {
+            Some(decision) => (shadow.id(decision.by), short(decision.hash)),
+            None => (shadow.id(0), String::new()),
+        };
+        let quorum = shadow.quorum;
+        let message = format!(
+            "{by:?} committed op {first} ({hash}), and now fewer than {quorum} replicas hold everything through op {}: \
+             {lacking:?} do not have it {place}",
+            head.op
+        );
+        let ops: Vec<Op> = if first == head.op { vec![first] } else { vec![first, head.op] };
+        Violation::safety(S9, message, &lacking, &ops)
+    }
+}

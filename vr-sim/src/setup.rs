@@ -1,0 +1,217 @@
+//! One run, resolved: the cluster, its surroundings and its clients as plain numbers.
+//!
+//! Owns [`Setup`], what a case file keeps of it, and how it becomes the configuration of replicas. Must not
+//! know how it was drawn, nor any fault: those are decisions.
+
+use crate::digest::{Digest, joined};
+use crate::workload::Mix;
+use serde::{Deserialize, Serialize};
+use vr_core::{Batching, ClusterConfig, ClusterId, Config, Durability, Instance, ReplicaId, Rules, Timeouts, Wait};
+
+/// Everything about a run that is fixed before it starts.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setup {
+    /// Names what is arbitrary but no choice: ids, bodies, jitter.
+    #[serde(with = "crate::case::text")]
+    pub seed: u64,
+    /// How many replicas.
+    pub replicas: u16,
+    /// When a promise may leave.
+    pub durability: Durability,
+    /// A planted bug, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutant: Option<String>,
+    /// H; most other times are multiples of it.
+    pub heartbeat: Wait,
+    /// T_vc is drawn from these, in heartbeats.
+    pub view_change: (u64, u64),
+    /// T_abd, in heartbeats.
+    pub abdicate: u64,
+    /// The shortest latency of a link.
+    pub latency: Wait,
+    /// Links are up to so many thousandths slower than that.
+    pub latency_spread: u64,
+    /// How long a sync takes.
+    pub sync: Wait,
+    /// How long an upcall takes.
+    pub execute: Wait,
+    /// Clocks run fast or slow by up to so many parts in a million.
+    pub drift_ppm: u32,
+    /// How often nothing may be between commit and execution.
+    pub checkpoint_interval: u32,
+    /// How many sessions there may be.
+    pub client_capacity: u32,
+    /// The longest message.
+    pub max_message_bytes: u32,
+    /// The longest body of a request.
+    pub max_request_bytes: u32,
+    /// Batching and back-pressure.
+    pub batching: Batching,
+    /// How many clients.
+    pub clients: u32,
+    /// How many operations each of them calls under faults.
+    pub ops: u32,
+    /// The longest time a client thinks between two operations.
+    pub think: Wait,
+    /// When a client tries again.
+    pub client_timeout: Wait,
+    /// What clients ask for.
+    pub mix: Mix,
+    /// How long the faults last.
+    pub safety: Wait,
+    /// How often something may break.
+    pub slot: Wait,
+    /// Crashes respect what the asynchronous mode tolerates, so that liveness can be asked for.
+    pub crash_budget: bool,
+}
+
+impl Setup {
+    /// A plain cluster for hands and tests: nothing is odd about it.
+    #[must_use]
+    pub fn plain(replicas: u16, durability: Durability) -> Self {
+        let heartbeat = Wait::millis(50);
+        Self {
+            seed: 1,
+            replicas,
+            durability,
+            mutant: None,
+            heartbeat,
+            view_change: (8, 16),
+            abdicate: 10,
+            latency: Wait::millis(1),
+            latency_spread: 0,
+            sync: Wait::micros(500),
+            execute: Wait::ZERO,
+            drift_ppm: 0,
+            checkpoint_interval: 16,
+            client_capacity: 64,
+            max_message_bytes: 1 << 20,
+            max_request_bytes: 1 << 16,
+            batching: Batching::default(),
+            clients: 0,
+            ops: 0,
+            think: heartbeat,
+            client_timeout: heartbeat.times(6),
+            mix: Mix::default(),
+            safety: Wait::ZERO,
+            slot: heartbeat,
+            crash_budget: true,
+        }
+    }
+
+    /// What all replicas share.
+    #[must_use]
+    pub fn cluster(&self) -> ClusterConfig {
+        let id = ClusterId(joined(self.number("cluster", 0), self.number("cluster", 1)));
+        ClusterConfig {
+            durability: self.durability,
+            checkpoint_interval: self.checkpoint_interval,
+            client_capacity: self.client_capacity,
+            max_message_bytes: self.max_message_bytes,
+            max_request_bytes: self.max_request_bytes,
+            ..ClusterConfig::of_size(id, self.replicas)
+        }
+    }
+
+    /// What the replica at `position` is told.
+    ///
+    /// # Errors
+    /// When there is no planted bug of this name, or the configuration is invalid; in one line.
+    pub fn config(&self, position: u16) -> Result<Config, String> {
+        let config = Config {
+            cluster: self.cluster(),
+            me: ReplicaId(position),
+            timeouts: self.timeouts(),
+            batching: self.batching,
+            jitter_seed: self.number("jitter", u64::from(position)),
+            rules: rules(self.mutant.as_deref())?,
+        };
+        config.validate().map_err(|e| e.to_string())?;
+        Ok(config)
+    }
+
+    /// Its timeouts.
+    #[must_use]
+    pub const fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            view_change_min: self.heartbeat.times(self.view_change.0),
+            view_change_max: self.heartbeat.times(self.view_change.1),
+            abdicate: self.heartbeat.times(self.abdicate),
+            ..Timeouts::from_heartbeat(self.heartbeat)
+        }
+    }
+
+    /// The disk of the replica at `position`, as it was formatted.
+    #[must_use]
+    pub fn instance(&self, position: u16) -> Instance {
+        Instance(joined(self.number("instance", u64::from(position)), self.seed))
+    }
+
+    /// An arbitrary number that is always the same for the same thing.
+    #[must_use]
+    pub fn number(&self, of: &str, which: u64) -> u64 {
+        let mut digest = Digest::of(self.seed);
+        digest.add_bytes(of.as_bytes());
+        digest.add(which);
+        digest.value()
+    }
+
+    /// An arbitrary duration up to `longest`, always the same for the same thing.
+    #[must_use]
+    pub fn wait_up_to(&self, longest: Wait, of: &str, which: u64) -> Wait {
+        Wait(self.number(of, which) % longest.0.saturating_add(1).max(1))
+    }
+
+    /// How long the healed group may take: n failed views with the longest back-off, and what clients need.
+    #[must_use]
+    pub fn liveness_bound(&self) -> Wait {
+        let slowest_view = self.heartbeat.times(self.view_change.1).times(8);
+        let views = slowest_view.times(u64::from(self.replicas) + 2);
+        Wait(views.0 + self.client_timeout.times(16).0)
+    }
+}
+
+/// The rules a replica plays by.
+///
+/// # Errors
+/// When there is no planted bug of this name in this build.
+#[cfg(feature = "mutants")]
+pub fn rules(mutant: Option<&str>) -> Result<Rules, String> {
+    let Some(name) = mutant else { return Ok(Rules::default()) };
+    let planted = vr_core::Mutant::named(name).ok_or_else(|| format!("there is no planted bug `{name}`"))?;
+    Ok(Rules { mutant: Some(planted) })
+}
+
+/// The rules a replica plays by.
+///
+/// # Errors
+/// When a planted bug is asked for: this build has none.
+#[cfg(not(feature = "mutants"))]
+pub fn rules(mutant: Option<&str>) -> Result<Rules, String> {
+    let refusal = |name| format!("planted bug `{name}`: this build has none, build with --features mutants");
+    mutant.map_or(Ok(Rules::default()), |name| Err(refusal(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_setup_is_valid_for_every_size_and_both_modes() {
+        for replicas in 1..=64 {
+            for durability in [Durability::Sync, Durability::Async] {
+                let config = Setup::plain(replicas, durability).config(replicas - 1);
+                assert_eq!(config.is_ok(), replicas > 1 || durability == Durability::Sync);
+            }
+        }
+        assert!(Setup::plain(3, Durability::Sync).config(3).is_err(), "not a member");
+    }
+
+    #[test]
+    fn an_unknown_planted_bug_is_refused_in_one_line() {
+        let mut setup = Setup::plain(3, Durability::Sync);
+        setup.mutant = Some("no_such_bug".into());
+        assert!(setup.config(0).unwrap_err().contains("no_such_bug"));
+    }
+}

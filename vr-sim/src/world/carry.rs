@@ -1,0 +1,319 @@
+//! Carries out what a step asks for: sends, writes, upcalls, answers. Decides nothing.
+//!
+//! Owns the way of each action to its completion. Must not know the protocol: the one thing it looks at is whether
+//! a message is a promise, where a crash hurts most. DESIGN §5 "The driver decides nothing".
+
+use super::node::Life;
+use super::{HeldMessage, Pending, World, num};
+use crate::check::Happening;
+use crate::client;
+use crate::decider::ChoiceKind;
+use crate::digest::{Digest, halves};
+use crate::fate::{Fate, Strike, SyncFate};
+use crate::net::Route;
+use crate::service::Observed;
+use crate::workload::App;
+use bytes::Bytes;
+use vr_core::{
+    Action, Body, ClientId, Context, Durability, Entries, HaltReason, Message, RequestNumber, Service, Time, To, Wait,
+    Write, WriteId,
+};
+
+/// A slow upcall takes up to so many sixteenths of a heartbeat longer.
+const UPCALL_SIXTEENTHS: u32 = 64;
+
+impl<A: App> World<A> {
+    pub(super) fn carry_out(&mut self, on: usize, actions: &mut Vec<Action>) {
+        for action in actions.drain(..) {
+            match action {
+                Action::Send { to: To::One(to), message } => {
+                    let position = usize::from(to.0);
+                    if position < self.nodes.len() && position != on {
+                        self.send(on, position, message);
+                    }
+                }
+                Action::Send { to: To::Others, message } => self.broadcast(on, message),
+                Action::Persist { id, write } => self.persist(on, id, write),
+                Action::Execute(entries) => self.execute(on, &entries),
+                Action::Reply(reply) => {
+                    let Some(client) = self.client_of(reply.client) else { continue };
+                    let key = key_of_answer(on, reply.client, reply.number);
+                    let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
+                    if self.phase == super::Phase::Hands {
+                        self.answers.push(reply.clone());
+                    }
+                    for at in arrivals.into_iter().flatten() {
+                        self.queue.push(at, Pending::Answer { client, reply: reply.clone() });
+                    }
+                }
+                Action::Reject(rejection) => {
+                    let Some(client) = self.client_of(rejection.client) else { continue };
+                    let key = key_of_answer(on, rejection.client, rejection.number);
+                    let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
+                    if self.phase == super::Phase::Hands {
+                        self.refusals.push((*rejection).clone());
+                    }
+                    for at in arrivals.into_iter().flatten() {
+                        self.queue.push(at, Pending::Refusal { client, rejection: rejection.clone() });
+                    }
+                }
+                Action::Note(note) => {
+                    if self.phase == super::Phase::Hands {
+                        self.notes.push((on, note));
+                    }
+                }
+                Action::Halt(reason) => self.halt(on, reason),
+            }
+        }
+        self.sync(on);
+    }
+
+    /// A process that stops for good exits; after a failed write somebody starts it again later.
+    fn halt(&mut self, on: usize, reason: HaltReason) {
+        let restart = if reason == HaltReason::WriteFailed {
+            self.nodes[on].after_failure
+        } else {
+            crate::fate::Restart::NEVER
+        };
+        self.stop(on, restart);
+    }
+
+    // ---- messages
+
+    fn broadcast(&mut self, on: usize, message: Message) {
+        let last = if on + 1 == self.nodes.len() { on.wrapping_sub(1) } else { self.nodes.len() - 1 };
+        for to in (0..self.nodes.len()).filter(|to| *to != on && *to != last) {
+            self.send(on, to, message.clone());
+        }
+        if last < self.nodes.len() {
+            self.send(on, last, message);
+        }
+    }
+
+    fn send(&mut self, from: usize, to: usize, message: Message) {
+        let kind = message.body.kind();
+        if !self.filters.is_empty() && self.is_held_by_hand(from, to, &message) {
+            return;
+        }
+        let header = &message.header;
+        let mut digest = Digest::of(u64::from(header.from.0));
+        digest.add(header.incarnation.0);
+        digest.add(header.seq.0);
+        digest.add(num(to));
+        let key = digest.value();
+        let promise = match &message.body {
+            Body::StartViewChange { want, .. } => *want,
+            Body::DoViewChange(_) => true,
+            Body::Prepare { .. }
+            | Body::PrepareOk { .. }
+            | Body::Commit { .. }
+            | Body::CommitOk { .. }
+            | Body::StartView(_)
+            | Body::GetState(_)
+            | Body::NewState(_)
+            | Body::Recovery(_)
+            | Body::RecoveryResponse(_) => false,
+        };
+        if promise && self.phase == super::Phase::Safety {
+            self.strike_later(ChoiceKind::CrashAfterPromise, from, key);
+        }
+        let link = self.net.between(from, to);
+        let fate = if self.phase == super::Phase::Safety && !self.net.is_cut(link) {
+            Fate::decode(self.decider.choose(ChoiceKind::Message(kind), key, Fate::BOUND))
+        } else {
+            Fate::OnTime
+        };
+        let life = self.nodes[from].lives;
+        match self.net.route(link, self.now, fate, &mut self.marks) {
+            Route::Nowhere => {}
+            Route::Once(at) => self.queue.push(at, Pending::Deliver { to, life, held: false, message }),
+            Route::Held(at) => self.queue.push(at, Pending::Deliver { to, life, held: true, message }),
+            Route::Twice(first, second) => {
+                self.queue.push(first, Pending::Deliver { to, life, held: false, message: message.clone() });
+                self.queue.push(second, Pending::Deliver { to, life, held: false, message });
+            }
+            Route::Corrupt(at, damage) => {
+                if let Some(message) = self.through_codec(&message, key, damage) {
+                    self.queue.push(at, Pending::Deliver { to, life, held: false, message });
+                }
+            }
+        }
+    }
+
+    /// Encodes, damages and decodes a message; without damage it must come out as it went in.
+    fn through_codec(&mut self, message: &Message, key: u64, damage: u32) -> Option<Message> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        encode(message, &mut bytes);
+        let mut place = Digest::of(key);
+        place.add(u64::from(damage));
+        for flip in 0..damage % 4 {
+            place.add(u64::from(flip));
+            let bit = usize::try_from(place.value() % (num(bytes.len()) * 8)).expect("an index");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        let decoded = decode(&bytes);
+        self.bytes = bytes;
+        match &decoded {
+            Some(decoded) if damage % 4 == 0 => {
+                assert_eq!(decoded, message, "what is encoded is what is decoded");
+                self.marks.codec_passes += 1;
+            }
+            Some(_) => {}
+            None => self.marks.corruption_rejected += 1,
+        }
+        decoded
+    }
+
+    pub(super) fn is_held_by_hand(&mut self, from: usize, to: usize, message: &Message) -> bool {
+        let (sender, receiver) = (self.nodes[from].config.me, self.nodes[to].config.me);
+        let kind = message.body.kind();
+        let Some((_, keep)) = self.filters.iter().find(|(filter, _)| filter.matches(kind, sender, receiver)) else {
+            return false;
+        };
+        if *keep {
+            let life = self.nodes[from].lives;
+            self.held.push(HeldMessage { from: sender, to: receiver, life, message: message.clone() });
+        }
+        true
+    }
+
+    // ---- disk
+
+    fn persist(&mut self, on: usize, id: WriteId, write: Write) {
+        let node = &mut self.nodes[on];
+        if node.life.is_none() {
+            return; // It halted in this very step.
+        }
+        node.disk.issue(id, write);
+        if self.phase == super::Phase::Safety {
+            let key = self.key_of_write(on, id);
+            self.strike_later(ChoiceKind::CrashAtWrite, on, key);
+        }
+    }
+
+    fn key_of_write(&self, on: usize, id: WriteId) -> u64 {
+        let mut digest = Digest::of(num(on));
+        digest.add(u64::from(self.nodes[on].lives));
+        digest.add(id.0);
+        digest.value()
+    }
+
+    fn strike_later(&mut self, kind: ChoiceKind, on: usize, key: u64) {
+        if let Some(strike) = Strike::decode(self.decider.choose(kind, key, Strike::BOUND)) {
+            match kind {
+                ChoiceKind::CrashAtWrite => self.marks.crashes_at_write += 1,
+                _ => self.marks.crashes_after_promise += 1,
+            }
+            let wait = Wait(self.setup.sync.0 / 4 * strike.quarters);
+            let life = self.nodes[on].lives;
+            self.queue.push(self.now.after(wait), Pending::Crash { on, life, restart: strike.restart });
+        }
+    }
+
+    pub(super) fn struck(&mut self, on: usize, life: u32, restart: crate::fate::Restart) {
+        if self.nodes[on].lives == life && self.phase == super::Phase::Safety {
+            self.crash(on, restart);
+        }
+    }
+
+    /// Begins a sync of what was written, unless one runs.
+    fn sync(&mut self, on: usize) {
+        let node = &mut self.nodes[on];
+        if node.life.is_none() {
+            return;
+        }
+        let Some(first) = node.disk.begin_sync() else { return };
+        let (slowness, failing, life) = (node.disk.slowness, std::mem::take(&mut node.disk.failing), node.lives);
+        let key = self.key_of_write(on, first);
+        let fate = if self.phase == super::Phase::Safety {
+            SyncFate::decode(self.decider.choose(ChoiceKind::Sync, key, SyncFate::BOUND))
+        } else {
+            SyncFate::OnTime
+        };
+        let usual = self.setup.sync.times(slowness);
+        let (wait, failed) = match fate {
+            SyncFate::OnTime => (usual, failing),
+            SyncFate::Slow(quarters) => (Wait(usual.0 + usual.0 / 4 * u64::from(quarters)), failing),
+            SyncFate::Failed => (usual, true),
+        };
+        self.marks.slow_syncs += u64::from(wait > self.setup.sync);
+        let failed = failed && (self.setup.durability == Durability::Sync || self.may_lose_memory(on));
+        self.queue.push(self.now.after(wait), Pending::Synced { on, life, failed });
+    }
+
+    // ---- upcalls
+
+    fn execute(&mut self, on: usize, entries: &Entries) {
+        for entry in entries {
+            let node = &mut self.nodes[on];
+            let Some(Life { service, .. }) = &mut node.life else { return };
+            let op = entry.op();
+            let context = Context { op, time_ns: entry.predicted().wall_ns, seed: entry.predicted().seed };
+            let reply = service.execute(&context, entry.body());
+            let state = service.state();
+            let (id, lives) = (node.config.me, node.lives);
+            self.observe(&Happening::Sampled { on: id, op, state });
+            let longer = if self.phase == super::Phase::Safety {
+                let mut digest = Digest::of(num(on));
+                digest.add(u64::from(lives));
+                digest.add(op.0);
+                self.decider.choose(ChoiceKind::Execute, digest.value(), UPCALL_SIXTEENTHS)
+            } else {
+                0
+            };
+            self.marks.slow_upcalls += u64::from(longer > 0);
+            let longer = Wait(self.setup.heartbeat.0 / 16 * u64::from(longer));
+            let Some(life) = &mut self.nodes[on].life else { return };
+            let done = life.busy_until.max(self.now).after(self.setup.execute).after(longer);
+            life.busy_until = done;
+            self.queue.push(done, Pending::Executed { on, life: lives, op, reply });
+        }
+    }
+
+    // ---- clients
+
+    fn client_of(&self, id: ClientId) -> Option<usize> {
+        let index = usize::try_from(client::index_of(id)).expect("an index");
+        (index < self.clients.len()).then_some(index)
+    }
+
+    /// When the copies of something between a client and a replica arrive.
+    pub(super) fn route_client(&mut self, kind: ChoiceKind, key: u64, link: crate::net::LinkId) -> [Option<Time>; 2] {
+        let fate = if self.phase == super::Phase::Safety && !self.net.is_cut(link) {
+            Fate::decode(self.decider.choose(kind, key, Fate::BOUND))
+        } else {
+            Fate::OnTime
+        };
+        let fate = match fate {
+            Fate::Corrupt(_) => Fate::Lost,
+            Fate::OnTime | Fate::Late(_) | Fate::Lost | Fate::Twice(_) | Fate::Held(_) => fate,
+        };
+        self.marks.client_messages_lost += u64::from(fate == Fate::Lost);
+        match self.net.route(link, self.now, fate, &mut self.marks) {
+            Route::Nowhere | Route::Corrupt(..) => [None, None],
+            Route::Once(at) | Route::Held(at) => [Some(at), None],
+            Route::Twice(first, second) => [Some(first), Some(second)],
+        }
+    }
+}
+
+fn key_of_answer(on: usize, client: ClientId, number: RequestNumber) -> u64 {
+    let mut digest = Digest::of(num(on));
+    let (low, high) = halves(client.0);
+    digest.add(low);
+    digest.add(high);
+    digest.add(number.0);
+    digest.value()
+}
+
+/// The bytes of a message on the wire. Until vr-core has its codec, none: corruption is loss.
+fn encode(_message: &Message, bytes: &mut Vec<u8>) {
+    bytes.push(0);
+}
+
+/// The message of these bytes, if they are one.
+fn decode(_bytes: &[u8]) -> Option<Message> {
+    let _ = Bytes::new();
+    None
+}

@@ -1,0 +1,156 @@
+//! The faults end: a quorum is healed, the rest stays as it is, and within a bound everything must come to rest.
+//!
+//! Owns who is healed and what "at rest" means. Whether a group may be excused is for the checkers to say. Must
+//! not know faults. DESIGN 9.16; PROTOCOL §4 L1–L6.
+
+use super::{Pending, Phase, Status, World};
+use crate::check::{Happening, Severity, Violation};
+use crate::client::Waiting;
+use crate::decider::ChoiceKind;
+use crate::workload::App;
+use vr_core::{Hash, ReplicaId, Snapshot, StatusName, Wait};
+
+impl<A: App> World<A> {
+    pub(super) fn heal(&mut self) {
+        let members = self.nodes.len();
+        let quorum = vr_core::quorum(members);
+        let number = |n: usize| u32::try_from(n).expect("few members");
+        let more = self.decider.choose(ChoiceKind::CoreSize, 0, number(members - quorum) + 1);
+        let size = quorum + usize::try_from(more).expect("an index");
+        let mut order: Vec<usize> = (0..members).collect();
+        for at in 0..members {
+            let pick = self.decider.choose(ChoiceKind::Core, number(at).into(), number(members - at));
+            order.swap(at, at + usize::try_from(pick).expect("an index"));
+        }
+        let mesh = members < 3 || self.decider.choose(ChoiceKind::CoreShape, 0, 2) == 0;
+        order.truncate(size);
+        self.heal_core(order, mesh);
+    }
+
+    /// Heals these, as a full mesh or as a star around the first, and asks for rest.
+    pub(super) fn heal_core(&mut self, core: Vec<usize>, mesh: bool) {
+        self.marks.mesh_heals += u64::from(mesh);
+        self.marks.star_heals += u64::from(!mesh);
+        self.marks.partial_heals += u64::from(core.len() < self.nodes.len());
+        self.heal_links(&core, mesh);
+        for on in &core {
+            self.nodes[*on].disk.slowness = 1;
+            self.nodes[*on].disk.failing = false;
+            self.wake(*on);
+        }
+        let bound = if self.overwhelmed {
+            self.marks.stuck_groups += 1;
+            self.setup.heartbeat.times(self.setup.view_change.1).times(2)
+        } else {
+            Wait(self.setup.liveness_bound().0 + self.net.longest_latency().times(300).0)
+        };
+        let until = self.now.after(bound);
+        let ids: Vec<ReplicaId> = core.iter().map(|on| self.nodes[*on].config.me).collect();
+        self.phase = Phase::Liveness { core: core.clone(), until };
+        self.observe(&Happening::Healed { core: &ids, mesh });
+        for on in core {
+            if self.nodes[on].status() == Status::Down {
+                self.open(on);
+            }
+        }
+        self.ask_for_more();
+        self.queue.push(self.now.after(self.setup.heartbeat), Pending::Settled);
+        self.queue.push(until, Pending::Settled);
+    }
+
+    fn heal_links(&mut self, core: &[usize], mesh: bool) {
+        self.net.freeze_cuts();
+        let hub = core.first().copied();
+        let mut apart = Vec::new();
+        for a in core {
+            self.net.heal(self.net.requests(*a));
+            self.net.heal(self.net.answers(*a));
+            for b in core.iter().filter(|b| *b != a) {
+                let link = self.net.between(*a, *b);
+                self.net.heal(link);
+                if !mesh && Some(*a) != hub && Some(*b) != hub {
+                    apart.push(link);
+                }
+            }
+        }
+        let _ = self.net.cut(apart);
+    }
+
+    /// Every client finishes what it waits for and calls one fresh operation.
+    fn ask_for_more(&mut self) {
+        for at in 0..self.clients.len() {
+            let waiting = self.clients[at].waiting();
+            self.clients[at].left = if waiting == Waiting::Answer { 2 } else { 1 };
+            if waiting == Waiting::Idle {
+                self.begin_operation(at);
+            }
+        }
+    }
+
+    /// Is everything at rest? Then the run is over; and so it is when its time is up.
+    pub(super) fn ask_settled(&mut self) {
+        let Phase::Liveness { core, until } = &self.phase else { return };
+        let (settled, late) = (self.is_at_rest(core), self.now >= *until);
+        if settled || late {
+            self.end(settled);
+        } else {
+            self.queue.push(self.now.after(Wait(self.setup.heartbeat.0 / 2)), Pending::Settled);
+        }
+    }
+
+    fn is_at_rest(&self, core: &[usize]) -> bool {
+        let clients_done = self.clients.iter().all(|c| c.waiting() == Waiting::Idle && c.left == 0);
+        if !clients_done {
+            return false;
+        }
+        let mut first: Option<Snapshot> = None;
+        let mut primaries = 0;
+        for on in core {
+            let Some(life) = &self.nodes[*on].life else { return false };
+            let s = life.replica.snapshot();
+            let is_normal = matches!(s.status, StatusName::Primary | StatusName::Backup);
+            primaries += usize::from(s.status == StatusName::Primary);
+            let like = first.get_or_insert(s);
+            let alike = (s.view, s.op, s.commit, s.executed) == (like.view, like.op, like.commit, like.executed);
+            if !(is_normal && alike && s.executed == s.op) {
+                return false;
+            }
+        }
+        primaries == 1 || (primaries == 0 && self.is_led_from_outside(first))
+    }
+
+    /// A replica that nobody healed may lead the core as well, if its links happen to be whole.
+    fn is_led_from_outside(&self, like: Option<Snapshot>) -> bool {
+        like.is_some_and(|like| {
+            let leader = &self.nodes[usize::from(like.primary.0)];
+            leader.life.as_ref().is_some_and(|life| {
+                let s = life.replica.snapshot();
+                s.status == StatusName::Primary && s.view == like.view
+            })
+        })
+    }
+
+    /// The run is over.
+    pub(super) fn end(&mut self, settled: bool) {
+        self.settled = settled;
+        let up = self.nodes.iter().filter_map(|node| node.life.as_ref());
+        let replicas: Vec<(Snapshot, Hash)> =
+            up.map(|life| (life.replica.snapshot(), life.replica.table_digest())).collect();
+        let open = self.clients.iter().filter_map(|c| c.outstanding().map(|number| (c.id(), number)));
+        let unanswered: Vec<_> = open.collect();
+        self.phase = Phase::Over;
+        self.observe(&Happening::Ended { replicas: &replicas, unanswered: &unanswered, settled });
+    }
+
+    /// Far more steps than any sane run takes.
+    pub(super) fn storm(&mut self) {
+        let message = format!("{} steps and no end: a storm of messages or timers", self.steps);
+        self.violation = Some(Violation {
+            property: "L5 no storm",
+            severity: Severity::Liveness,
+            message,
+            replicas: Vec::new(),
+            ops: Vec::new(),
+        });
+    }
+}

@@ -1,0 +1,376 @@
+//! The world of one run: replicas, disks, clocks, links and clients, moved from event to event.
+//!
+//! Owns virtual time, the queue of what is to come, and which part of the run is on: faults first, then a healed
+//! quorum that must come to rest. Decides nothing (the decider does) and judges nothing (the checkers do). Must
+//! not know a seed. DESIGN 9.13, 9.16; PROTOCOL §4.
+//!
+//! ```text
+//! decider ─► fates, faults ─► world ─► events ─► Replica::step ─► actions ─► network, disks, service, clients
+//!                               └────► happenings ─► digest, marks, checkers, tape
+//! ```
+
+mod carry;
+mod hands;
+mod heal;
+mod node;
+mod observe;
+mod strike;
+mod talk;
+
+pub use hands::HeldMessage;
+pub use node::Status;
+
+use crate::check::{Checkers, Setting, Violation};
+use crate::client::{Client, Patience};
+use crate::decider::Decider;
+use crate::digest::Digest;
+use crate::fate::Restart;
+use crate::faults::{Fault, Schedule};
+use crate::marks::Marks;
+use crate::net::{CutId, Filter, Net};
+use crate::queue::Queue;
+use crate::setup::Setup;
+use crate::workload::App;
+use bytes::Bytes;
+use node::Node;
+use vr_core::{Action, Message, Op, Rejection, Reply, Request, Time};
+
+/// More steps than any sane run takes: a storm.
+const STEPS_MAX: u64 = 3_000_000;
+
+/// Something that is going to happen.
+#[derive(Clone, Debug)]
+enum Pending {
+    /// A message arrives.
+    Deliver { to: usize, life: u32, held: bool, message: Message },
+    /// A client's request arrives.
+    Request { to: usize, request: Request },
+    /// An answer reaches its client.
+    Answer { client: usize, reply: Reply },
+    /// A refusal reaches its client.
+    Refusal { client: usize, rejection: Box<Rejection> },
+    /// A sync is over.
+    Synced { on: usize, life: u32, failed: bool },
+    /// The service is done with an op.
+    Executed { on: usize, life: u32, op: Op, reply: Bytes },
+    /// The deadline of a replica.
+    Tick { on: usize, generation: u32 },
+    /// A crash strikes, if that life still lasts.
+    Crash { on: usize, life: u32, restart: Restart },
+    /// A replica is started, if nobody started it before.
+    Restart { on: usize, life: u32 },
+    /// A process goes on.
+    Resume { on: usize, pause: u32 },
+    /// A disk is as fast as before.
+    DiskHeals { on: usize, slowness: u64 },
+    /// A cut ends.
+    CutEnds(CutId),
+    /// A client's timer.
+    ClientTimer { client: usize, timer: u32 },
+    /// A client crashes, if it still waits for that operation.
+    ClientCrash { client: usize, called: u64 },
+    /// May something break?
+    Slot(u64),
+    /// Something breaks.
+    Strike(Fault),
+    /// The faults end.
+    Heal,
+    /// Is everything at rest?
+    Settled,
+    /// Whoever waits for this moment.
+    Alarm,
+}
+
+/// Which part of a run is on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Faults.
+    Safety,
+    /// No new faults; these have been healed and must come to rest before that moment.
+    Liveness { core: Vec<usize>, until: Time },
+    /// A person moves the world.
+    Hands,
+    /// Nothing more happens.
+    Over,
+}
+
+/// A whole cluster with its surroundings. A clone goes on by itself: runs fork anywhere.
+#[derive(Clone, Debug)]
+pub struct World<A: App> {
+    setup: Setup,
+    app: A,
+    decider: Decider,
+    now: Time,
+    queue: Queue<Pending>,
+    net: Net,
+    nodes: Vec<Node<A::Service>>,
+    clients: Vec<Client>,
+    phase: Phase,
+    settled: bool,
+    /// More replicas had lost their memory at once than the asynchronous mode tolerates.
+    overwhelmed: bool,
+    checkers: Option<Checkers>,
+    violation: Option<Violation>,
+    digest: Digest,
+    marks: Marks,
+    steps: u64,
+    messages: u64,
+    acked: u64,
+    steps_max: u64,
+    schedule: Schedule,
+    filters: Vec<(Filter, bool)>,
+    held: Vec<HeldMessage>,
+    answers: Vec<Reply>,
+    refusals: Vec<Rejection>,
+    notes: Vec<(usize, vr_core::Note)>,
+    tape: Option<crate::tape::Tape>,
+    /// Buffers that are used again and again.
+    actions: Vec<Action>,
+    bytes: Vec<u8>,
+}
+
+impl<A: App> World<A> {
+    /// A world in which everything is about to start: replicas, clients, faults.
+    ///
+    /// # Errors
+    /// When the setup is no valid configuration, in one line.
+    pub fn new(setup: Setup, app: A, decider: Decider) -> Result<Self, String> {
+        let mut world = Self::empty(setup, app, decider)?;
+        world.phase = Phase::Safety;
+        for at in 0..world.nodes.len() {
+            let wait = world.setup.wait_up_to(world.setup.heartbeat, "start", num(at));
+            world.queue.push(Time::ZERO.after(wait), Pending::Restart { on: at, life: 0 });
+        }
+        for at in 0..world.clients.len() {
+            let wait = world.setup.wait_up_to(world.setup.think, "first", num(at));
+            world.set_client_timer(at, wait);
+        }
+        world.queue.push(Time::ZERO.after(world.setup.slot), Pending::Slot(0));
+        world.queue.push(Time::ZERO.after(world.setup.safety), Pending::Heal);
+        Ok(world)
+    }
+
+    /// A world in which nothing happens by itself but what replicas do: for hands.
+    ///
+    /// # Errors
+    /// When the setup is no valid configuration, in one line.
+    pub fn by_hand(setup: Setup, app: A, decider: Decider) -> Result<Self, String> {
+        let mut world = Self::empty(setup, app, decider)?;
+        (0..world.nodes.len()).for_each(|at| world.open(at));
+        Ok(world)
+    }
+
+    fn empty(setup: Setup, app: A, decider: Decider) -> Result<Self, String> {
+        let members = usize::from(setup.replicas);
+        let nodes = (0..setup.replicas).map(|position| Node::new(&setup, position)).collect::<Result<Vec<_>, _>>()?;
+        let mut net = Net::new(members, setup.latency);
+        for at in 0..members * members {
+            let (from, to) = (at / members, at % members);
+            let longest = vr_core::Wait(setup.latency.0 / 1000 * setup.latency_spread);
+            let more = setup.wait_up_to(longest, "link", num(at));
+            net.set_latency(net.between(from, to), vr_core::Wait(setup.latency.0 + more.0));
+        }
+        let patience =
+            Patience { timeout: setup.client_timeout, backoff: setup.latency.times(2).max(setup.heartbeat.times(1)) };
+        let salt = setup.number("client", 0);
+        let clients =
+            (0..setup.clients).map(|i| Client::new(i, salt, members, patience, setup.ops)).collect::<Vec<_>>();
+        let checkers = Checkers::new(&Setting { cluster: setup.cluster() });
+        Ok(Self {
+            setup,
+            app,
+            decider,
+            now: Time::ZERO,
+            queue: Queue::default(),
+            net,
+            nodes,
+            clients,
+            phase: Phase::Hands,
+            settled: false,
+            overwhelmed: false,
+            checkers: Some(checkers),
+            violation: None,
+            digest: Digest::new(),
+            marks: Marks::default(),
+            steps: 0,
+            messages: 0,
+            acked: 0,
+            steps_max: STEPS_MAX,
+            schedule: Schedule::default(),
+            filters: Vec::new(),
+            held: Vec::new(),
+            answers: Vec::new(),
+            refusals: Vec::new(),
+            notes: Vec::new(),
+            tape: None,
+            actions: Vec::new(),
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Runs until it is over: everything came to rest, the time is up, or a property did not hold.
+    pub fn run(&mut self) {
+        while self.step_event() {}
+    }
+
+    /// Lets the next thing happen; false when there is none or the run is over.
+    pub fn step_event(&mut self) -> bool {
+        if self.violation.is_some() || self.phase == Phase::Over {
+            return false;
+        }
+        let Some((at, pending)) = self.queue.pop() else { return false };
+        self.now = at;
+        self.happen(pending);
+        if self.steps > self.steps_max {
+            self.storm();
+        }
+        true
+    }
+
+    fn happen(&mut self, pending: Pending) {
+        match pending {
+            Pending::Deliver { to, life, held, message } => {
+                if self.is_ready(to) {
+                    self.deliver(to, life, held, message);
+                } else {
+                    self.wait_for(to, Pending::Deliver { to, life, held, message });
+                }
+            }
+            Pending::Request { to, request } => {
+                if self.is_ready(to) {
+                    self.deliver_request(to, request);
+                } else {
+                    self.wait_for(to, Pending::Request { to, request });
+                }
+            }
+            Pending::Synced { on, life, failed } => {
+                if self.is_ready(on) {
+                    self.synced(on, life, failed);
+                } else {
+                    self.wait_for(on, Pending::Synced { on, life, failed });
+                }
+            }
+            Pending::Executed { on, life, op, reply } => {
+                if self.is_ready(on) {
+                    self.executed(on, life, op, reply);
+                } else {
+                    self.wait_for(on, Pending::Executed { on, life, op, reply });
+                }
+            }
+            Pending::Tick { on, generation } => self.tick(on, generation),
+            Pending::Answer { client, reply } => self.client_answered(client, &reply),
+            Pending::Refusal { client, rejection } => self.client_refused(client, &rejection),
+            Pending::Crash { on, life, restart } => self.struck(on, life, restart),
+            Pending::Restart { on, life } => self.restart_due(on, life),
+            Pending::Resume { on, pause } => self.resume_due(on, pause),
+            Pending::DiskHeals { on, slowness } => self.disk_heals(on, slowness),
+            Pending::CutEnds(cut) => self.net.end_cut(cut),
+            Pending::ClientTimer { client, timer } => self.client_timer(client, timer),
+            Pending::ClientCrash { client, called } => self.client_crash_due(client, called),
+            Pending::Slot(slot) => self.slot(slot),
+            Pending::Strike(fault) => self.strike(fault),
+            Pending::Heal => self.heal(),
+            Pending::Settled => self.ask_settled(),
+            Pending::Alarm => {}
+        }
+    }
+
+    // ---- what came of it
+
+    /// The moment the world has reached.
+    #[must_use]
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The property that did not hold.
+    #[must_use]
+    pub const fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// The hash of everything that happened.
+    #[must_use]
+    pub const fn digest(&self) -> u64 {
+        self.digest.value()
+    }
+
+    /// The rare events seen.
+    #[must_use]
+    pub const fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Steps of replicas.
+    #[must_use]
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Messages delivered between replicas.
+    #[must_use]
+    pub const fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Operations acknowledged to clients.
+    #[must_use]
+    pub const fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    /// The departures from the default schedule, if they were recorded.
+    #[must_use]
+    pub fn decisions(&self) -> &[crate::decider::Decision] {
+        self.decider.decisions()
+    }
+
+    /// The faults that struck.
+    #[must_use]
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Histories whose linearizability could not be decided within the bound.
+    #[must_use]
+    pub fn undecided(&self) -> u64 {
+        self.checkers.as_ref().map_or(0, Checkers::undecided)
+    }
+
+    /// Did everything come to rest in the end?
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// The setup it was made from.
+    #[must_use]
+    pub const fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Judges nothing from now on.
+    pub fn without_checkers(&mut self) {
+        self.checkers = None;
+    }
+
+    /// So many steps are no storm.
+    pub const fn allow_steps(&mut self, steps: u64) {
+        self.steps_max = steps;
+    }
+
+    /// Everything that happens from now on is put on this tape.
+    pub fn record(&mut self, tape: crate::tape::Tape) {
+        self.tape = Some(tape);
+    }
+
+    /// Gives the tape back.
+    pub const fn take_tape(&mut self) -> Option<crate::tape::Tape> {
+        self.tape.take()
+    }
+}
+
+/// An index as a number.
+fn num(index: usize) -> u64 {
+    u64::try_from(index).expect("an address has at most 64 bits")
+}

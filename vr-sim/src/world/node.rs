@@ -1,0 +1,336 @@
+//! One replica with its disk and clock: opened, stepped, paused, crashed, started again.
+//!
+//! Owns lives and deadlines. A life is one run of the process; what belongs to an earlier one is dropped. Must not
+//! know why anything fails. DESIGN §5; PROTOCOL §6.
+
+use super::{Pending, World, num};
+use crate::check::Happening;
+use crate::clock::Clock;
+use crate::decider::ChoiceKind;
+use crate::digest::Digest;
+use crate::disk::Disk;
+use crate::fate::Restart;
+use crate::service::Observed;
+use crate::setup::Setup;
+use crate::workload::App;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use vr_core::{Config, Durability, Event, Input, Message, Op, Replica, Request, StatusName, Stored, Time, Wait};
+
+/// A replica's place in the world.
+#[derive(Clone, Debug)]
+pub(super) struct Node<S> {
+    pub(super) config: Config,
+    pub(super) clock: Clock,
+    pub(super) disk: Disk,
+    /// `None` while it is down.
+    pub(super) life: Option<Life<S>>,
+    /// How many lives there were, this one included.
+    pub(super) lives: u32,
+    /// Which pause it is in.
+    paused: Option<u32>,
+    pauses: u32,
+    /// What arrived while it was paused.
+    inbox: VecDeque<Pending>,
+    /// When the queue wakes it; earlier wake-ups are stale.
+    armed: Option<Time>,
+    generation: u32,
+    /// When it is started again after a failed write.
+    pub(super) after_failure: Restart,
+}
+
+/// One run of a process.
+#[derive(Clone, Debug)]
+pub(super) struct Life<S> {
+    pub(super) replica: Replica,
+    pub(super) service: S,
+    /// The service is busy until then.
+    pub(super) busy_until: Time,
+}
+
+/// Is a replica running?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// It runs.
+    Up,
+    /// It stands still.
+    Paused,
+    /// It crashed, or halted.
+    Down,
+}
+
+impl<S: Observed> Node<S> {
+    pub(super) fn new(setup: &Setup, position: u16) -> Result<Self, String> {
+        let config = setup.config(position)?;
+        let which = u64::from(position);
+        let offset = Wait::millis(1000 + setup.number("clock", which) % 3_600_000);
+        let width = u64::from(setup.drift_ppm) * 2 + 1;
+        let drift = i64::try_from(setup.number("drift", which) % width).expect("at most 2³³")
+            - i64::from(setup.drift_ppm);
+        let cluster = &config.cluster;
+        let stored = Stored::format(cluster.cluster, cluster.digest(), config.me, setup.instance(position));
+        Ok(Self {
+            clock: Clock::new(offset, i32::try_from(drift).unwrap_or(0)),
+            disk: Disk::new(stored),
+            life: None,
+            lives: 0,
+            paused: None,
+            pauses: 0,
+            inbox: VecDeque::new(),
+            armed: None,
+            generation: 0,
+            after_failure: Restart(12),
+            config,
+        })
+    }
+
+    pub(super) const fn status(&self) -> Status {
+        match (&self.life, self.paused) {
+            (None, _) => Status::Down,
+            (Some(_), Some(_)) => Status::Paused,
+            (Some(_), None) => Status::Up,
+        }
+    }
+
+    /// Its memory is gone: down, or asking for it.
+    fn lacks_memory(&self) -> bool {
+        self.life.as_ref().is_none_or(|life| life.replica.snapshot().status == StatusName::Recovering)
+    }
+}
+
+impl<A: App> World<A> {
+    /// One event for one replica, which runs. The only place that steps a replica.
+    pub(super) fn step(&mut self, on: usize, input: Input) {
+        let node = &mut self.nodes[on];
+        let Some(life) = &mut node.life else { return };
+        let event = Event { at: node.clock.own(self.now), input };
+        let mut actions = std::mem::take(&mut self.actions);
+        life.replica.step_into(event.clone(), &mut actions);
+        self.steps += 1;
+        let id = node.config.me;
+        self.observe(&Happening::Stepped { on: id, event: &event, actions: &actions });
+        self.carry_out(on, &mut actions);
+        self.actions = actions;
+        self.arm(on);
+    }
+
+    /// Starts a replica from its disk.
+    ///
+    /// # Panics
+    /// When it refuses: the disk was formatted for it.
+    pub(super) fn open(&mut self, on: usize) {
+        let node = &mut self.nodes[on];
+        let stored = node.disk.durable().clone();
+        let mut actions = std::mem::take(&mut self.actions);
+        let at = node.clock.own(self.now);
+        let replica =
+            Replica::open(node.config.clone(), stored.clone(), at, &mut actions).expect("its own valid disk");
+        node.life = Some(Life { replica, service: self.app.service(), busy_until: self.now });
+        node.lives += 1;
+        if node.lives > 1 {
+            self.marks.restarts += 1;
+        }
+        let id = node.config.me;
+        self.observe(&Happening::Opened { on: id, stored: &stored, actions: &actions });
+        self.carry_out(on, &mut actions);
+        self.actions = actions;
+        self.arm(on);
+    }
+
+    // ---- deadlines
+
+    /// Makes sure that the queue wakes the replica at its deadline or before.
+    pub(super) fn arm(&mut self, on: usize) {
+        let node = &mut self.nodes[on];
+        let Some(deadline) = node.life.as_ref().and_then(|life| life.replica.next_deadline()) else { return };
+        let due = node.clock.world(deadline).max(self.now);
+        if node.armed.is_none_or(|armed| due < armed) {
+            node.armed = Some(due);
+            node.generation += 1;
+            self.queue.push(due, Pending::Tick { on, generation: node.generation });
+        }
+    }
+
+    pub(super) fn tick(&mut self, on: usize, generation: u32) {
+        let node = &mut self.nodes[on];
+        if node.generation != generation || node.status() != Status::Up {
+            return;
+        }
+        node.armed = None;
+        let now = node.clock.own(self.now);
+        let is_due = |life: &Life<A::Service>| life.replica.next_deadline().is_some_and(|deadline| deadline <= now);
+        if node.life.as_ref().is_some_and(is_due) {
+            self.step(on, Input::Tick);
+        } else {
+            self.arm(on);
+        }
+    }
+
+    fn disarm(&mut self, on: usize) {
+        let node = &mut self.nodes[on];
+        node.armed = None;
+        node.generation += 1;
+    }
+
+    // ---- inputs
+
+    /// Can it take an input now? A dead one takes it too, and never hears of it.
+    pub(super) fn is_ready(&self, on: usize) -> bool {
+        self.nodes[on].status() != Status::Paused
+    }
+
+    /// Keeps what arrives for a process that stands still.
+    pub(super) fn wait_for(&mut self, on: usize, pending: Pending) {
+        self.nodes[on].inbox.push_back(pending);
+    }
+
+    pub(super) fn deliver(&mut self, to: usize, life: u32, held: bool, message: Message) {
+        if self.nodes[to].life.is_none() {
+            return;
+        }
+        self.messages += 1;
+        let sender = usize::from(message.header.from.0);
+        let is_dead = self.nodes.get(sender).is_some_and(|node| node.lives != life || node.life.is_none());
+        self.marks.messages_of_the_dead += u64::from(is_dead);
+        self.marks.holds_of_the_dead += u64::from(is_dead && held);
+        self.step(to, Input::Message(message));
+    }
+
+    pub(super) fn deliver_request(&mut self, to: usize, mut request: Request) {
+        let node = &self.nodes[to];
+        request.predicted.wall_ns = node.clock.own(self.now).0;
+        let mut seed = Digest::of(self.setup.seed);
+        seed.add(request.number.0);
+        seed.add(node.clock.own(self.now).0);
+        request.predicted.seed = seed.value();
+        self.step(to, Input::Request(request));
+    }
+
+    pub(super) fn synced(&mut self, on: usize, life: u32, failed: bool) {
+        let node = &mut self.nodes[on];
+        if node.lives != life || node.life.is_none() {
+            return;
+        }
+        if failed {
+            self.marks.write_errors += 1;
+            self.step(on, Input::WriteFailed);
+        } else if let Some(upto) = node.disk.end_sync() {
+            self.step(on, Input::Persisted(upto));
+        }
+    }
+
+    pub(super) fn executed(&mut self, on: usize, life: u32, op: Op, reply: Bytes) {
+        let node = &self.nodes[on];
+        if node.lives == life && node.life.is_some() {
+            self.step(on, Input::Executed { op, reply });
+        }
+    }
+
+    // ---- down and up again
+
+    /// Power fails, if the mode tolerates it (asynchronous, with a budget).
+    pub(super) fn crash(&mut self, on: usize, restart: Restart) {
+        if self.nodes[on].life.is_some() && self.may_lose_memory(on) {
+            self.stop(on, restart);
+        }
+    }
+
+    /// Would the group still have the memory that the mode needs?
+    pub(super) fn may_lose_memory(&self, on: usize) -> bool {
+        if self.setup.durability == Durability::Sync || !self.setup.crash_budget {
+            return true;
+        }
+        let others = (0..self.nodes.len()).filter(|other| *other != on && self.nodes[*other].lacks_memory());
+        others.count() < vr_core::faults_tolerated(self.nodes.len())
+    }
+
+    /// Ends a life; what was under way to the disk is there in part.
+    pub(super) fn stop(&mut self, on: usize, restart: Restart) {
+        let node = &mut self.nodes[on];
+        let mut digest = Digest::of(num(on));
+        digest.add(u64::from(node.lives));
+        let key = digest.value();
+        let under_way = node.disk.under_way();
+        let survivors = self.decider.choose(ChoiceKind::Survivors, key, small(under_way) + 1);
+        let survivors = usize::try_from(survivors).expect("fits an address");
+        let pieces = small(node.disk.pieces_after(survivors));
+        let torn = self.decider.choose(ChoiceKind::Torn, key, pieces + 1);
+        node.disk.crash(survivors, usize::try_from(torn).expect("fits an address"));
+        self.marks.crashes += 1;
+        self.marks.silent_writes += num(survivors);
+        self.marks.lost_writes += num(under_way - survivors);
+        self.marks.torn_tails += u64::from(torn > 0 && torn < pieces);
+        node.life = None;
+        node.paused = None;
+        node.inbox.clear();
+        let (id, life) = (node.config.me, node.lives);
+        self.disarm(on);
+        self.observe(&Happening::Crashed { on: id });
+        self.count_memories();
+        if let Some(wait) = restart.after(self.setup.heartbeat) {
+            self.queue.push(self.now.after(wait), Pending::Restart { on, life });
+        }
+    }
+
+    fn count_memories(&mut self) {
+        if self.nodes.iter().all(|node| node.life.is_none()) {
+            self.marks.full_restarts += 1;
+        }
+        if self.setup.durability == Durability::Async {
+            let without = self.nodes.iter().filter(|node| node.lacks_memory()).count();
+            self.overwhelmed |= without > vr_core::faults_tolerated(self.nodes.len());
+        }
+    }
+
+    pub(super) fn restart_due(&mut self, on: usize, life: u32) {
+        if self.nodes[on].life.is_none() && self.nodes[on].lives == life {
+            self.open(on);
+        }
+    }
+
+    // ---- standing still
+
+    pub(super) fn pause(&mut self, on: usize) -> Option<u32> {
+        let node = &mut self.nodes[on];
+        if node.status() != Status::Up {
+            return None;
+        }
+        node.pauses += 1;
+        node.paused = Some(node.pauses);
+        self.marks.pauses += 1;
+        let pause = self.nodes[on].pauses;
+        self.disarm(on);
+        Some(pause)
+    }
+
+    pub(super) fn resume_due(&mut self, on: usize, pause: u32) {
+        if self.nodes[on].paused == Some(pause) {
+            self.wake(on);
+        }
+    }
+
+    /// Lets a process go on, with everything that arrived in between.
+    pub(super) fn wake(&mut self, on: usize) {
+        if self.nodes[on].paused.take().is_none() {
+            return;
+        }
+        let mut inbox = std::mem::take(&mut self.nodes[on].inbox);
+        for pending in inbox.drain(..) {
+            if self.violation.is_none() {
+                self.happen(pending);
+            }
+        }
+        self.arm(on);
+    }
+
+    pub(super) fn disk_heals(&mut self, on: usize, slowness: u64) {
+        let disk = &mut self.nodes[on].disk;
+        if disk.slowness == slowness {
+            disk.slowness = 1;
+        }
+    }
+}
+
+fn small(index: usize) -> u32 {
+    u32::try_from(index).expect("few writes are under way")
+}

@@ -1,0 +1,192 @@
+//! The one place that every happening passes: digest, marks, checkers, tape.
+//!
+//! Owns what the digest of a run covers and which facts count as rare events. Must not change anything. To watch a
+//! run in another way, add it in [`World::observe`].
+
+use super::{World, num};
+use crate::check::Happening;
+use crate::digest::{Digest, halves};
+use crate::marks::Marks;
+use crate::odds::place_of;
+use crate::workload::App;
+use vr_core::{Action, Body, Hash, Ignored, Input, Note, To, Write};
+
+impl<A: App> World<A> {
+    /// Something happened.
+    pub(super) fn observe(&mut self, what: &Happening<'_>) {
+        self.digest.add(self.now.0);
+        mix(&mut self.digest, what);
+        if let Happening::Stepped { actions, .. } | Happening::Opened { actions, .. } = what {
+            count(&mut self.marks, actions);
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.put(self.now, what);
+        }
+        if let Some(checkers) = &mut self.checkers
+            && self.violation.is_none()
+            && let Err(violation) = checkers.observe(self.now, what)
+        {
+            self.violation = Some(violation);
+        }
+    }
+}
+
+fn add_hash(digest: &mut Digest, hash: Hash) {
+    let (low, high) = halves(hash.0);
+    digest.add(low ^ high.rotate_left(32));
+}
+
+fn mix(digest: &mut Digest, what: &Happening<'_>) {
+    match what {
+        Happening::Stepped { on, event, actions } => {
+            digest.add(1 | u64::from(on.0) << 8 | num(actions.len()) << 32);
+            digest.add(event.at.0);
+            mix_input(digest, &event.input);
+            actions.iter().for_each(|action| mix_action(digest, action));
+        }
+        Happening::Opened { on, stored, actions } => {
+            digest.add(2 | u64::from(on.0) << 8);
+            digest.add(stored.incarnation.0);
+            digest.add(stored.view.0);
+            add_hash(digest, stored.log.head().hash);
+            actions.iter().for_each(|action| mix_action(digest, action));
+        }
+        Happening::Crashed { on } => digest.add(3 | u64::from(on.0) << 8),
+        Happening::Invoked { client, number, body, .. } => {
+            digest.add(4);
+            digest.add_wide(client.0);
+            digest.add(number.0);
+            digest.add_bytes(body);
+        }
+        Happening::Answered { client, number, op, view, result, .. } => {
+            digest.add(5);
+            digest.add_wide(client.0);
+            digest.add(number.0);
+            digest.add(op.0);
+            digest.add(view.0);
+            digest.add_bytes(result);
+        }
+        Happening::ToldEvicted { client, .. } => {
+            digest.add(6);
+            digest.add_wide(client.0);
+        }
+        Happening::GaveUp { client } => {
+            digest.add(7);
+            digest.add_wide(client.0);
+        }
+        Happening::Sampled { on, op, state } => {
+            digest.add(8 | u64::from(on.0) << 8);
+            digest.add(op.0);
+            add_hash(digest, *state);
+        }
+        Happening::Healed { core, mesh } => {
+            digest.add(9 | u64::from(*mesh) << 8);
+            core.iter().for_each(|id| digest.add(u64::from(id.0)));
+        }
+        Happening::Ended { replicas, unanswered, settled } => {
+            digest.add(10 | u64::from(*settled) << 8 | num(unanswered.len()) << 32);
+            for (s, table) in *replicas {
+                digest.add(u64::from(s.id.0));
+                digest.add(s.view.0);
+                digest.add(s.executed.0);
+                add_hash(digest, *table);
+            }
+        }
+    }
+}
+
+fn mix_input(digest: &mut Digest, input: &Input) {
+    match input {
+        Input::Tick => digest.add(1),
+        Input::Request(request) => {
+            digest.add(2);
+            digest.add_wide(request.client.0);
+            digest.add(request.number.0);
+        }
+        Input::Message(message) => {
+            let header = &message.header;
+            digest.add(3 | num(place_of(message.body.kind())) << 8 | u64::from(header.from.0) << 16);
+            digest.add(header.incarnation.0 << 48 ^ header.seq.0);
+        }
+        Input::Persisted(upto) => digest.add(4 | upto.0 << 8),
+        Input::WriteFailed => digest.add(5),
+        Input::Executed { op, .. } => digest.add(6 | op.0 << 8),
+    }
+}
+
+fn mix_action(digest: &mut Digest, action: &Action) {
+    match action {
+        Action::Send { to, message } => {
+            let to = match to {
+                To::One(id) => u64::from(id.0),
+                To::Others => 0xffff,
+            };
+            digest.add(1 | num(place_of(message.body.kind())) << 8 | to << 16 | message.header.view.0 << 32);
+            if let Body::Prepare { entries, commit, .. } = &message.body {
+                digest.add(commit.0);
+                entries.last().map(vr_core::Entry::hash).into_iter().for_each(|hash| add_hash(digest, hash));
+            }
+        }
+        Action::Persist { id, write } => {
+            digest.add(2 | id.0 << 8);
+            let detail = match write {
+                Write::Incarnation(incarnation) => incarnation.0,
+                Write::View(view) => view.0,
+                Write::Append(entries) => entries.last().map_or(0, |e| e.op().0),
+                Write::Replace { keep, view, .. } => keep.0 << 32 | view.0,
+            };
+            digest.add(detail);
+        }
+        Action::Execute(entries) => digest.add(3 | entries.last().map_or(0, |e| e.op().0) << 8),
+        Action::Reply(reply) => {
+            digest.add(4 | reply.op.0 << 8);
+            digest.add_wide(reply.client.0);
+            digest.add_bytes(&reply.result);
+        }
+        Action::Reject(rejection) => {
+            digest.add(5 | rejection.number.0 << 8);
+            digest.add_wide(rejection.client.0);
+        }
+        Action::Note(_) => digest.add(6),
+        Action::Halt(_) => digest.add(7),
+    }
+}
+
+fn count(marks: &mut Marks, actions: &[Action]) {
+    for action in actions {
+        if let Action::Note(note) = action {
+            count_note(marks, note);
+        }
+    }
+}
+
+fn count_note(marks: &mut Marks, note: &Note) {
+    let mark = match note {
+        Note::Committed { .. } => &mut marks.commits,
+        Note::EnteredView { .. } => &mut marks.view_changes,
+        Note::BecamePrimary { .. } => &mut marks.views_started,
+        Note::BecameBackup { .. } => &mut marks.backups_followed,
+        Note::Abdicated { .. } => &mut marks.abdications,
+        Note::ChoseLog { .. } => &mut marks.logs_chosen,
+        Note::Truncated { .. } => &mut marks.truncations,
+        Note::TookState { .. } => &mut marks.state_transfers,
+        Note::Retransmitted { .. } => &mut marks.retransmissions,
+        Note::Reacknowledged { .. } => &mut marks.reacknowledgements,
+        Note::Recovering { .. } => &mut marks.recoveries_begun,
+        Note::Recovered { .. } => &mut marks.recoveries,
+        Note::Registered { .. } => &mut marks.registrations,
+        Note::Evicted { .. } => &mut marks.evictions,
+        Note::DuplicateRequest { .. } => &mut marks.duplicate_requests,
+        Note::SkippedDuplicate { .. } => &mut marks.duplicates_skipped,
+        Note::Prepared { entries: 2.., .. } => &mut marks.batches,
+        Note::Ignored { why: Ignored::OlderView, .. } => &mut marks.older_views_ignored,
+        Note::Ignored { .. } => &mut marks.messages_ignored,
+        Note::Opened { .. }
+        | Note::WantsViewChange { .. }
+        | Note::AskedForState { .. }
+        | Note::Prepared { .. }
+        | Note::TableAt { .. } => return,
+        _ => return,
+    };
+    *mark += 1;
+}
