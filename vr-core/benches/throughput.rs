@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p vr-core`. Times are reported, never asserted. Peers are measured in `benches/peers`.
 
+#[allow(dead_code)] // the tests use more of it
 #[path = "../tests/support/loopback.rs"]
 mod loopback;
 
@@ -31,8 +32,9 @@ fn main() {
     }
     let mut arguments = std::env::args().skip_while(|argument| argument != "--only").skip(1);
     if let Some(outstanding) = arguments.next().and_then(|n| n.parse().ok()) {
-        // One long run, for a profiler.
-        println!("{:.0} op/s", once(3, 64, outstanding, 2_000_000));
+        // One run, for a profiler.
+        let ops = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
+        println!("{:.0} op/s", once(3, 64, outstanding, ops));
         return;
     }
     println!("{:>8} {:>8} {:>12} {:>14} {:>24}", "replicas", "payload", "outstanding", "median op/s", "min .. max");

@@ -67,10 +67,11 @@ fn main() {
         let config = Config::new(cluster.clone(), id);
         let mut actions = Vec::new();
         let replica = Replica::open(config, disk, Time::ZERO, &mut actions).expect("a valid configuration");
-        first.extend(actions.into_iter().filter_map(|action| match action {
-            Action::Persist { id: write, .. } => Some((id, write)),
-            _ => None,
-        }));
+        for action in actions {
+            if let Action::Persist { id: write, .. } = action {
+                first.push((id, write));
+            }
+        }
         nodes.push(Node { replica, counter: 0 });
     }
     for (ReplicaId(at), write) in first {

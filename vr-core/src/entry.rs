@@ -285,18 +285,25 @@ impl Entries {
         self.as_slice().last()
     }
 
+    /// Those from index `from` up to but without index `to`, as far as there are any.
+    #[must_use]
+    pub fn cut(&self, from: usize, to: usize) -> Self {
+        let len = self.to - self.from;
+        let to = u32::try_from(to).unwrap_or(u32::MAX).min(len);
+        let from = u32::try_from(from).unwrap_or(u32::MAX).min(to);
+        Self { all: Arc::clone(&self.all), from: self.from + from, to: self.from + to }
+    }
+
     /// Without the first `skip`.
     #[must_use]
     pub fn skip(&self, skip: usize) -> Self {
-        let skip = u32::try_from(skip).unwrap_or(u32::MAX);
-        Self { all: Arc::clone(&self.all), from: self.from.saturating_add(skip).min(self.to), to: self.to }
+        self.cut(skip, usize::MAX)
     }
 
     /// Only the first `take`.
     #[must_use]
     pub fn take(&self, take: usize) -> Self {
-        let take = u32::try_from(take).unwrap_or(u32::MAX);
-        Self { all: Arc::clone(&self.all), from: self.from, to: self.from.saturating_add(take).min(self.to) }
+        self.cut(0, take)
     }
 
     /// One after the other.

@@ -26,7 +26,14 @@ pub struct Head {
 pub struct Log {
     base: Head,
     head: Head,
-    runs: VecDeque<Entries>,
+    runs: VecDeque<Run>,
+}
+
+/// A run of entries and the op of its first, so that looking one up touches no entry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Run {
+    first: Op,
+    entries: Entries,
 }
 
 /// What one page of entries costs beside their bodies, an upper bound on the wire.
@@ -69,25 +76,26 @@ impl Log {
         self.len() == 0
     }
 
+    /// The run that holds `op`, if it is kept.
     fn run_of(&self, op: Op) -> Option<usize> {
         if op <= self.base.op || op > self.head.op {
             return None;
         }
         // Nearly every question is about the newest entries.
-        let newest = self.runs.iter().enumerate().rev().take(8);
-        for (at, run) in newest {
-            if run.first().is_some_and(|first| first.op() <= op) {
+        let newest = self.runs.len();
+        for at in (newest.saturating_sub(6)..newest).rev() {
+            if self.runs[at].first <= op {
                 return Some(at);
             }
         }
-        Some(self.runs.partition_point(|run| run.last().is_some_and(|last| last.op() < op)))
+        Some(self.runs.partition_point(|run| run.first <= op) - 1)
     }
 
     /// The entry at `op`, if it is kept.
     #[must_use]
     pub fn entry(&self, op: Op) -> Option<&Entry> {
-        let run = self.runs[self.run_of(op)?].as_slice();
-        run.get(index(run.first()?.op().distance_to(op)))
+        let run = &self.runs[self.run_of(op)?];
+        run.entries.as_slice().get(span(run.first, op))
     }
 
     /// The hash at `op`: of an entry that is kept, or of the base.
@@ -113,8 +121,9 @@ impl Log {
         let Some((first, last)) = entries.first().zip(entries.last()) else { return };
         assert_eq!(first.op(), self.head.op.next(), "a log has no gaps");
         assert_eq!(first.parent(), self.head.hash, "a log is one chain");
+        let first = first.op();
         self.head = Head { op: last.op(), hash: last.hash() };
-        self.runs.push_back(entries);
+        self.runs.push_back(Run { first, entries });
     }
 
     /// Drops everything after `op`.
@@ -124,18 +133,17 @@ impl Log {
     pub fn truncate(&mut self, op: Op) {
         assert!(op >= self.base.op, "the base of a log is never truncated");
         while let Some(run) = self.runs.back_mut() {
-            let first = run.first().expect("no run is empty").op();
-            let keep = if first > op { 0 } else { index(first.distance_to(op)) + 1 };
-            if keep >= run.len() {
+            let keep = if run.first > op { 0 } else { span(run.first, op) + 1 };
+            if keep >= run.entries.len() {
                 break;
             }
             if keep == 0 {
                 self.runs.pop_back();
             } else {
-                *run = run.take(keep);
+                run.entries = run.entries.cut(0, keep);
             }
         }
-        self.head = match self.runs.back().and_then(Entries::last) {
+        self.head = match self.runs.back().and_then(|run| run.entries.last()) {
             Some(last) => Head { op: last.op(), hash: last.hash() },
             None => self.base,
         };
@@ -143,19 +151,21 @@ impl Log {
 
     /// Every entry after `op`, oldest first.
     pub fn after(&self, op: Op) -> impl Iterator<Item = &Entry> + '_ {
-        let start = self.run_of(op.max(self.base.op).next()).unwrap_or(self.runs.len());
-        self.runs.range(start..).flat_map(Entries::as_slice).filter(move |entry| entry.op() > op)
+        let entries = self.runs.range(self.run_after(op)..).flat_map(|run| run.entries.as_slice());
+        entries.filter(move |entry| entry.op() > op)
+    }
+
+    /// The first run with an entry after `op`.
+    fn run_after(&self, op: Op) -> usize {
+        self.run_of(op.max(self.base.op).next()).unwrap_or(self.runs.len())
     }
 
     /// The runs after `op` up to and including `last`, cut to fit, oldest first. Shares, copies nothing.
     pub fn runs(&self, op: Op, last: Op) -> impl Iterator<Item = Entries> + '_ {
-        let start = self.run_of(op.max(self.base.op).next()).unwrap_or(self.runs.len());
-        self.runs.range(start..).filter_map(move |run| {
-            let first = run.first()?.op();
-            let skip = if first > op { 0 } else { index(first.distance_to(op)) + 1 };
-            let take = if first > last { 0 } else { index(first.distance_to(last)) + 1 };
-            let cut = run.take(take).skip(skip);
-            (!cut.is_empty()).then_some(cut)
+        let runs = self.runs.range(self.run_after(op)..).take_while(move |run| run.first <= last);
+        runs.map(move |run| {
+            let skip = if run.first > op { 0 } else { span(run.first, op) + 1 };
+            run.entries.cut(skip, span(run.first, last) + 1)
         })
     }
 
@@ -214,7 +224,7 @@ fn fitting(run: &Entries, bytes: usize) -> Entries {
         left = left.saturating_sub(cost);
         fit += 1;
     }
-    run.take(fit)
+    run.cut(0, fit)
 }
 
 /// The head that a run of entries ends in, or `base` when it is empty.

@@ -216,7 +216,7 @@ impl Rules {
 
     /// A view is durable before anybody hears of it (D40).
     pub(crate) fn persists_view(self) -> bool {
-        !planted!(self, ViewNotPersisted) && !planted!(self, RecoveryAsPrinted)
+        !(planted!(self, ViewNotPersisted) || planted!(self, RecoveryAsPrinted))
     }
 
     /// A report describes what is durable (D44).

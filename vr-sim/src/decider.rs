@@ -40,9 +40,11 @@ pub enum ChoiceKind {
     Core,
     /// A full mesh (0) or a star.
     CoreShape,
+    /// How somebody who is not healed stays apart: in both directions (0), unheard, or deaf.
+    Outsider,
 }
 
-const PLAIN: [(ChoiceKind, &str); 13] = [
+const PLAIN: [(ChoiceKind, &str); 14] = [
     (ChoiceKind::Request, "request"),
     (ChoiceKind::Answer, "answer"),
     (ChoiceKind::Sync, "sync"),
@@ -56,6 +58,7 @@ const PLAIN: [(ChoiceKind, &str); 13] = [
     (ChoiceKind::CoreSize, "core size"),
     (ChoiceKind::Core, "core"),
     (ChoiceKind::CoreShape, "core shape"),
+    (ChoiceKind::Outsider, "outsider"),
 ];
 
 impl ChoiceKind {
@@ -233,7 +236,7 @@ impl SeedDecider {
                     0
                 }
             }
-            ChoiceKind::Core => self.core.below(bound),
+            ChoiceKind::Core | ChoiceKind::Outsider => self.core.below(bound),
             ChoiceKind::CoreShape => u32::from(self.core.happens(Chance::of(1, 4))),
             _ if !self.storm => 0,
             ChoiceKind::Message(kind) => odds.messages[place_of(kind)].draw(&mut self.net),

@@ -3,10 +3,12 @@
 //! Owns the application under test as the world sees it ([`App`]) and the key-value workload. Bodies are
 //! functions of the setup, not choices. Must not know replicas or faults. PROTOCOL W1–W4.
 
+use crate::check::Model;
 use crate::digest::Digest;
 use crate::service::{Key, Kv, KvOp, KvResult, Observed, apply};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An application in the simulator: its state machine and what its clients ask for.
 pub trait App: Clone {
@@ -22,8 +24,8 @@ pub trait App: Clone {
     /// The client got an answer.
     fn answered(&mut self, client: u32, body: &[u8], result: &[u8]);
 
-    /// Are the operations those of [`KvOp`], so that histories can be checked for linearizability?
-    fn is_kv(&self) -> bool;
+    /// Its sequential specification, by which histories are judged; `None` when there is none.
+    fn model(&self) -> Option<Arc<dyn Model>>;
 }
 
 /// How often which operation, as weights, on how many keys.
@@ -47,6 +49,28 @@ pub struct Mix {
 impl Default for Mix {
     fn default() -> Self {
         Self { keys: 3, get: 2, put: 1, append: 6, cas: 2, delete: 1 }
+    }
+}
+
+/// The sequential specification of [`Kv`]: a state is empty for an absent value, otherwise 1 and the value.
+#[derive(Clone, Copy, Debug)]
+pub struct KvModel;
+
+impl Model for KvModel {
+    fn key(&self, body: &[u8]) -> Vec<u8> {
+        KvOp::decode(body).map_or_else(Vec::new, |op| op.key().0.to_le_bytes().to_vec())
+    }
+
+    fn step(&self, state: &[u8], body: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let Some(op) = KvOp::decode(body) else { return (state.to_vec(), KvResult::Malformed.encode().to_vec()) };
+        let found = state.split_first().map(|(_, value)| value);
+        let answer = KvResult::Found(found).encode().to_vec();
+        let next = match apply(found, &op) {
+            None => state.to_vec(),
+            Some(None) => Vec::new(),
+            Some(Some(value)) => [&[1], value.as_slice()].concat(),
+        };
+        (next, answer)
     }
 }
 
@@ -124,8 +148,8 @@ impl App for KvClients {
         self.seen.insert((client, op.key()), now);
     }
 
-    fn is_kv(&self) -> bool {
-        true
+    fn model(&self) -> Option<Arc<dyn Model>> {
+        Some(Arc::new(KvModel))
     }
 }
 
@@ -155,6 +179,22 @@ mod tests {
             }
         }
         assert!(kinds.iter().all(|n| *n > 5), "{kinds:?}");
+    }
+
+    #[test]
+    fn the_model_answers_as_the_store_does() {
+        use vr_core::{Context, Op, Service};
+        let (mut clients, mut kv) = (KvClients::new(3, Mix { keys: 2, ..Mix::default() }), Kv::new());
+        let mut states: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        for serial in 0..300 {
+            let one = body(&mut clients, 0, serial);
+            let answer = kv.execute(&Context { op: Op(serial), time_ns: 0, seed: 0 }, &one);
+            let state = states.entry(KvModel.key(&one)).or_default();
+            let (next, expected) = KvModel.step(state, &one);
+            *state = next;
+            assert_eq!(answer, expected);
+            clients.answered(0, &one, &answer);
+        }
     }
 
     #[test]

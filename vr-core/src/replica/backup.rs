@@ -4,8 +4,7 @@
 //! *now*, so that none can outlive its view. Must not know how the view began or what follows it. Paper: VRR
 //! §4.1 steps 4 and 7, §5.2.
 
-use super::Next;
-use super::common::{Common, Out};
+use super::common::{Common, Next, Out};
 use super::state_transfer::{self, Fetch};
 use crate::action::{Action, HaltReason, Ignored, Note, To};
 use crate::entry::Entries;
@@ -194,8 +193,10 @@ impl Backup {
 
     /// Acknowledges what the disk has come to hold (VRR §4.1 step 4; PROTOCOL P4).
     pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) -> Next {
-        let Some((head, proof)) = common.durable_log() else { return Next::Stay };
-        if head.op > self.acked || self.owes_ack {
+        if common.durable_op() <= self.acked && !self.owes_ack {
+            return Next::Stay;
+        }
+        if let Some((head, proof)) = common.durable_log() {
             if head.op <= self.acked {
                 out.push(Action::Note(Note::Reacknowledged { op: head.op }));
             }

@@ -8,7 +8,7 @@
 //! ```
 
 use super::execution::{Desk, Execution};
-use crate::action::{Action, EnterCause, Ignored, Note, Reject, Rejection, Reply, To, Write};
+use crate::action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejection, Reply, To, Write};
 use crate::clients::ClientTable;
 use crate::config::{Config, Durability, MESSAGE_OVERHEAD_BYTES};
 use crate::entry::{Entries, Request};
@@ -28,6 +28,25 @@ use serde::{Deserialize, Serialize};
 
 /// Where actions go.
 pub(super) type Out = Vec<Action>;
+
+/// What a status asks for. A status never builds another status.
+#[must_use]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Next {
+    Stay,
+    /// Do enough members want to leave the view?
+    AskGate,
+    Enter(View, EnterCause),
+    /// The log of our view, which we lead, is durable.
+    Lead {
+        commit: Op,
+    },
+    /// The log of our view, which we do not lead, is here.
+    Follow {
+        commit: Op,
+    },
+    Halt(HaltReason),
+}
 
 /// How many entries a report or a StartView carries at most; who lacks more asks for it.
 const TAIL_ENTRIES: u64 = 128;
@@ -277,11 +296,16 @@ impl Common {
 
     // ---- what may be promised
 
+    /// How far the log may be acknowledged once the view it belongs to is durable.
+    pub(super) fn durable_op(&self) -> Op {
+        self.rules.may_acknowledge(self.pending.durable_op(), self.log.op())
+    }
+
     /// How far the log is durable in the view we are normal in, with the proof.
     pub(super) fn durable_log(&self) -> Option<(Head, Durable)> {
         let log_view_too = self.is_sync() && self.rules.needs_durable_log_view();
         let proof = self.pending.proof_of_view(log_view_too)?;
-        let op = self.rules.may_acknowledge(self.pending.durable_op(), self.log.op());
+        let op = self.durable_op();
         let hash = self.log.hash(op).expect("durable lies between base and head");
         Some((Head { op, hash }, proof))
     }

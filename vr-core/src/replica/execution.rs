@@ -78,7 +78,7 @@ impl Execution {
                 self.upcalls.push_back(Upcall { op, client, session, number });
                 continue;
             }
-            upcall(desk.out, run.take(at).skip(start));
+            upcall(desk.out, run.cut(start, at));
             start = at + 1;
             desk.no_upcall(entry, turn);
         }

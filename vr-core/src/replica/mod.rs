@@ -29,7 +29,8 @@ use crate::stored::Stored;
 use crate::timer::Timer;
 use alloc::vec::Vec;
 use backup::Backup;
-use common::{Common, Out};
+use common::{Common, Next, Out};
+use core::cmp::Ordering;
 use core::fmt;
 use primary::Primary;
 use recovery::Recovering;
@@ -51,25 +52,6 @@ enum Status {
     ViewChange(ViewChange),
     Recovering(Recovering),
     Halted,
-}
-
-/// What a status asks for. A status never builds another status.
-#[must_use]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Next {
-    Stay,
-    /// Do enough members want to leave the view?
-    AskGate,
-    Enter(View, EnterCause),
-    /// The log of our view, which we lead, is durable.
-    Lead {
-        commit: Op,
-    },
-    /// The log of our view, which we do not lead, is here.
-    Follow {
-        commit: Op,
-    },
-    Halt(HaltReason),
 }
 
 /// The status, for observers.
@@ -301,12 +283,16 @@ impl Replica {
                 return self.transition(out, next);
             }
         }
-        match body {
-            Body::Recovery(question) => self.on_recovery(out, from, &question),
-            Body::RecoveryResponse(_) => self.common.ignore(out, from, kind, Ignored::NotAsked),
-            body if header.view > self.common.view() => self.on_news(out, header, body),
-            body if header.view < self.common.view() => self.on_older(out, header, body),
-            body => self.on_current(out, header.from, (header.incarnation, body)),
+        if let Body::Recovery(question) = &body {
+            return self.on_recovery(out, from, question);
+        }
+        if matches!(body, Body::RecoveryResponse(_)) {
+            return self.common.ignore(out, from, kind, Ignored::NotAsked);
+        }
+        match header.view.cmp(&self.common.view()) {
+            Ordering::Greater => self.on_news(out, header, body),
+            Ordering::Less => self.on_older(out, header, body),
+            Ordering::Equal => self.on_current(out, from, (header.incarnation, body)),
         }
     }
 
@@ -413,7 +399,14 @@ impl Replica {
     // ---- transitions: the only place that assigns the status
 
     /// Does what a status asked for.
+    #[inline]
     fn transition(&mut self, out: &mut Out, next: Next) {
+        if next != Next::Stay {
+            self.change(out, next);
+        }
+    }
+
+    fn change(&mut self, out: &mut Out, next: Next) {
         let common = &mut self.common;
         match next {
             Next::Stay => {}

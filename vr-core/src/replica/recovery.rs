@@ -4,8 +4,7 @@
 //! primary's log confirms it, so that only what is missing travels. Must not know what comes after. Paper: VRR
 //! §4.3, §5.1, with the persisted view of PROTOCOL rule V (D46) and the single answer of DESIGN §10.
 
-use super::Next;
-use super::common::{Common, Out};
+use super::common::{Common, Next, Out};
 use super::state_transfer::Assembly;
 use crate::action::{Action, Ignored, Note};
 use crate::id::{Nonce, Op, ReplicaId, View};

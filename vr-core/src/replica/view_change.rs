@@ -4,8 +4,7 @@
 //! view. The log in use is untouched until the new one is whole. Must not know what came before or what
 //! follows. Paper: VRR §4.2; PROTOCOL 1.3, DESIGN §10 "The gate".
 
-use super::Next;
-use super::common::{Common, Out};
+use super::common::{Common, Next, Out};
 use super::state_transfer::{self, Assembly, Fetch};
 use crate::action::{Action, HaltReason, Ignored, Note, To};
 use crate::id::{Incarnation, Op, ReplicaId};

@@ -10,20 +10,20 @@ use vr_core::{
 };
 
 /// A whole cluster, every message delivered in the order it was sent.
-pub struct Loopback {
-    pub replicas: Vec<Replica>,
+pub(crate) struct Loopback {
+    pub(crate) replicas: Vec<Replica>,
     messages: VecDeque<(usize, Message)>,
     completions: VecDeque<Input>,
     actions: Vec<Action>,
-    pub replies: Vec<Reply>,
-    pub now: Time,
+    pub(crate) replies: Vec<Reply>,
+    pub(crate) now: Time,
     /// Events taken by all replicas.
-    pub steps: u64,
+    pub(crate) steps: u64,
 }
 
 impl Loopback {
     /// A fresh cluster in view 0, replica 0 primary.
-    pub fn new(members: u16, durability: Durability) -> Self {
+    pub(crate) fn new(members: u16, durability: Durability) -> Self {
         let mut cluster = ClusterConfig::of_size(ClusterId(7), members);
         cluster.durability = durability;
         let mut this = Self {
@@ -48,7 +48,7 @@ impl Loopback {
     }
 
     /// Gives one replica one input and carries out what it asks for, completions included.
-    pub fn step(&mut self, at: usize, input: Input) {
+    pub(crate) fn step(&mut self, at: usize, input: Input) {
         self.take(at, input);
         self.complete(at);
     }
@@ -100,14 +100,14 @@ impl Loopback {
     }
 
     /// Delivers until nothing is on its way.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         while let Some((to, message)) = self.messages.pop_front() {
             self.step(to, Input::Message(message));
         }
     }
 
     /// Lets time pass for everybody.
-    pub fn tick(&mut self, at: Time) {
+    pub(crate) fn tick(&mut self, at: Time) {
         self.now = at;
         for replica in 0..self.replicas.len() {
             self.step(replica, Input::Tick);
@@ -116,7 +116,7 @@ impl Loopback {
     }
 
     /// Opens sessions for so many clients at the primary of view 0.
-    pub fn register(&mut self, clients: u64) -> Vec<Session> {
+    pub(crate) fn register(&mut self, clients: u64) -> Vec<Session> {
         for client in 0..clients {
             self.step(0, Input::Request(request(client, Session::ZERO, 0, Bytes::new())));
         }
@@ -128,19 +128,19 @@ impl Loopback {
 }
 
 /// The id of a client: spread out, as random ids are.
-pub fn client(number: u64) -> ClientId {
+pub(crate) fn client(number: u64) -> ClientId {
     ClientId(u128::from(number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
 }
 
 /// A request of a client.
-pub fn request(number_of_client: u64, session: Session, number: u64, body: Bytes) -> Request {
+pub(crate) fn request(number_of_client: u64, session: Session, number: u64, body: Bytes) -> Request {
     let kind = if number == 0 { Kind::Register } else { Kind::Operation };
     let predicted = Predicted { wall_ns: number, seed: 0 };
     Request { client: client(number_of_client), session, number: RequestNumber(number), kind, predicted, body }
 }
 
 /// Clients in a closed loop: each has one request outstanding.
-pub struct Clients {
+pub(crate) struct Clients {
     sessions: Vec<Session>,
     next: Vec<u64>,
     body: Bytes,
@@ -148,13 +148,13 @@ pub struct Clients {
 
 impl Clients {
     /// So many clients with sessions, whose requests carry `body`.
-    pub fn new(cluster: &mut Loopback, clients: u64, body: Bytes) -> Self {
+    pub(crate) fn new(cluster: &mut Loopback, clients: u64, body: Bytes) -> Self {
         let sessions = cluster.register(clients);
         Self { next: vec![1; sessions.len()], sessions, body }
     }
 
     /// Every client sends its next request; all are answered. Returns how many.
-    pub fn round(&mut self, cluster: &mut Loopback) -> u64 {
+    pub(crate) fn round(&mut self, cluster: &mut Loopback) -> u64 {
         for (client, session) in (0u64..).zip(&self.sessions) {
             let slot = usize::try_from(client).expect("small");
             let request = request(client, *session, self.next[slot], self.body.clone());

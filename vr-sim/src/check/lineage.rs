@@ -91,16 +91,15 @@ impl Lineage {
     /// Remembers whose request an entry is.
     pub(super) fn born(&mut self, entry: &Entry) {
         let Some(place) = place(entry.op()) else { return };
-        match self.births.get_mut(place) {
-            Some((hash, _)) if *hash == entry.hash() => {}
-            Some(birth) => {
+        if let Some(birth) = self.births.get_mut(place) {
+            if birth.0 != entry.hash() {
                 self.rivals.insert((entry.op(), birth.0), birth.1);
                 *birth = (entry.hash(), who(entry));
             }
-            None if place == self.births.len() => self.births.push((entry.hash(), who(entry))),
-            None => {
-                self.rivals.insert((entry.op(), entry.hash()), who(entry));
-            }
+        } else if place == self.births.len() {
+            self.births.push((entry.hash(), who(entry)));
+        } else {
+            self.rivals.insert((entry.op(), entry.hash()), who(entry));
         }
     }
 

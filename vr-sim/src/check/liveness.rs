@@ -168,7 +168,7 @@ impl Liveness {
             place.is_some_and(|place| !self.failed_write[place] && shadow.replicas[place].standing.is_running())
         };
         let able: Vec<&ReplicaId> = heal.core.iter().filter(well).collect();
-        let hub = heal.mesh || able.first() == heal.core.first().as_ref();
+        let hub = heal.mesh || able.first().copied() == heal.core.first();
         (hub && able.len() >= shadow.quorum).then_some(able)
     }
 

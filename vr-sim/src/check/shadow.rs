@@ -33,6 +33,10 @@ impl Standing {
         matches!(self, Self::Backup | Self::Primary)
     }
 
+    pub(super) const fn is_running(self) -> bool {
+        !matches!(self, Self::Down | Self::Halted)
+    }
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Down => "down",

@@ -36,23 +36,23 @@ impl<A: App> World<A> {
                 Action::Persist { id, write } => self.persist(on, id, write),
                 Action::Execute(entries) => self.execute(on, &entries),
                 Action::Reply(reply) => {
-                    let Some(client) = self.client_of(reply.client) else { continue };
-                    let key = key_of_answer(on, reply.client, reply.number);
-                    let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
                     if self.phase == super::Phase::Hands {
                         self.answers.push(reply.clone());
                     }
+                    let Some(client) = self.client_of(reply.client) else { continue };
+                    let key = key_of_answer(on, reply.client, reply.number);
+                    let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
                     for at in arrivals.into_iter().flatten() {
                         self.queue.push(at, Pending::Answer { client, reply: reply.clone() });
                     }
                 }
                 Action::Reject(rejection) => {
-                    let Some(client) = self.client_of(rejection.client) else { continue };
-                    let key = key_of_answer(on, rejection.client, rejection.number);
-                    let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
                     if self.phase == super::Phase::Hands {
                         self.refusals.push((*rejection).clone());
                     }
+                    let Some(client) = self.client_of(rejection.client) else { continue };
+                    let key = key_of_answer(on, rejection.client, rejection.number);
+                    let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
                     for at in arrivals.into_iter().flatten() {
                         self.queue.push(at, Pending::Refusal { client, rejection: rejection.clone() });
                     }
@@ -114,11 +114,11 @@ impl<A: App> World<A> {
             | Body::Recovery(_)
             | Body::RecoveryResponse(_) => false,
         };
-        if promise && self.phase == super::Phase::Safety {
+        if promise && self.asks_decider() {
             self.strike_later(ChoiceKind::CrashAfterPromise, from, key);
         }
         let link = self.net.between(from, to);
-        let fate = if self.phase == super::Phase::Safety && !self.net.is_cut(link) {
+        let fate = if self.asks_decider() && !self.net.is_cut(link) {
             Fate::decode(self.decider.choose(ChoiceKind::Message(kind), key, Fate::BOUND))
         } else {
             Fate::OnTime
@@ -186,7 +186,7 @@ impl<A: App> World<A> {
             return; // It halted in this very step.
         }
         node.disk.issue(id, write);
-        if self.phase == super::Phase::Safety {
+        if self.asks_decider() {
             let key = self.key_of_write(on, id);
             self.strike_later(ChoiceKind::CrashAtWrite, on, key);
         }
@@ -212,7 +212,7 @@ impl<A: App> World<A> {
     }
 
     pub(super) fn struck(&mut self, on: usize, life: u32, restart: crate::fate::Restart) {
-        if self.nodes[on].lives == life && self.phase == super::Phase::Safety {
+        if self.nodes[on].lives == life && self.asks_decider() {
             self.crash(on, restart);
         }
     }
@@ -226,7 +226,7 @@ impl<A: App> World<A> {
         let Some(first) = node.disk.begin_sync() else { return };
         let (slowness, failing, life) = (node.disk.slowness, std::mem::take(&mut node.disk.failing), node.lives);
         let key = self.key_of_write(on, first);
-        let fate = if self.phase == super::Phase::Safety {
+        let fate = if self.asks_decider() {
             SyncFate::decode(self.decider.choose(ChoiceKind::Sync, key, SyncFate::BOUND))
         } else {
             SyncFate::OnTime
@@ -254,7 +254,7 @@ impl<A: App> World<A> {
             let state = service.state();
             let (id, lives) = (node.config.me, node.lives);
             self.observe(&Happening::Sampled { on: id, op, state });
-            let longer = if self.phase == super::Phase::Safety {
+            let longer = if self.asks_decider() {
                 let mut digest = Digest::of(num(on));
                 digest.add(u64::from(lives));
                 digest.add(op.0);
@@ -280,7 +280,7 @@ impl<A: App> World<A> {
 
     /// When the copies of something between a client and a replica arrive.
     pub(super) fn route_client(&mut self, kind: ChoiceKind, key: u64, link: crate::net::LinkId) -> [Option<Time>; 2] {
-        let fate = if self.phase == super::Phase::Safety && !self.net.is_cut(link) {
+        let fate = if self.asks_decider() && !self.net.is_cut(link) {
             Fate::decode(self.decider.choose(kind, key, Fate::BOUND))
         } else {
             Fate::OnTime

@@ -3,7 +3,7 @@
 //! Owns who is healed and what "at rest" means. Whether a group may be excused is for the checkers to say. Must
 //! not know faults. DESIGN 9.16; PROTOCOL §4 L1–L6.
 
-use super::{Pending, Phase, Status, World};
+use super::{Pending, Phase, Status, World, num};
 use crate::check::{Happening, Severity, Violation};
 use crate::client::Waiting;
 use crate::decider::ChoiceKind;
@@ -44,9 +44,10 @@ impl<A: App> World<A> {
         } else {
             Wait(self.setup.liveness_bound().0 + self.net.longest_latency().times(300).0)
         };
+        self.part_outsiders(&core);
         let until = self.now.after(bound);
         let ids: Vec<ReplicaId> = core.iter().map(|on| self.nodes[*on].config.me).collect();
-        self.phase = Phase::Liveness { core: core.clone(), until };
+        self.phase = Phase::Liveness { core: core.clone(), mesh, until };
         self.observe(&Happening::Healed { core: &ids, mesh });
         for on in core {
             if self.nodes[on].status() == Status::Down {
@@ -76,6 +77,18 @@ impl<A: App> World<A> {
         let _ = self.net.cut(apart);
     }
 
+    /// Nobody who is not healed can lead those who are: he does not hear them, or they do not hear him, or both.
+    /// Otherwise his links stay as they are.
+    fn part_outsiders(&mut self, core: &[usize]) {
+        for other in (0..self.nodes.len()).filter(|other| !core.contains(other)) {
+            let which = self.decider.choose(ChoiceKind::Outsider, num(other), 3);
+            let out = core.iter().map(|on| self.net.between(other, *on)).filter(|_| which != 2);
+            let back = core.iter().map(|on| self.net.between(*on, other)).filter(|_| which != 1);
+            let links = out.chain(back).collect();
+            let _ = self.net.cut(links);
+        }
+    }
+
     /// Every client finishes what it waits for and calls one fresh operation.
     fn ask_for_more(&mut self) {
         for at in 0..self.clients.len() {
@@ -89,8 +102,8 @@ impl<A: App> World<A> {
 
     /// Is everything at rest? Then the run is over; and so it is when its time is up.
     pub(super) fn ask_settled(&mut self) {
-        let Phase::Liveness { core, until } = &self.phase else { return };
-        let (settled, late) = (self.is_at_rest(core), self.now >= *until);
+        let Phase::Liveness { core, mesh, until } = &self.phase else { return };
+        let (settled, late) = (self.is_at_rest(core, *mesh), self.now >= *until);
         if settled || late {
             self.end(settled);
         } else {
@@ -98,36 +111,26 @@ impl<A: App> World<A> {
         }
     }
 
-    fn is_at_rest(&self, core: &[usize]) -> bool {
+    fn is_at_rest(&self, core: &[usize], mesh: bool) -> bool {
         let clients_done = self.clients.iter().all(|c| c.waiting() == Waiting::Idle && c.left == 0);
         if !clients_done {
             return false;
         }
-        let mut first: Option<Snapshot> = None;
-        let mut primaries = 0;
-        for on in core {
-            let Some(life) = &self.nodes[*on].life else { return false };
-            let s = life.replica.snapshot();
+        let lives = core.iter().map(|on| self.nodes[*on].life.as_ref());
+        let Some(all) = lives.map(|life| life.map(|l| l.replica.snapshot())).collect::<Option<Vec<_>>>() else {
+            return false;
+        };
+        // In a star led by a leaf, the other leaves have no link to it (DESIGN §10).
+        let (hub, primary) = (all[0].id, all[0].primary);
+        let linked = |id: ReplicaId| mesh || primary == hub || id == hub || id == primary;
+        let served: Vec<&Snapshot> = all.iter().filter(|s| linked(s.id)).collect();
+        let led = served.iter().any(|s| s.status == StatusName::Primary && !s.wants_view_change);
+        let where_is = |s: &Snapshot| (s.view, s.op, s.commit, s.executed);
+        let is_well = |s: &&Snapshot| {
             let is_normal = matches!(s.status, StatusName::Primary | StatusName::Backup);
-            primaries += usize::from(s.status == StatusName::Primary);
-            let like = first.get_or_insert(s);
-            let alike = (s.view, s.op, s.commit, s.executed) == (like.view, like.op, like.commit, like.executed);
-            if !(is_normal && alike && s.executed == s.op) {
-                return false;
-            }
-        }
-        primaries == 1 || (primaries == 0 && self.is_led_from_outside(first))
-    }
-
-    /// A replica that nobody healed may lead the core as well, if its links happen to be whole.
-    fn is_led_from_outside(&self, like: Option<Snapshot>) -> bool {
-        like.is_some_and(|like| {
-            let leader = &self.nodes[usize::from(like.primary.0)];
-            leader.life.as_ref().is_some_and(|life| {
-                let s = life.replica.snapshot();
-                s.status == StatusName::Primary && s.view == like.view
-            })
-        })
+            is_normal && where_is(s) == where_is(&all[0]) && s.executed == s.op
+        };
+        led && served.len() >= vr_core::quorum(self.nodes.len()) && served.iter().all(is_well)
     }
 
     /// The run is over.

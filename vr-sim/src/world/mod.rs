@@ -30,9 +30,10 @@ use crate::marks::Marks;
 use crate::net::{CutId, Filter, Net};
 use crate::queue::Queue;
 use crate::setup::Setup;
-use crate::workload::App;
+use crate::workload::{App, KvModel};
 use bytes::Bytes;
 use node::Node;
+use std::sync::Arc;
 use vr_core::{Action, Message, Op, Rejection, Reply, Request, Time};
 
 /// More steps than any sane run takes: a storm.
@@ -87,7 +88,7 @@ enum Phase {
     /// Faults.
     Safety,
     /// No new faults; these have been healed and must come to rest before that moment.
-    Liveness { core: Vec<usize>, until: Time },
+    Liveness { core: Vec<usize>, mesh: bool, until: Time },
     /// A person moves the world.
     Hands,
     /// Nothing more happens.
@@ -95,7 +96,7 @@ enum Phase {
 }
 
 /// A whole cluster with its surroundings. A clone goes on by itself: runs fork anywhere.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct World<A: App> {
     setup: Setup,
     app: A,
@@ -110,6 +111,8 @@ pub struct World<A: App> {
     /// More replicas had lost their memory at once than the asynchronous mode tolerates.
     overwhelmed: bool,
     checkers: Option<Checkers>,
+    /// Is there a model by which clients' histories are judged?
+    judges_histories: bool,
     violation: Option<Violation>,
     digest: Digest,
     marks: Marks,
@@ -175,7 +178,10 @@ impl<A: App> World<A> {
         let salt = setup.number("client", 0);
         let clients =
             (0..setup.clients).map(|i| Client::new(i, salt, members, patience, setup.ops)).collect::<Vec<_>>();
-        let checkers = Checkers::new(&Setting { cluster: setup.cluster() });
+        let model = app.model();
+        let judges_histories = model.is_some();
+        let model = model.unwrap_or_else(|| Arc::new(KvModel));
+        let checkers = Checkers::new(&Setting { cluster: setup.cluster() }, model);
         Ok(Self {
             setup,
             app,
@@ -189,6 +195,7 @@ impl<A: App> World<A> {
             settled: false,
             overwhelmed: false,
             checkers: Some(checkers),
+            judges_histories,
             violation: None,
             digest: Digest::new(),
             marks: Marks::default(),
@@ -225,6 +232,11 @@ impl<A: App> World<A> {
             self.storm();
         }
         true
+    }
+
+    /// May anything depart from the default schedule now?
+    const fn asks_decider(&self) -> bool {
+        matches!(self.phase, Phase::Safety | Phase::Hands)
     }
 
     fn happen(&mut self, pending: Pending) {

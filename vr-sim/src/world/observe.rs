@@ -9,7 +9,7 @@ use crate::digest::{Digest, halves};
 use crate::marks::Marks;
 use crate::odds::place_of;
 use crate::workload::App;
-use vr_core::{Action, Body, Hash, Ignored, Input, Note, To, Write};
+use vr_core::{Action, Body, Hash, Ignored, Input, Message, Note, To, Write};
 
 impl<A: App> World<A> {
     /// Something happened.
@@ -22,7 +22,9 @@ impl<A: App> World<A> {
         if let Some(tape) = &mut self.tape {
             tape.put(self.now, what);
         }
+        let of_history = matches!(what, Happening::Invoked { .. } | Happening::Answered { .. });
         if let Some(checkers) = &mut self.checkers
+            && (self.judges_histories || !of_history)
             && self.violation.is_none()
             && let Err(violation) = checkers.observe(self.now, what)
         {
@@ -154,8 +156,17 @@ fn mix_action(digest: &mut Digest, action: &Action) {
 
 fn count(marks: &mut Marks, actions: &[Action]) {
     for action in actions {
-        if let Action::Note(note) = action {
-            count_note(marks, note);
+        match action {
+            Action::Note(note) => count_note(marks, note),
+            Action::Send { message: Message { body: Body::Prepare { entries, .. }, .. }, .. } => {
+                marks.batches += u64::from(entries.len() > 1);
+            }
+            Action::Send { .. }
+            | Action::Persist { .. }
+            | Action::Execute(_)
+            | Action::Reply(_)
+            | Action::Reject(_)
+            | Action::Halt(_) => {}
         }
     }
 }
@@ -178,13 +189,11 @@ fn count_note(marks: &mut Marks, note: &Note) {
         Note::Evicted { .. } => &mut marks.evictions,
         Note::DuplicateRequest { .. } => &mut marks.duplicate_requests,
         Note::SkippedDuplicate { .. } => &mut marks.duplicates_skipped,
-        Note::Prepared { entries: 2.., .. } => &mut marks.batches,
         Note::Ignored { why: Ignored::OlderView, .. } => &mut marks.older_views_ignored,
         Note::Ignored { .. } => &mut marks.messages_ignored,
         Note::Opened { .. }
         | Note::WantsViewChange { .. }
         | Note::AskedForState { .. }
-        | Note::Prepared { .. }
         | Note::TableAt { .. } => return,
         _ => return,
     };

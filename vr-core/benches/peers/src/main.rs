@@ -64,7 +64,7 @@ fn cases() -> impl Iterator<Item = Case> {
 }
 
 /// Keeps what a dropped cluster gave back. Otherwise every fresh one begins by having its pages zeroed by the kernel,
-/// which cost raft-rs 40 % and says nothing about anybody's protocol.
+/// which cost raft-rs up to 40 % and says nothing about anybody's protocol.
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt only sets the allocator's options, and no other thread is running.

@@ -1,0 +1,1 @@
+//! Histories known to be linearizable and known not to be, and the search against brute force.
