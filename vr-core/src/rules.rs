@@ -99,6 +99,12 @@ impl Rules {
         if planted!(self, CommitAssign) { theirs } else { ours.max(theirs) }
     }
 
+    /// The invariants of a replica hold after every step. Two planted bugs break them by design and are to be
+    /// found from outside (D16, D21).
+    pub(crate) fn keeps_invariants(self) -> bool {
+        !(planted!(self, CommitAssign) || planted!(self, StartViewNoGuard))
+    }
+
     /// Predicted time never goes back, across views neither (D100).
     pub(crate) fn predicted(self, before: Predicted, clock: Predicted) -> Predicted {
         let floor = before.wall_ns.saturating_add(1);

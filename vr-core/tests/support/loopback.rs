@@ -5,15 +5,16 @@
 use bytes::Bytes;
 use std::collections::VecDeque;
 use vr_core::{
-    Action, ClientId, ClusterConfig, ClusterId, Config, Durability, Event, Input, Instance, Kind, Message, Predicted,
-    Replica, ReplicaId, Reply, Request, RequestNumber, Session, Stored, Time, To,
+    Action, ClientId, ClusterConfig, ClusterId, Config, Durability, Entry, Event, Input, Instance, Kind, Message, Op,
+    Predicted, Replica, ReplicaId, Reply, Request, RequestNumber, Session, Stored, Time, To, WriteId,
 };
 
 /// A whole cluster, every message delivered in the order it was sent.
 pub(crate) struct Loopback {
     pub(crate) replicas: Vec<Replica>,
     messages: VecDeque<(usize, Message)>,
-    completions: VecDeque<Input>,
+    written: Option<WriteId>,
+    upcalls: VecDeque<Op>,
     actions: Vec<Action>,
     pub(crate) replies: Vec<Reply>,
     pub(crate) now: Time,
@@ -29,7 +30,8 @@ impl Loopback {
         let mut this = Self {
             replicas: Vec::new(),
             messages: VecDeque::new(),
-            completions: VecDeque::new(),
+            written: None,
+            upcalls: VecDeque::new(),
             actions: Vec::new(),
             replies: Vec::new(),
             now: Time::ZERO,
@@ -40,8 +42,12 @@ impl Loopback {
             let config = Config::new(cluster.clone(), id);
             let replica = Replica::open(config, stored, this.now, &mut this.actions).expect("valid");
             this.replicas.push(replica);
-            this.carry_out(usize::from(id.0));
-            this.complete(usize::from(id.0));
+            let begun = this.actions.drain(..).find_map(|action| match action {
+                Action::Persist { id, .. } => Some(id),
+                Action::Send { .. } | Action::Execute(_) | Action::Reply(_) => None,
+                Action::Reject(_) | Action::Note(_) | Action::Halt(_) => None,
+            });
+            this.step(usize::from(id.0), Input::Persisted(begun.expect("a life begins with a write")));
         }
         this.run();
         this
@@ -50,53 +56,41 @@ impl Loopback {
     /// Gives one replica one input and carries out what it asks for, completions included.
     pub(crate) fn step(&mut self, at: usize, input: Input) {
         self.take(at, input);
-        self.complete(at);
+        loop {
+            if let Some(id) = self.written.take() {
+                self.take(at, Input::Persisted(id));
+            } else if let Some(op) = self.upcalls.pop_front() {
+                self.take(at, Input::Executed { op, reply: Bytes::from_static(b"done") });
+            } else {
+                return;
+            }
+        }
     }
 
     fn take(&mut self, at: usize, input: Input) {
         self.steps += 1;
         self.replicas[at].step_into(Event { at: self.now, input }, &mut self.actions);
-        self.carry_out(at);
-    }
-
-    fn complete(&mut self, at: usize) {
-        while let Some(input) = self.completions.pop_front() {
-            self.take(at, input);
-        }
-    }
-
-    fn carry_out(&mut self, at: usize) {
         let members = self.replicas.len();
-        let mut persisted = None;
         for action in self.actions.drain(..) {
             match action {
                 Action::Send { to: To::One(ReplicaId(to)), message } => {
                     self.messages.push_back((usize::from(to), message));
                 }
                 Action::Send { to: To::Others, message } => {
-                    let mut others = (0..members).filter(|other| *other != at);
-                    let last = others.next_back();
-                    for other in others {
-                        self.messages.push_back((other, message.clone()));
-                    }
-                    if let Some(last) = last {
-                        self.messages.push_back((last, message));
+                    for other in 0..members {
+                        if other != at {
+                            self.messages.push_back((other, message.clone()));
+                        }
                     }
                 }
-                Action::Persist { id, .. } => persisted = Some(id),
-                Action::Execute(entries) => {
-                    for entry in &entries {
-                        let reply = Bytes::from_static(b"done");
-                        self.completions.push_back(Input::Executed { op: entry.op(), reply });
-                    }
-                }
+                Action::Persist { id, .. } => self.written = Some(id),
+                Action::Execute(entries) => self.upcalls.extend(entries.iter().map(Entry::op)),
                 Action::Reply(reply) => self.replies.push(reply),
                 Action::Reject(rejection) => panic!("refused: {rejection:?}"),
                 Action::Note(_) => {}
                 Action::Halt(reason) => panic!("halted: {reason:?}"),
             }
         }
-        self.completions.extend(persisted.map(Input::Persisted));
     }
 
     /// Delivers until nothing is on its way.

@@ -30,10 +30,9 @@ use crate::marks::Marks;
 use crate::net::{CutId, Filter, Net};
 use crate::queue::Queue;
 use crate::setup::Setup;
-use crate::workload::{App, KvModel};
+use crate::workload::App;
 use bytes::Bytes;
 use node::Node;
-use std::sync::Arc;
 use vr_core::{Action, Message, Op, Rejection, Reply, Request, Time};
 
 /// More steps than any sane run takes: a storm.
@@ -111,8 +110,6 @@ pub struct World<A: App> {
     /// More replicas had lost their memory at once than the asynchronous mode tolerates.
     overwhelmed: bool,
     checkers: Option<Checkers>,
-    /// Is there a model by which clients' histories are judged?
-    judges_histories: bool,
     violation: Option<Violation>,
     digest: Digest,
     marks: Marks,
@@ -178,10 +175,7 @@ impl<A: App> World<A> {
         let salt = setup.number("client", 0);
         let clients =
             (0..setup.clients).map(|i| Client::new(i, salt, members, patience, setup.ops)).collect::<Vec<_>>();
-        let model = app.model();
-        let judges_histories = model.is_some();
-        let model = model.unwrap_or_else(|| Arc::new(KvModel));
-        let checkers = Checkers::new(&Setting { cluster: setup.cluster() }, model);
+        let checkers = Checkers::new(&Setting { cluster: setup.cluster() }, app.model());
         Ok(Self {
             setup,
             app,
@@ -195,7 +189,6 @@ impl<A: App> World<A> {
             settled: false,
             overwhelmed: false,
             checkers: Some(checkers),
-            judges_histories,
             violation: None,
             digest: Digest::new(),
             marks: Marks::default(),

@@ -22,9 +22,7 @@ impl<A: App> World<A> {
         if let Some(tape) = &mut self.tape {
             tape.put(self.now, what);
         }
-        let of_history = matches!(what, Happening::Invoked { .. } | Happening::Answered { .. });
         if let Some(checkers) = &mut self.checkers
-            && (self.judges_histories || !of_history)
             && self.violation.is_none()
             && let Err(violation) = checkers.observe(self.now, what)
         {
