@@ -102,7 +102,7 @@ impl Rules {
     /// The invariants of a replica hold after every step. Two planted bugs break them by design and are to be
     /// found from outside (D16, D21).
     pub(crate) fn keeps_invariants(self) -> bool {
-        !(planted!(self, CommitAssign) || planted!(self, StartViewNoGuard))
+        ![planted!(self, CommitAssign), planted!(self, StartViewNoGuard)].contains(&true)
     }
 
     /// Predicted time never goes back, across views neither (D100).
@@ -222,7 +222,7 @@ impl Rules {
 
     /// A view is durable before anybody hears of it (D40).
     pub(crate) fn persists_view(self) -> bool {
-        !(planted!(self, ViewNotPersisted) || planted!(self, RecoveryAsPrinted))
+        ![planted!(self, ViewNotPersisted), planted!(self, RecoveryAsPrinted)].contains(&true)
     }
 
     /// A report describes what is durable (D44).

@@ -77,8 +77,6 @@ enum Pending {
     Heal,
     /// Is everything at rest?
     Settled,
-    /// Whoever waits for this moment.
-    Alarm,
 }
 
 /// Which part of a run is on.
@@ -276,7 +274,6 @@ impl<A: App> World<A> {
             Pending::Strike(fault) => self.strike(fault),
             Pending::Heal => self.heal(),
             Pending::Settled => self.ask_settled(),
-            Pending::Alarm => {}
         }
     }
 
