@@ -230,7 +230,7 @@ impl SeedDecider {
             ChoiceKind::Fault => self.fault(),
             ChoiceKind::Survivors | ChoiceKind::Torn => self.disk.below(bound),
             ChoiceKind::CoreSize => {
-                if self.core.happens(Chance::of(1, 4)) {
+                if self.core.happens(Chance::of(1, 3)) {
                     self.core.below(bound)
                 } else {
                     0

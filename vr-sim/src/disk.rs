@@ -14,6 +14,8 @@ pub struct Disk {
     under_way: VecDeque<(WriteId, Write)>,
     /// So many of them are covered by the sync that runs; 0 when none does.
     syncing: usize,
+    /// Which sync it is.
+    syncs: u32,
     /// So many times slower than usual.
     pub slowness: u64,
     /// The next sync fails.
@@ -24,7 +26,7 @@ impl Disk {
     /// A disk that holds this.
     #[must_use]
     pub const fn new(durable: Stored) -> Self {
-        Self { durable, under_way: VecDeque::new(), syncing: 0, slowness: 1, failing: false }
+        Self { durable, under_way: VecDeque::new(), syncing: 0, syncs: 0, slowness: 1, failing: false }
     }
 
     /// What would be found if the power failed and nothing under way survived.
@@ -50,11 +52,30 @@ impl Disk {
             return None;
         }
         self.syncing = self.under_way.len();
+        self.syncs += 1;
         self.under_way.front().map(|(id, _)| *id)
     }
 
-    /// The sync that runs is done: the last write that is durable now.
-    pub fn end_sync(&mut self) -> Option<WriteId> {
+    /// The number of the sync that runs, or of the last one.
+    #[must_use]
+    pub const fn sync(&self) -> u32 {
+        self.syncs
+    }
+
+    /// The sync that runs shall end at another time: its new number, if one runs.
+    pub const fn renumber_sync(&mut self) -> Option<u32> {
+        if self.syncing == 0 {
+            return None;
+        }
+        self.syncs += 1;
+        Some(self.syncs)
+    }
+
+    /// The sync of this number is done: the last write that is durable now. `None` when it is not the one that runs.
+    pub fn end_sync(&mut self, sync: u32) -> Option<WriteId> {
+        if sync != self.syncs {
+            return None;
+        }
         let covered = std::mem::take(&mut self.syncing);
         let mut last = None;
         for (id, write) in self.under_way.drain(..covered) {
@@ -127,9 +148,19 @@ mod tests {
         disk.issue(WriteId(3), Write::View(View(4)));
         assert_eq!(disk.begin_sync(), None, "one at a time");
         assert_eq!(disk.durable().view, View(0), "not before it ends");
-        assert_eq!(disk.end_sync(), Some(WriteId(2)));
+        assert_eq!(disk.end_sync(1), Some(WriteId(2)));
         assert_eq!(disk.durable().view, View(3));
         assert_eq!(disk.begin_sync(), Some(WriteId(3)));
+    }
+
+    #[test]
+    fn a_sync_that_is_hastened_ends_once() {
+        let mut disk = disk();
+        assert_eq!(disk.renumber_sync(), None);
+        disk.issue(WriteId(1), Write::View(View(3)));
+        disk.begin_sync();
+        assert_eq!(disk.renumber_sync(), Some(2));
+        assert_eq!((disk.end_sync(1), disk.end_sync(2)), (None, Some(WriteId(1))));
     }
 
     #[test]
@@ -147,7 +178,7 @@ mod tests {
         assert_eq!(disk.durable().log.op(), Op(3));
         assert_eq!(disk.durable().view, View(0));
         assert_eq!(disk.under_way(), 0);
-        assert_eq!(disk.end_sync(), None);
+        assert_eq!(disk.end_sync(1), None);
     }
 
     #[test]

@@ -165,7 +165,8 @@ impl Agreement {
         let Some(first) = shadow.lineage.answered(op, reply) else { return Ok(()) };
         let id = shadow.id(who);
         let (ours, theirs) = (reply.escape_ascii(), first.escape_ascii());
-        let message = format!("the service of {id:?} answers \"{ours}\" to op {op}, the first to execute it \"{theirs}\"");
+        let message =
+            format!("the service of {id:?} answers \"{ours}\" to op {op}, the first to execute it \"{theirs}\"");
         Err(Violation::safety(S2, message, &[id], &[op]))
     }
 
@@ -184,7 +185,8 @@ impl Agreement {
         }
         let (id, other) = (shadow.id(who), shadow.id(by));
         let (ours, theirs) = (short(state), short(first));
-        let message = format!("after op {op} the service of {id:?} is in state {ours}, that of {other:?} was in {theirs}");
+        let message =
+            format!("after op {op} the service of {id:?} is in state {ours}, that of {other:?} was in {theirs}");
         Err(Violation::safety(S2, message, &[id, other], &[op]))
     }
 
@@ -213,5 +215,149 @@ impl Agreement {
             return Ok(());
         };
         Err(Violation::safety(S4, format!("{id:?} shows {wrong}"), &[id], &[seen.op]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::stage::{Stage, broken, chain, origin, run_of, session, stored};
+    use crate::check::{Happening, Violation};
+    use vr_core::{Action, Durability, Epoch, Incarnation, Log, ReplicaId, View};
+
+    fn three() -> Stage {
+        Stage::new(3, Durability::Sync)
+    }
+
+    /// A session with two requests, prepared everywhere, committed everywhere.
+    fn committed() -> Stage {
+        let mut stage = three();
+        let log = session(origin(), View(0), 5, &["ka", "kb"]);
+        stage.prepares(0, &[1, 2], &log).expect("legal");
+        (0..3).try_for_each(|r| stage.commits(r, 3)).expect("legal");
+        stage
+    }
+
+    #[test]
+    fn a_log_with_a_hole_is_caught() {
+        let entries = chain(origin(), View(0), 1..=3);
+        assert_eq!(broken(three().appends(1, &entries.skip(1))), S6);
+    }
+
+    #[test]
+    fn a_backup_with_another_entry_than_its_primary_is_caught() {
+        let mut stage = three();
+        stage.appends(0, &chain(origin(), View(0), 1..=2)).expect("legal");
+        stage.appends(1, &chain(origin(), View(0), 1..=1)).expect("legal");
+        let verdict = stage.appends(2, &chain(origin(), View(7), 1..=1));
+        let message = verdict.as_ref().map_err(|violation| violation.message.clone());
+        assert!(message.is_err_and(|m| m.starts_with("r2 has h") && m.contains(" at op 1 in its log of view 0")));
+        assert_eq!(broken(verdict), S6);
+    }
+
+    #[test]
+    fn an_entry_that_the_primary_never_had_is_caught() {
+        let mut stage = three();
+        assert_eq!(broken(stage.appends(1, &chain(origin(), View(0), 1..=1))), S6);
+    }
+
+    #[test]
+    fn commits_executions_answers_and_states_that_agree_are_not_complained_about() {
+        let mut stage = committed();
+        for r in 0..3 {
+            assert_eq!(broken(stage.executes(r, 2..=3)), "nothing");
+            assert_eq!(broken(stage.service_answers(r, 2, "")), "nothing");
+            let sampled = Happening::Sampled { on: Stage::id(r), op: Op(2), state: Hash(4) };
+            assert_eq!(broken(stage.observe(&sampled)), "nothing");
+        }
+    }
+
+    #[test]
+    fn a_replica_that_holds_another_entry_for_committed_is_caught() {
+        let mut stage = three();
+        stage.appends(0, &chain(origin(), View(0), 1..=1)).expect("legal");
+        stage.changes_view(1, &[1, 2]).expect("legal");
+        stage.runs(1, &[2], 1..=1).expect("legal");
+        let Err(violation) = stage.commits(0, 1) else { panic!("r0's op 1 is of view 0") };
+        assert!(violation.message.starts_with("r0 holds for committed op 1 as h"), "{}", violation.message);
+        assert_eq!((violation.property, violation.replicas), (S1, vec![ReplicaId(0), ReplicaId(1)]));
+    }
+
+    #[test]
+    fn an_execution_of_another_entry_is_caught() {
+        let mut stage = committed();
+        let other = chain(origin(), View(3), 1..=3);
+        assert_eq!(broken(stage.acts(1, &[Action::Execute(run_of(other.as_slice()))])), S1);
+    }
+
+    #[test]
+    fn executing_twice_or_ahead_of_the_commit_number_is_caught() {
+        let mut stage = committed();
+        stage.executes(1, 2..=2).expect("legal");
+        assert_eq!(broken(stage.executes(1, 2..=3)), S2);
+        let mut stage = three();
+        stage.prepares(0, &[1], &session(origin(), View(0), 5, &["ka"])).expect("legal");
+        assert_eq!(broken(stage.executes(0, 2..=2)), S4);
+    }
+
+    #[test]
+    fn services_that_answer_differently_or_differ_in_state_are_caught() {
+        let mut stage = committed();
+        stage.service_answers(0, 2, "a").expect("legal");
+        assert_eq!(broken(stage.service_answers(1, 2, "b")), S2);
+        let mut stage = committed();
+        let mut sample =
+            |r, state| stage.observe(&Happening::Sampled { on: Stage::id(r), op: Op(2), state: Hash(state) });
+        sample(0, 4).expect("legal");
+        assert_eq!(broken(sample(2, 5)), S2);
+    }
+
+    #[test]
+    fn a_commit_number_that_falls_or_runs_ahead_of_the_log_is_caught() {
+        let mut stage = committed();
+        assert_eq!(broken(stage.commits(1, 2)), S3);
+        assert_eq!(broken(committed().commits(1, 4)), S4);
+    }
+
+    #[test]
+    fn replicas_that_first_appear_with_logs_that_differ_are_caught() {
+        let mut stage = three();
+        let verdict = |stage: &mut Stage, r: usize, view: u64, ops: u64| -> Result<(), Violation> {
+            let mut disk = stored(Stage::id(r).0);
+            disk.incarnation = Incarnation(3);
+            disk.log = Log::new(origin());
+            disk.log.append(chain(origin(), View(view), 1..=ops));
+            stage.checkers.shadow.replicas[r].known = false;
+            stage.observe(&Happening::Opened { on: Stage::id(r), stored: &disk, actions: &[] })
+        };
+        assert_eq!(broken(verdict(&mut stage, 1, 0, 2)), "nothing");
+        assert_eq!(broken(verdict(&mut stage, 2, 0, 4)), "nothing");
+        assert_eq!(broken(verdict(&mut stage, 1, 1, 2)), S6);
+    }
+
+    #[test]
+    fn a_replica_that_does_not_look_as_its_writes_say_is_caught() {
+        let stage = committed();
+        let good = Snapshot {
+            id: ReplicaId(1),
+            incarnation: Incarnation(1),
+            status: StatusName::Backup,
+            epoch: Epoch(0),
+            view: View(0),
+            log_view: View(0),
+            primary: ReplicaId(0),
+            op: Op(3),
+            durable: Op(3),
+            commit: Op(3),
+            executed: Op(1),
+            wants_view_change: false,
+        };
+        let look = |seen: Snapshot| broken(Agreement::looks_right(&stage.checkers.shadow, &seen));
+        assert_eq!(look(good), "nothing");
+        assert_eq!(look(Snapshot { executed: Op(4), ..good }), S4);
+        assert_eq!(look(Snapshot { op: Op(4), ..good }), S4);
+        assert_eq!(look(Snapshot { commit: Op(2), ..good }), S4);
+        assert_eq!(look(Snapshot { view: View(1), ..good }), S4);
+        assert_eq!(look(Snapshot { view: View(1), status: StatusName::ViewChange, ..good }), S4);
     }
 }

@@ -8,7 +8,7 @@ use super::lineage::Who;
 use super::shadow::Shadow;
 use super::{Violation, index};
 use std::collections::BTreeMap;
-use vr_core::{ClientId, Entries, Kind, Op, Reject, Rejection, Reply, ReplicaId, RequestNumber, Session};
+use vr_core::{ClientId, Entries, Kind, Op, Reject, Rejection, ReplicaId, Reply, RequestNumber, Session};
 
 const S2: &str = "S2 prefix execution";
 const S14: &str = "S14 at most once";
@@ -92,7 +92,8 @@ impl AtMostOnce {
             return row.session;
         }
         if self.rows.len() >= self.capacity {
-            let oldest = self.rows.iter().min_by_key(|(client, row)| (row.last_op, **client)).map(|(client, _)| *client);
+            let oldest =
+                self.rows.iter().min_by_key(|(client, row)| (row.last_op, **client)).map(|(client, _)| *client);
             oldest.and_then(|client| self.rows.remove(&client));
         }
         let session = Session(op.0);
@@ -233,5 +234,113 @@ fn describe(client: ClientId, session: Session, number: RequestNumber) -> String
         format!("the registration of {client:?}")
     } else {
         format!("request {number} of {client:?} in session {session}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Happening;
+    use crate::check::stage::{CLUSTER, Stage, broken, entry, origin, run_of, session};
+    use bytes::Bytes;
+    use vr_core::{Action, ClusterConfig, Durability, Head, View};
+
+    /// Client 5 registers and makes two requests; then whatever else is asked for. All of it is committed.
+    fn stage(more: &[(u128, u64, u64)]) -> Stage {
+        let mut config = ClusterConfig::of_size(CLUSTER, 3);
+        (config.client_capacity, config.durability) = (2, Durability::Async);
+        let mut stage = Stage::with(config);
+        let mut log = session(origin(), View(0), 5, &["ka", "kb"]).as_slice().to_vec();
+        for (client, session, number) in more {
+            let last = log.last().expect("a session");
+            log.push(entry(Head { op: last.op(), hash: last.hash() }, View(0), *client, *session, *number, "kx"));
+        }
+        stage.prepares(0, &[1, 2], &run_of(&log)).expect("legal");
+        let all = u64::try_from(log.len()).expect("small");
+        (0..3).try_for_each(|r| stage.commits(r, all)).expect("legal");
+        stage
+    }
+
+    fn reply(client: u128, session: u64, number: u64, op: u64, result: &'static str) -> Action {
+        let (client, session, number) = (ClientId(client), Session(session), RequestNumber(number));
+        let result = Bytes::from_static(result.as_bytes());
+        Action::Reply(Reply { client, session, number, op: Op(op), view: View(0), result, duplicate: false })
+    }
+
+    fn evicted(client: u128, session: u64) -> Action {
+        let (client, session, number) = (ClientId(client), Session(session), RequestNumber(1));
+        Action::Reject(Box::new(Rejection { client, session, number, reason: Reject::Evicted }))
+    }
+
+    #[test]
+    fn a_request_that_is_executed_again_is_caught() {
+        let mut repeated = stage(&[(5, 1, 2), (5, 1, 1), (5, 1, 3)]);
+        assert_eq!(broken(repeated.executes(0, 2..=3)), "nothing");
+        assert_eq!(broken(repeated.executes(0, 6..=6)), "nothing", "ops 4 and 5 have no effect");
+        let Err(violation) = repeated.executes(1, 2..=4) else { panic!("op 4 repeats op 3") };
+        let expected = "r1 executes op 4 (request 2 of c5 in session 1), although op 3 had executed the same request";
+        assert_eq!((violation.property, violation.message.as_str()), (S14, expected));
+        assert_eq!(broken(stage(&[(5, 1, 2), (5, 1, 1)]).executes(1, 5..=5)), S2, "ops 2 and 3 are passed over");
+        assert_eq!(broken(stage(&[(6, 9, 1)]).executes(1, 2..=4)), S14, "there is no session 9");
+        assert_eq!(broken(stage(&[]).executes(1, 1..=3)), S14, "a registration is not the service's business");
+    }
+
+    #[test]
+    fn an_op_with_an_effect_that_is_passed_over_is_caught() {
+        assert_eq!(broken(stage(&[]).executes(2, 3..=3)), S2);
+    }
+
+    #[test]
+    fn an_answer_to_another_request_or_with_another_result_is_caught() {
+        let mut stage = stage(&[(5, 1, 2)]);
+        assert_eq!(broken(stage.acts(0, &[reply(5, 1, 1, 2, "")])), S22, "nobody has executed it");
+        stage.executes(0, 2..=3).expect("legal");
+        stage.service_answers(0, 2, "").expect("legal");
+        stage.service_answers(0, 3, "a").expect("legal");
+        let mut say = |action: Action| broken(stage.acts(0, &[action]));
+        assert_eq!(say(reply(5, 1, 0, 1, "")), "nothing", "the registration");
+        assert_eq!(say(reply(5, 1, 2, 3, "a")), "nothing");
+        assert_eq!(say(reply(5, 1, 2, 3, "b")), S22);
+        assert_eq!(say(reply(5, 1, 1, 3, "a")), S22, "op 3 is request 2");
+        assert_eq!(say(reply(6, 1, 2, 3, "a")), S22, "of client 5");
+        assert_eq!(say(reply(5, 2, 2, 3, "a")), S22, "in session 1");
+        assert_eq!(say(reply(5, 1, 2, 4, "a")), S22, "op 4 had no effect");
+        assert_eq!(say(reply(5, 1, 3, 5, "a")), S22, "op 5 is not committed");
+        assert_eq!(say(reply(5, 3, 0, 1, "")), S22, "the session is 1");
+    }
+
+    #[test]
+    fn an_answer_that_reaches_a_client_is_judged_like_one_that_leaves() {
+        let mut stage = stage(&[]);
+        stage.executes(0, 2..=3).expect("legal");
+        stage.service_answers(0, 2, "").expect("legal");
+        let (client, session, number) = (ClientId(5), Session(1), RequestNumber(1));
+        let answered = |result| Happening::Answered { client, session, number, op: Op(2), view: View(0), result };
+        assert_eq!(broken(stage.observe(&answered(b""))), S22, "it did not ask");
+        stage.observe(&Happening::Invoked { client, session, number, body: b"ka" }).expect("legal");
+        assert_eq!(broken(stage.observe(&answered(b""))), "nothing");
+        assert_eq!(broken(stage.observe(&answered(b"x"))), S22);
+    }
+
+    #[test]
+    fn the_session_that_executed_longest_ago_gives_way_and_nobody_else_is_called_gone() {
+        // Two sessions fit: 6 registers at op 4, executes at op 6; 7 takes the place of 5, which executed at op 5 last.
+        let mut stage = stage(&[(6, 0, 0), (5, 1, 3), (6, 4, 1), (7, 0, 0), (5, 1, 4)]);
+        assert_eq!(broken(stage.executes(0, 2..=3)), "nothing");
+        assert_eq!(broken(stage.executes(0, 5..=6)), "nothing");
+        assert_eq!(broken(stage.executes(0, 8..=8)), S14, "session 1 is gone");
+        assert_eq!(broken(stage.acts(0, &[evicted(5, 1)])), "nothing");
+        assert_eq!(broken(stage.acts(0, &[evicted(6, 1)])), "nothing", "client 6 never had that session");
+        assert_eq!(broken(stage.acts(0, &[evicted(6, 4)])), S22);
+        let told = |client, session| Happening::ToldEvicted { client: ClientId(client), session: Session(session) };
+        assert_eq!(broken(stage.observe(&told(5, 1))), "nothing");
+        assert_eq!(broken(stage.observe(&told(7, 7))), S22);
+    }
+
+    #[test]
+    fn a_client_that_registers_again_keeps_its_session() {
+        let mut stage = stage(&[(5, 0, 0)]);
+        assert_eq!(broken(stage.acts(0, &[reply(5, 1, 0, 4, "")])), "nothing");
+        assert_eq!(broken(stage.acts(0, &[reply(5, 4, 0, 4, "")])), S22);
     }
 }

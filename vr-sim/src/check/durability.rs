@@ -93,3 +93,45 @@ impl Durability {
         Violation::safety(S9, message, &lacking, &ops)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::image::Image;
+    use crate::check::stage::{Stage, broken, origin};
+    use vr_core::{Durability as Mode, ReplicaId};
+
+    #[test]
+    fn copies_on_disks_count_whoever_is_down_and_a_lost_one_is_caught() {
+        let mut stage = Stage::new(5, Mode::Sync);
+        stage.runs(0, &[1, 2], 1..=4).expect("legal");
+        for r in 0..3 {
+            assert_eq!(broken(stage.crash(r)), "nothing");
+        }
+        stage.checkers.shadow.replicas[1].disk = Image::empty(origin());
+        let Err(violation) = Durability::holds(&stage.checkers.shadow) else { panic!("two copies are left") };
+        assert_eq!((violation.property, violation.ops), (S9, vec![Op(1), Op(4)]));
+        assert_eq!(violation.replicas, [1, 3, 4].map(ReplicaId));
+    }
+
+    #[test]
+    fn copies_in_memories_count_and_so_do_those_that_may_come_back() {
+        let mut stage = Stage::new(3, Mode::Async);
+        stage.runs(0, &[1], 1..=4).expect("legal");
+        assert_eq!(broken(stage.crash(0)), "nothing");
+        assert_eq!(broken(stage.open(0)), "nothing", "it recovers");
+        stage.checkers.shadow.replicas[1].memory = Image::empty(origin());
+        assert_eq!(broken(Durability::holds(&stage.checkers.shadow)), S9);
+    }
+
+    #[test]
+    fn the_count_is_taken_every_so_many_commits() {
+        let mut stage = Stage::new(3, Mode::Sync);
+        for op in 1..u64::from(EVERY) {
+            stage.runs(0, &[1], op..=op).expect("legal");
+        }
+        stage.checkers.shadow.replicas[2].disk = Image::empty(origin());
+        stage.runs(0, &[1], 64..=64).expect("r2 never held anything");
+        assert_eq!(stage.checkers.durability.commits, 0);
+    }
+}

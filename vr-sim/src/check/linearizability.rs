@@ -146,7 +146,7 @@ const fn invocation(call: usize) -> usize {
 }
 
 const fn is_return(node: usize) -> bool {
-    node != END && node % 2 == 0
+    node != END && node.is_multiple_of(2)
 }
 
 const fn call_of(node: usize) -> usize {

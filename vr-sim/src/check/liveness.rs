@@ -9,7 +9,8 @@
 //!   the group waits for its operator (PROTOCOL §6 b);
 //! - a healed replica whose disk failed, or that crashed again, after the faults ended: it counts as not healed; the
 //!   rest must still be a quorum, with its hub if it is a star;
-//! - in a star, whoever has no link to the primary: service is kept by those that have (DESIGN §10).
+//! - in a star, whoever has no link to the primary: service is kept by those that have (DESIGN §10);
+//! - whoever is led by a replica that was not healed but hears a quorum all the same: its links are as they are.
 
 use super::shadow::Shadow;
 use super::{Violation, short};
@@ -36,6 +37,8 @@ struct Heal {
     core: Vec<ReplicaId>,
     mesh: bool,
     view: View,
+    /// By position of the primary, then of the sender: when its last acknowledgement of that primary's view arrived.
+    heard: Vec<Time>,
 }
 
 /// What the liveness of a run is judged by at its end.
@@ -46,9 +49,14 @@ pub(super) struct End<'a> {
     pub(super) settled: bool,
 }
 
+/// A replica as it shows itself at the end, with the digest of its client table.
+type Seen = (Snapshot, Hash);
+/// What is wrong, and with whom.
+type Complaint = (&'static str, String, Vec<ReplicaId>);
+
 #[derive(Clone, Debug)]
 pub(super) struct Liveness {
-    /// Why nothing is owed any more.
+    /// Nothing is owed any more.
     void: bool,
     /// By position: a write or a sync failed in this life.
     failed_write: Vec<bool>,
@@ -106,7 +114,22 @@ impl Liveness {
     }
 
     pub(super) fn healed(&mut self, at: Time, core: &[ReplicaId], mesh: bool) {
-        self.heal = Some(Heal { at, core: core.to_vec(), mesh, view: self.highest });
+        let members = self.failed_write.len();
+        let (core, heard) = (core.to_vec(), vec![Time::ZERO; members * members]);
+        self.heal = Some(Heal { at, core, mesh, view: self.highest, heard });
+    }
+
+    /// A message arrived. Once the faults have ended it matters whom a primary hears.
+    pub(super) fn hears(&mut self, at: Time, shadow: &Shadow, who: usize, message: &Message) {
+        let Some(heal) = &mut self.heal else { return };
+        if !matches!(message.body, Body::PrepareOk { .. } | Body::CommitOk { .. }) {
+            return;
+        }
+        if let Some(from) = shadow.place(message.header.from)
+            && message.header.view == shadow.replicas[who].memory.view
+        {
+            heal.heard[who * shadow.replicas.len() + from] = at;
+        }
     }
 
     // ---- DESIGN 9.17
@@ -161,103 +184,117 @@ impl Liveness {
 
     // ---- the end
 
-    /// Who must be well at the end: the healed replicas that no later fault took out. `None` if they are too few.
-    fn able<'a>(&self, shadow: &Shadow, heal: &'a Heal) -> Option<Vec<&'a ReplicaId>> {
-        let well = |id: &&ReplicaId| {
-            let place = shadow.place(**id);
+    pub(super) fn judge(&self, shadow: &Shadow, end: &End<'_>) -> Result<(), Violation> {
+        let Some(heal) = self.heal.as_ref().filter(|_| !self.void) else { return Ok(()) };
+        let Some(able) = self.able(shadow, heal, end) else { return Ok(()) };
+        if Self::is_led_from_outside(shadow, heal, &able, end) {
+            return Ok(());
+        }
+        let Err((property, what, ids)) = self.owed(shadow, heal, &able, end) else { return Ok(()) };
+        let waited = end.at.since(heal.at);
+        Err(Violation::liveness(property, format!("{waited:?} after the faults ended, {what}"), &ids))
+    }
+
+    /// Who must be well at the end, the hub of a star first: the healed replicas that no later fault took out.
+    /// `None` if they are too few.
+    fn able<'a>(&self, shadow: &Shadow, heal: &Heal, end: &End<'a>) -> Option<Vec<&'a Seen>> {
+        let well = |id: &ReplicaId| {
+            let place = shadow.place(*id);
             place.is_some_and(|place| !self.failed_write[place] && shadow.replicas[place].standing.is_running())
         };
-        let able: Vec<&ReplicaId> = heal.core.iter().filter(well).collect();
-        let hub = heal.mesh || able.first().copied() == heal.core.first();
+        let seen = |id: &ReplicaId| end.replicas.iter().find(|(seen, _)| seen.id == *id);
+        let able: Vec<&Seen> = heal.core.iter().filter(|id| well(id)).filter_map(seen).collect();
+        let hub = heal.mesh || able.first().map(|(seen, _)| &seen.id) == heal.core.first();
         (hub && able.len() >= shadow.quorum).then_some(able)
     }
 
-    pub(super) fn judge(&self, shadow: &Shadow, end: &End<'_>) -> Result<(), Violation> {
-        let Some(heal) = self.heal.as_ref().filter(|_| !self.void) else { return Ok(()) };
-        let Some(able) = self.able(shadow, heal) else { return Ok(()) };
-        let waited = end.at.since(heal.at);
-        let fail = |property, what: String, ids: &[ReplicaId]| {
-            Err(Violation::liveness(property, format!("{waited:?} after the faults ended, {what}"), ids))
-        };
-        let all = able.iter().filter_map(|id| end.replicas.iter().find(|(seen, _)| seen.id == **id));
-        let all: Vec<&(Snapshot, Hash)> = all.collect();
-        if let Some((seen, _)) = all.iter().find(|(seen, _)| seen.status == StatusName::Recovering) {
-            return fail(L3, format!("{:?} is still recovering", seen.id), &[seen.id]);
+    /// Does a primary that was not healed lead a quorum, and hear it, too?
+    fn is_led_from_outside(shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> bool {
+        let leads = |seen: &Snapshot| seen.status == StatusName::Primary && !seen.wants_view_change;
+        let late = Time(heal.at.0 / 2 + end.at.0 / 2);
+        let mut outside = end.replicas.iter().filter(|(seen, _)| !able.iter().any(|(healed, _)| healed.id == seen.id));
+        outside.any(|(seen, _)| {
+            let Some(place) = shadow.place(seen.id).filter(|_| leads(seen)) else { return false };
+            let members = shadow.replicas.len();
+            let heard = heal.heard[place * members..][..members].iter().filter(|at| **at > late).count();
+            heard + 1 >= shadow.quorum
+        })
+    }
+
+    fn owed(&self, shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> Result<(), Complaint> {
+        if let Some((seen, _)) = able.iter().find(|(seen, _)| seen.status == StatusName::Recovering) {
+            return Err((L3, format!("{:?} is still recovering", seen.id), vec![seen.id]));
         }
-        let served = match Self::served(shadow, heal, &all) {
-            Ok(served) => served,
-            Err((what, ids)) => return fail(L1, what, &ids),
-        };
+        let served = Self::served(shadow, heal, able)?;
         if let Some((client, number)) = end.unanswered.first() {
-            let (count, view) = (end.unanswered.len(), served[0].0.view);
-            let what = format!("{count} requests are unanswered, the first is {client:?}'s {number}, in view {view}");
-            return fail(L2, what, &[]);
+            let count = end.unanswered.len();
+            let what = format!("{count} requests are unanswered; the first is request {number} of {client:?}");
+            return Err((L2, what, Vec::new()));
         }
-        if let Some((what, ids)) = Self::apart(&served) {
-            return fail(L6, what, &ids);
-        }
+        Self::apart(&served)?;
         let views = self.highest.0.saturating_sub(heal.view.0);
         let most = 8 * super::count(shadow.replicas.len()) + 32;
         if views > most {
-            return fail(L5, format!("{views} views were entered; {most} are plenty"), &[]);
+            return Err((L5, format!("{views} views were entered; {most} are plenty"), Vec::new()));
         }
-        if !end.settled {
-            return fail(L6, "nothing is left to do, but the run did not end by itself".to_owned(), &[]);
+        if !end.settled && served.len() == able.len() {
+            return Err((L6, "everything is done, but the run did not come to rest".to_owned(), Vec::new()));
         }
         if self.invoked > 0 && self.resolved == 0 {
-            return fail(L9, format!("{} requests were made and none was ever answered", self.invoked), &[]);
+            return Err((L9, format!("{} requests were made and none was ever answered", self.invoked), Vec::new()));
         }
         Ok(())
     }
 
     /// The replicas that one primary must keep in step: all of a mesh; of a star, those the primary has a link to.
     /// Or why there is no such primary.
-    fn served<'a>(
-        shadow: &Shadow,
-        heal: &Heal,
-        all: &[&'a (Snapshot, Hash)],
-    ) -> Result<Vec<&'a (Snapshot, Hash)>, (String, Vec<ReplicaId>)> {
-        let Some((hub, _)) = all.first() else { return Err(("no healed replica shows itself".to_owned(), Vec::new())) };
-        let (view, primary) = (hub.view, hub.primary);
-        let linked = |id: ReplicaId| heal.mesh || primary == hub.id || id == hub.id || id == primary;
-        let served: Vec<&(Snapshot, Hash)> = all.iter().copied().filter(|(seen, _)| linked(seen.id)).collect();
-        if served.len() < shadow.quorum {
-            let what = format!("view {view} is {primary:?}'s, which {} replicas can reach", served.len());
-            return Err((what, vec![primary]));
+    fn served<'a>(shadow: &Shadow, heal: &Heal, able: &[&'a Seen]) -> Result<Vec<&'a Seen>, Complaint> {
+        // Of a star the hub's view counts, of a mesh the latest.
+        let reference = if heal.mesh { able.iter().max_by_key(|(seen, _)| seen.view) } else { able.first() };
+        let Some((reference, _)) = reference else { return Ok(Vec::new()) };
+        let (view, primary) = (reference.view, reference.primary);
+        let hub = able.first().map(|(seen, _)| seen.id);
+        let linked = |id: ReplicaId| heal.mesh || Some(primary) == hub || Some(id) == hub || id == primary;
+        let served: Vec<&Seen> = able.iter().copied().filter(|(seen, _)| linked(seen.id)).collect();
+        if served.len() < shadow.quorum || !served.iter().any(|(seen, _)| seen.id == primary) {
+            let count = served.len();
+            let what =
+                format!("{:?} is in view {view} of {primary:?}, which can serve {count} of the healed", reference.id);
+            return Err((L1, what, vec![reference.id, primary]));
         }
         for (seen, _) in &served {
             let leads = seen.id == primary;
             let as_it_should = if leads { StatusName::Primary } else { StatusName::Backup };
             if seen.view != view || seen.status != as_it_should || (leads && seen.wants_view_change) {
-                let wants = if seen.wants_view_change { ", and wants to leave it" } else { "" };
+                let wants = if seen.wants_view_change { " and wants to leave it" } else { "" };
                 let what = format!(
-                    "{:?} is in status {:?} in view {}{wants}, while {:?} is in view {view} of {primary:?}",
-                    seen.id, seen.status, seen.view, hub.id
+                    "{:?} is in view {} (status {:?}){wants}, while {:?} is in view {view} of {primary:?}",
+                    seen.id, seen.view, seen.status, reference.id
                 );
-                return Err((what, vec![seen.id, hub.id]));
+                return Err((L1, what, vec![seen.id, reference.id]));
             }
         }
-        if served.iter().any(|(seen, _)| seen.id == primary) {
-            return Ok(served);
-        }
-        Err((format!("view {view} is {primary:?}'s, which is not among the healed"), vec![primary]))
+        Ok(served)
     }
 
-    /// Two that did not come equally far, if there are.
-    fn apart(served: &[&(Snapshot, Hash)]) -> Option<(String, Vec<ReplicaId>)> {
-        let (first, table) = served.first()?;
+    /// All came equally far, as far as there is to go.
+    fn apart(served: &[&Seen]) -> Result<(), Complaint> {
+        let Some((first, table)) = served.first() else { return Ok(()) };
         for (seen, other) in served {
-            if (seen.op, seen.commit, seen.executed) != (first.op, first.commit, first.executed) {
-                let of = |s: &Snapshot| format!("op {}, commit {}, executed {}", s.op, s.commit, s.executed);
-                let what = format!("{:?} is at {}, but {:?} at {}", seen.id, of(seen), first.id, of(first));
-                return Some((what, vec![seen.id, first.id]));
+            let far = |s: &Snapshot| format!("op {}, commit {}, executed {}", s.op, s.commit, s.executed);
+            if (seen.op, seen.commit, seen.executed) != (first.op, first.op, first.op) {
+                let what = format!("{:?} is at {}, but {:?} at {}", seen.id, far(seen), first.id, far(first));
+                return Err((L6, what, vec![seen.id, first.id]));
             }
             if table != other {
                 let (ours, theirs) = (short(*other), short(*table));
                 let what = format!("the client table of {:?} is {ours}, that of {:?} is {theirs}", seen.id, first.id);
-                return Some((what, vec![seen.id, first.id]));
+                return Err((L6, what, vec![seen.id, first.id]));
             }
         }
-        None
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

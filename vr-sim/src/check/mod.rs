@@ -137,7 +137,7 @@ impl Checkers {
     /// When a property does not hold any more. What is observed after that means nothing.
     pub fn observe(&mut self, at: Time, happening: &Happening<'_>) -> Result<(), Violation> {
         match *happening {
-            Happening::Stepped { on, event, actions } => self.stepped(on, event, actions),
+            Happening::Stepped { on, event, actions } => self.stepped(at, on, event, actions),
             Happening::Opened { on, stored, actions } => self.opened(on, stored, actions),
             Happening::Crashed { on } => self.crashed(on),
             Happening::Invoked { client, session, number, body } => {
@@ -197,10 +197,11 @@ impl Checkers {
         Durability::holds(&self.shadow)
     }
 
-    fn stepped(&mut self, on: ReplicaId, event: &Event, actions: &[Action]) -> Result<(), Violation> {
+    fn stepped(&mut self, at: Time, on: ReplicaId, event: &Event, actions: &[Action]) -> Result<(), Violation> {
         let Some(who) = self.shadow.place(on) else { return Ok(()) };
         match &event.input {
-            Input::Tick | Input::Message(_) | Input::Request(_) => {}
+            Input::Tick | Input::Request(_) => {}
+            Input::Message(message) => self.liveness.hears(at, &self.shadow, who, message),
             Input::Persisted(upto) => self.shadow.persisted(who, *upto),
             Input::Executed { op, reply } => Agreement::answered(&mut self.shadow, who, *op, reply)?,
             Input::WriteFailed => self.liveness.write_failed(who),

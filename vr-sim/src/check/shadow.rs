@@ -78,11 +78,6 @@ impl Mirror {
     pub(super) const fn is_amnesiac(&self) -> bool {
         matches!(self.standing, Standing::Down | Standing::Halted | Standing::Recovering)
     }
-
-    /// How many writes it waits for.
-    pub(super) fn writes_in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
 }
 
 /// The whole cluster.

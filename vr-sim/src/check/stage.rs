@@ -8,9 +8,9 @@ use bytes::Bytes;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use vr_core::{
-    Action, Beat, Body, ClientId, ClusterConfig, ClusterId, DoViewChange, Durability, Entries, Entry, Epoch, Event, Hash,
-    Head, Header, Incarnation, Input, Instance, Kind, Message, Note, Op, Predicted, ReplicaId, Request, RequestNumber, Seq,
-    Session, StartView, Stored, Tail, Time, To, View, Write, WriteId, genesis,
+    Action, Beat, Body, ClientId, ClusterConfig, ClusterId, DoViewChange, Durability, Entries, Entry, Epoch, Event,
+    Hash, Head, Header, Incarnation, Input, Instance, Kind, Message, Note, Op, Predicted, ReplicaId, Request,
+    RequestNumber, Seq, Session, StartView, Stored, Tail, Time, To, View, Write, WriteId, genesis,
 };
 
 pub(super) const CLUSTER: ClusterId = ClusterId(7);
@@ -61,6 +61,18 @@ pub(super) fn chain(after: Head, view: View, ops: RangeInclusive<u64>) -> Entrie
     Entries::new(entries).expect("chained")
 }
 
+/// The registration of a client and then its requests 1, 2, …, one a letter; all on the same key.
+pub(super) fn session(after: Head, view: View, client: u128, letters: &[&'static str]) -> Entries {
+    let mut entries = vec![entry(after, view, client, 0, 0, "")];
+    let opened = after.op.next().0;
+    for (number, letter) in (1u64..).zip(letters) {
+        let last = entries.last().expect("the registration");
+        let head = Head { op: last.op(), hash: last.hash() };
+        entries.push(entry(head, view, client, opened, number, letter));
+    }
+    run_of(&entries)
+}
+
 pub(super) fn run_of(entries: &[Entry]) -> Entries {
     Entries::new(entries.to_vec()).expect("chained")
 }
@@ -102,7 +114,6 @@ impl Puppet {
 pub(super) struct Stage {
     pub(super) checkers: Checkers,
     pub(super) puppets: Vec<Puppet>,
-    pub(super) sync: bool,
     quorum: usize,
     now: u64,
 }
@@ -125,9 +136,9 @@ impl Stage {
             flying: Vec::new(),
         };
         let puppets = cluster.members.iter().map(puppet).collect();
-        let (sync, quorum) = (cluster.durability == Durability::Sync, cluster.quorum());
+        let quorum = cluster.quorum();
         let checkers = Checkers::new(&Setting { cluster }, Some(Arc::new(Appends)));
-        let mut stage = Self { checkers, puppets, sync, quorum, now: 0 };
+        let mut stage = Self { checkers, puppets, quorum, now: 0 };
         for r in 0..stage.puppets.len() {
             stage.open(r).expect("a first start is legal");
         }
@@ -233,6 +244,17 @@ impl Stage {
 
     pub(super) fn commits(&mut self, r: usize, op: u64) -> Verdict {
         self.notes(r, Note::Committed { op: Op(op) })
+    }
+
+    /// The service is asked to execute entries of the puppet's log.
+    pub(super) fn executes(&mut self, r: usize, ops: RangeInclusive<u64>) -> Verdict {
+        let place = |op: u64| usize::try_from(op).expect("small");
+        let run = run_of(&self.puppets[r].log[place(*ops.start()) - 1..place(*ops.end())]);
+        self.acts(r, &[Action::Execute(run)])
+    }
+
+    pub(super) fn service_answers(&mut self, r: usize, op: u64, reply: &'static str) -> Verdict {
+        self.step(r, Input::Executed { op: Op(op), reply: Bytes::from_static(reply.as_bytes()) }, &[])
     }
 
     // ---- the normal case

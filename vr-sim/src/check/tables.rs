@@ -28,3 +28,19 @@ impl Tables {
         Err(Violation::safety(S16, message, &[id, other], &[op]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::stage::{Stage, broken};
+    use vr_core::{Durability, Hash, Note, Op};
+
+    #[test]
+    fn tables_that_differ_after_the_same_op_are_caught() {
+        let mut stage = Stage::new(3, Durability::Sync);
+        let at = |op, table| Note::TableAt { op: Op(op), table: Hash(table) };
+        for (r, op, table) in [(0, 8, 1), (1, 8, 1), (0, 16, 2), (2, 8, 1), (1, 16, 2)] {
+            assert_eq!(broken(stage.notes(r, at(op, table))), "nothing");
+        }
+        assert_eq!(broken(stage.notes(2, at(16, 1))), super::S16);
+    }
+}

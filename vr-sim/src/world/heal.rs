@@ -8,7 +8,7 @@ use crate::check::{Happening, Severity, Violation};
 use crate::client::Waiting;
 use crate::decider::ChoiceKind;
 use crate::workload::App;
-use vr_core::{Hash, ReplicaId, Snapshot, StatusName, Wait};
+use vr_core::{Durability, Hash, ReplicaId, Snapshot, StatusName, Wait};
 
 impl<A: App> World<A> {
     pub(super) fn heal(&mut self) {
@@ -22,6 +22,10 @@ impl<A: App> World<A> {
             let pick = self.decider.choose(ChoiceKind::Core, number(at).into(), number(members - at));
             order.swap(at, at + usize::try_from(pick).expect("an index"));
         }
+        if self.setup.durability == Durability::Async {
+            // Only a quorum that has its memory can help those who lost it (DESIGN §10).
+            order.sort_by_key(|on| self.nodes[*on].lacks_memory());
+        }
         let mesh = members < 3 || self.decider.choose(ChoiceKind::CoreShape, 0, 2) == 0;
         order.truncate(size);
         self.heal_core(order, mesh);
@@ -34,8 +38,7 @@ impl<A: App> World<A> {
         self.marks.partial_heals += u64::from(core.len() < self.nodes.len());
         self.heal_links(&core, mesh);
         for on in &core {
-            self.nodes[*on].disk.slowness = 1;
-            self.nodes[*on].disk.failing = false;
+            self.hasten_sync(*on);
             self.wake(*on);
         }
         let bound = if self.overwhelmed {

@@ -50,7 +50,7 @@ enum Pending {
     /// A refusal reaches its client.
     Refusal { client: usize, rejection: Box<Rejection> },
     /// A sync is over.
-    Synced { on: usize, life: u32, failed: bool },
+    Synced { on: usize, life: u32, sync: u32, failed: bool },
     /// The service is done with an op.
     Executed { on: usize, life: u32, op: Op, reply: Bytes },
     /// The deadline of a replica.
@@ -246,11 +246,11 @@ impl<A: App> World<A> {
                     self.wait_for(to, Pending::Request { to, request });
                 }
             }
-            Pending::Synced { on, life, failed } => {
+            Pending::Synced { on, life, sync, failed } => {
                 if self.is_ready(on) {
-                    self.synced(on, life, failed);
+                    self.synced(on, life, sync, failed);
                 } else {
-                    self.wait_for(on, Pending::Synced { on, life, failed });
+                    self.wait_for(on, Pending::Synced { on, life, sync, failed });
                 }
             }
             Pending::Executed { on, life, op, reply } => {

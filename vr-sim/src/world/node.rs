@@ -93,7 +93,7 @@ impl<S: Observed> Node<S> {
     }
 
     /// Its memory is gone: down, or asking for it.
-    fn lacks_memory(&self) -> bool {
+    pub(super) fn lacks_memory(&self) -> bool {
         self.life.as_ref().is_none_or(|life| life.replica.snapshot().status == StatusName::Recovering)
     }
 }
@@ -206,15 +206,15 @@ impl<A: App> World<A> {
         self.step(to, Input::Request(request));
     }
 
-    pub(super) fn synced(&mut self, on: usize, life: u32, failed: bool) {
+    pub(super) fn synced(&mut self, on: usize, life: u32, sync: u32, failed: bool) {
         let node = &mut self.nodes[on];
-        if node.lives != life || node.life.is_none() {
+        if node.lives != life || node.life.is_none() || node.disk.sync() != sync {
             return;
         }
         if failed {
             self.marks.write_errors += 1;
             self.step(on, Input::WriteFailed);
-        } else if let Some(upto) = node.disk.end_sync() {
+        } else if let Some(upto) = node.disk.end_sync(sync) {
             self.step(on, Input::Persisted(upto));
         }
     }

@@ -1,0 +1,94 @@
+//! The core's notes, refusals and reasons, each with a name for machines and a sentence for people.
+//!
+//! Owns the wording. Must not know in which events it ends up. Paper: the words of VRR §4 and §5.
+
+use super::words::Verdict;
+use crate::action::{EnterCause, HaltReason, Ignored, Note};
+use alloc::format;
+use alloc::string::String;
+
+/// What a node did with a message that it dropped, and why: the name.
+pub(super) const fn ignored(why: Ignored) -> (Verdict, &'static str) {
+    match why {
+        Ignored::WrongCluster => (Verdict::Bad, "wrong_cluster"),
+        Ignored::WrongEpoch => (Verdict::Ignored, "wrong_epoch"),
+        Ignored::NotAMember => (Verdict::Bad, "not_a_member"),
+        Ignored::OlderView => (Verdict::Stale, "older_view"),
+        Ignored::WrongStatus => (Verdict::Ignored, "wrong_status"),
+        Ignored::WrongRole => (Verdict::Ignored, "wrong_role"),
+        Ignored::NotAsked => (Verdict::Stale, "not_asked"),
+        Ignored::Duplicate => (Verdict::Stale, "duplicate"),
+        Ignored::Gap => (Verdict::Ignored, "gap"),
+        Ignored::Malformed => (Verdict::Bad, "malformed"),
+        Ignored::Unknown => (Verdict::Ignored, "unknown_entries"),
+        Ignored::Halted => (Verdict::Ignored, "halted"),
+    }
+}
+
+/// The name of a note and what it says; `None` when other events of the step say it.
+pub(super) fn remark(note: &Note) -> Option<(&'static str, String)> {
+    Some(match *note {
+        Note::Opened { .. }
+        | Note::Ignored { .. }
+        | Note::Committed { .. }
+        | Note::AskedForState { .. }
+        | Note::TookState { .. }
+        | Note::Truncated { .. } => return None,
+        Note::WantsViewChange { view } => {
+            ("wants_view_change", format!("waited in vain for the primary of view {view} and wants another view"))
+        }
+        Note::EnteredView { view, cause } => ("entered_view", format!("leaves for view {view}: {}", entered(cause))),
+        Note::ChoseLog { view, of, reports } => {
+            ("chose_log", format!("chooses the log of r{of} for view {view}, from {} reports", reports.len()))
+        }
+        Note::BecamePrimary { view, view_start } => {
+            ("became_primary", format!("is primary of view {view}, which starts after op {view_start}"))
+        }
+        Note::BecameBackup { view, op } => {
+            ("became_backup", format!("is a backup in view {view}, its log ends at op {op}"))
+        }
+        Note::Abdicated { view } => ("abdicated", format!("no quorum hears it: gives up as primary of view {view}")),
+        Note::Retransmitted { to, op } => ("retransmitted", format!("sends r{to} its prepares again, from op {op} on")),
+        Note::Reacknowledged { op } => ("reacknowledged", format!("acknowledges again, through op {op}")),
+        Note::Recovering { view_min } => {
+            ("recovering", format!("asks the group for its memory, of view {view_min} or later"))
+        }
+        Note::Recovered { view, kept, op } => {
+            ("recovered", format!("has its memory back in view {view}: kept through op {kept}, ends at op {op}"))
+        }
+        Note::Registered { client, session } => ("registered", format!("client c{client} has session {session}")),
+        Note::Evicted { client, session } => ("evicted", format!("client c{client} loses session {session}")),
+        Note::DuplicateRequest { client, number } => {
+            ("duplicate_request", format!("request {number} of client c{client} was taken before"))
+        }
+        Note::SkippedDuplicate { op } => ("skipped_duplicate", format!("op {op} repeats a request and has no effect")),
+        Note::TableAt { op, table } => {
+            ("table_at", format!("client table after op {op}: {}", super::summary::short_hash(table)))
+        }
+    })
+}
+
+const fn entered(cause: EnterCause) -> &'static str {
+    match cause {
+        EnterCause::Quorum => "a quorum wants it",
+        EnterCause::Evidence => "somebody is there already",
+        EnterCause::Restart => "it was primary before it crashed",
+        EnterCause::RecoveryNeedsIt => "a recovering replica needs it",
+    }
+}
+
+/// Why a replica stopped for good.
+pub(super) fn halted(reason: HaltReason) -> String {
+    match reason {
+        HaltReason::ContradictsExecuted { op } => {
+            format!("stops for good: a log to install contradicts op {op}, which it executed")
+        }
+        HaltReason::ContradictsLog { op } => {
+            format!("stops for good: the primary of its view has another op {op} than it has")
+        }
+        HaltReason::CommittedBeyondLog { commit, op } => {
+            format!("stops for good: the log of the new view ends at op {op} and op {commit} is committed")
+        }
+        HaltReason::WriteFailed => "stops for good: a write failed".into(),
+    }
+}

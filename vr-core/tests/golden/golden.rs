@@ -1,0 +1,129 @@
+//! The golden frames: one of each message, write and event, byte for byte.
+//!
+//! Owns the values behind `frames.txt`. When this test fails, the format changed: either by mistake, or
+//! `PROTOCOL_VERSION` goes up with it and the new bytes are committed. DESIGN §2 (bincode can be replaced).
+
+use super::*;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+const FRAMES: &str = include_str!("frames.txt");
+
+fn messages() -> Vec<(String, Message)> {
+    let request = |number: u64, body: &'static [u8]| Request {
+        client: ClientId(0xC11E47),
+        session: Session(2),
+        number: RequestNumber(number),
+        kind: if number == 0 { Kind::Register } else { Kind::Operation },
+        predicted: Predicted { wall_ns: 1_700_000_000_000_000_000, seed: 99 },
+        body: Bytes::from_static(body),
+    };
+    let base = Head { op: Op(300), hash: Hash(0x0123_4567_89AB_CDEF_0011_2233_4455_6677) };
+    let entries = chain(base, vec![(0, 2, request(0, b"")), (0, 3, request(1, b"put k v"))]);
+    let last = entries.last().map(|last| Head { op: last.op(), hash: last.hash() }).expect("two entries");
+    let tail = Tail { base, entries: entries.clone(), head: last };
+    let (commit, view) = (Op(301), View(3));
+    let start = StartView { view_start: last.op, commit, tail: tail.clone() };
+    let nonce = Nonce { incarnation: Incarnation(4), counter: 1 };
+    let hears = [0, 2, 63].into_iter().filter_map(Position::new).collect();
+    let have = vec![last, base];
+    let bodies = [
+        Body::Prepare { entries, commit, beat: Beat(17) },
+        Body::PrepareOk { head: last, beat: Beat(17) },
+        Body::Commit { commit, head: last, beat: Beat(18) },
+        Body::CommitOk { beat: Beat(18) },
+        Body::StartViewChange { want: true, hears },
+        Body::DoViewChange(Box::new(DoViewChange { log_view: View(2), commit, tail: tail.clone() })),
+        Body::StartView(Box::new(start.clone())),
+        Body::GetState(Box::new(GetState { id: FetchId(5), have: have.clone(), want: Some(last) })),
+        Body::NewState(Box::new(NewState { id: FetchId(5), commit, tail })),
+        Body::Recovery(Box::new(Recovery { nonce, view_min: view, have })),
+        Body::RecoveryResponse(Box::new(RecoveryResponse { nonce, log: Some(start) })),
+    ];
+    let header = Header {
+        config: Hash(0xC0FF_EE00_0000_0000_0000_0000_0000_0002),
+        epoch: Epoch(0),
+        view,
+        from: ReplicaId(1),
+        instance: Instance(0xD15C_0000_0000_0000_0000_0000_0000_0003),
+        incarnation: Incarnation(4),
+        seq: Seq(70_000),
+    };
+    bodies.map(|body| (format!("message.{}", body.kind().name()), Message { header, body })).into()
+}
+
+/// The golden Prepare and its entries.
+fn prepare() -> (Message, Entries) {
+    let prepare = messages().swap_remove(0).1;
+    let Body::Prepare { entries, .. } = prepare.body.clone() else { unreachable!("the first is a Prepare") };
+    (prepare, entries)
+}
+
+fn writes() -> Vec<(String, Write)> {
+    let entries = prepare().1;
+    vec![
+        ("write.Incarnation".into(), Write::Incarnation(Incarnation(4))),
+        ("write.View".into(), Write::View(View(3))),
+        ("write.Append".into(), Write::Append(entries.clone())),
+        ("write.Replace".into(), Write::Replace { keep: Op(300), entries, view: View(3) }),
+    ]
+}
+
+fn events() -> Vec<(String, Event)> {
+    let (prepare, entries) = prepare();
+    let request = entries.last().expect("two entries").request();
+    let inputs = [
+        ("Tick", Input::Tick),
+        ("Request", Input::Request(request)),
+        ("Message", Input::Message(prepare)),
+        ("Persisted", Input::Persisted(WriteId(12))),
+        ("WriteFailed", Input::WriteFailed),
+        ("Executed", Input::Executed { op: Op(302), reply: Bytes::from_static(b"ok") }),
+    ];
+    let at = Time(123_456_789);
+    inputs.map(|(name, input)| (format!("event.{name}"), Event { at, input })).into()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text grows");
+        text
+    })
+}
+
+fn golden(name: &str) -> Bytes {
+    let frames: BTreeMap<_, _> = FRAMES.lines().filter_map(|line| line.split_once(' ')).collect();
+    let digits = frames.get(name).copied().unwrap_or_default();
+    (0..digits.len() / 2).map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).expect("hexadecimal")).collect()
+}
+
+#[test]
+fn the_bytes_of_every_kind_are_the_golden_ones() {
+    let mut today = String::new();
+    let mut frames = Vec::new();
+    let framed = |put: &dyn Fn(&mut Vec<u8>)| {
+        let mut frame = Vec::new();
+        put(&mut frame);
+        frame
+    };
+    frames.extend(messages().into_iter().map(|(name, message)| (name, framed(&|frame| encode(&message, frame)))));
+    frames.extend(writes().into_iter().map(|(name, write)| (name, framed(&|frame| encode_write(&write, frame)))));
+    frames.extend(events().into_iter().map(|(name, event)| (name, framed(&|frame| encode_event(&event, frame)))));
+    for (name, frame) in frames {
+        writeln!(today, "{name} {}", hexadecimal(&frame)).expect("a text grows");
+    }
+    assert!(today == FRAMES, "the format changed; today's frames are:\n{today}");
+}
+
+#[test]
+fn the_golden_bytes_are_read_as_what_they_were() {
+    for (name, message) in messages() {
+        assert_eq!(decode(&golden(&name)), Ok(message), "{name}");
+    }
+    for (name, write) in writes() {
+        assert_eq!(decode_write(&golden(&name), &Limits::NONE), Ok(write), "{name}");
+    }
+    for (name, event) in events() {
+        assert_eq!(decode_event(&golden(&name), &Limits::NONE), Ok(event), "{name}");
+    }
+}

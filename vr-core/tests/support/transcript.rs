@@ -1,0 +1,353 @@
+//! What happened, in the paper's words: one line per event, and under it one line per thing it made a replica do.
+//!
+//! Owns the wording and the columns. Must not know which story is told. Paper: VRR §4, Figure 2.
+//!
+//! ```text
+//! r1 ← r0  Prepare op 2 (commit 1)             an event: this came in
+//!   r1 writes op 2                             what it made r1 do
+//!   r1 → r0  PrepareOk op 2                    and say
+//! ```
+
+use super::scripted::{Fate, Happening, Scripted};
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use vr_core::{
+    Action, Body, ClientId, EnterCause, Entries, Event, HaltReason, Ignored, Input, Message, MessageKind, Note, Op,
+    Reject, ReplicaId, ReplicaSet, Request, Snapshot, StatusName, Tail, To, Write, WriteId,
+};
+
+const TEXT_COLUMNS: usize = 72;
+const CELL_COLUMNS: usize = 12;
+
+/// A story being told.
+pub(crate) struct Transcript {
+    text: String,
+    /// Where in what happened the story has come.
+    at: usize,
+    cells: Vec<String>,
+    writes: Vec<VecDeque<(WriteId, String)>>,
+    /// Messages that are not worth a line, unless they change something.
+    hushed: &'static [MessageKind],
+    told: BTreeSet<String>,
+    /// The event was passed over, and so is what became of its messages.
+    passed_over: bool,
+}
+
+impl Transcript {
+    /// The story begins here. `about` says in two or three sentences what it is.
+    pub(crate) fn begin(cluster: &Scripted, about: &str, hushed: &'static [MessageKind]) -> Self {
+        let cells: Vec<String> = cluster.nodes.iter().map(|node| cell(node.snapshot())).collect();
+        let mut text = String::new();
+        about.trim().lines().for_each(|line| writeln!(text, "# {}", line.trim()).expect("a String takes all"));
+        text.push_str("# What merely repeats is told once.\n#\n");
+        text.push_str("# Columns: P primary, B backup, V between views, R recovering, † down; its view; ");
+        text.push_str("op/commit/executed, when they change.\n\n");
+        let writes = vec![VecDeque::new(); cells.len()];
+        let (told, passed_over) = (BTreeSet::new(), false);
+        let mut this = Self { text, at: cluster.happened.len(), cells: Vec::new(), writes, hushed, told, passed_over };
+        let names: Vec<String> = (0..cells.len()).map(|at| format!("r{at}")).collect();
+        this.line("", &names);
+        this.line("", &cells);
+        this.cells = cells;
+        this
+    }
+
+    /// Tells what happened since, with a stage direction before it.
+    pub(crate) fn tell(&mut self, cluster: &Scripted) {
+        for happening in &cluster.happened[self.at..] {
+            self.happening(happening);
+        }
+        self.at = cluster.happened.len();
+    }
+
+    /// The whole story.
+    pub(crate) fn end(mut self, cluster: &Scripted) -> String {
+        self.tell(cluster);
+        self.text
+    }
+
+    fn line(&mut self, text: &str, cells: &[String]) {
+        let mut line = format!("{text:TEXT_COLUMNS$}");
+        for cell in cells {
+            write!(line, "{cell:CELL_COLUMNS$}").expect("a String takes all");
+        }
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    /// A line with the new state of a replica, if it is new.
+    fn event(&mut self, at: usize, text: &str, after: Option<Snapshot>) {
+        let new = cell(after);
+        let mut cells = vec![String::new(); self.cells.len()];
+        if new != self.cells[at] {
+            cells[at].clone_from(&new);
+            self.cells[at] = new;
+        }
+        self.line(text, &cells);
+    }
+
+    fn happening(&mut self, happening: &Happening) {
+        match happening {
+            Happening::Said(text) => {
+                self.text.push('\n');
+                self.line(&format!("— {text}"), &[]);
+            }
+            Happening::Crashed { at } => {
+                self.writes[*at].clear();
+                self.event(*at, &format!("r{at} crashes"), None);
+            }
+            Happening::Strayed { to, kind, fate, .. } => {
+                if !self.hushed.contains(kind) && !self.passed_over {
+                    let fate = match fate {
+                        Fate::Lost => "lost",
+                        Fate::Held => "held up",
+                    };
+                    self.line(&format!("     (the {} for r{to} is {fate})", kind.name()), &[]);
+                }
+            }
+            Happening::Opened { at, actions, after, .. } => {
+                let lines = self.actions(*at, actions);
+                self.event(*at, &format!("r{at} starts with what its disk holds"), Some(*after));
+                self.all(&lines);
+            }
+            Happening::Stepped { at, event, actions, after } => self.stepped(*at, event, actions, *after),
+        }
+    }
+
+    fn all(&mut self, lines: &[String]) {
+        lines.iter().for_each(|line| self.line(&format!("  {line}"), &[]));
+    }
+
+    fn stepped(&mut self, at: usize, event: &Event, actions: &[Action], after: Snapshot) {
+        let heading = self.heading(at, event);
+        let lines = self.actions(at, actions);
+        let changed = cell(Some(after)) != self.cells[at];
+        let (dull, mut story) = match &event.input {
+            Input::Message(message) => (self.hushed.contains(&message.body.kind()), heading.clone()),
+            Input::Tick => (true, format!("r{at} clock")),
+            Input::Persisted(_) => (heading.is_empty(), heading.clone()),
+            Input::Request(_) | Input::WriteFailed | Input::Executed { .. } => (false, String::new()),
+        };
+        lines.iter().for_each(|line| story.push_str(line));
+        let repeats = !story.is_empty() && !self.told.insert(story);
+        self.passed_over = !changed && (repeats || (dull && lines.is_empty()));
+        if !self.passed_over {
+            self.event(at, &heading, Some(after));
+            self.all(&lines);
+        }
+    }
+
+    fn heading(&mut self, at: usize, event: &Event) -> String {
+        match &event.input {
+            Input::Tick => format!("r{at} clock  {} ms", event.at.0 / 1_000_000),
+            Input::Request(request) => format!("r{at} ← {}  {}", client(request.client), asked(request)),
+            Input::Message(message) => format!("r{at} ← {:?}  {}", message.header.from, said(message)),
+            Input::WriteFailed => format!("r{at} disk  fails"),
+            Input::Executed { op, reply } => {
+                format!("r{at} service  answers op {op} with {:?}", String::from_utf8_lossy(reply))
+            }
+            Input::Persisted(upto) => {
+                let writes = &mut self.writes[at];
+                let done = writes.iter().take_while(|(id, _)| id <= upto).count();
+                let done: Vec<String> = writes.drain(..done).map(|(_, what)| what).collect();
+                let durable = done.join(", ");
+                if done.is_empty() { String::new() } else { format!("r{at} disk  has {durable}") }
+            }
+        }
+    }
+
+    fn actions(&mut self, at: usize, actions: &[Action]) -> Vec<String> {
+        let members = self.cells.len();
+        let mut lines = Vec::new();
+        for action in actions {
+            match action {
+                Action::Send { message, .. } if self.hushed.contains(&message.body.kind()) => {}
+                Action::Send { to, message } => {
+                    let to = match to {
+                        To::One(to) => format!("{to:?}"),
+                        To::Others => {
+                            let others = (0..members).filter(|other| *other != at);
+                            others.map(|other| format!("r{other}")).collect::<Vec<_>>().join(",")
+                        }
+                    };
+                    lines.push(format!("r{at} → {to}  {}", said(message)));
+                }
+                Action::Persist { id, write } => {
+                    let what = written(write);
+                    lines.push(format!("r{at} writes {what}"));
+                    self.writes[at].push_back((*id, what));
+                }
+                Action::Execute(entries) => lines.push(format!("r{at} executes {}", ops(entries))),
+                Action::Reply(reply) => {
+                    let to = client(reply.client);
+                    let again = if reply.duplicate { ", again" } else { "" };
+                    let result = String::from_utf8_lossy(&reply.result);
+                    let (number, op) = (reply.number, reply.op);
+                    lines.push(format!("r{at} → {to}  Reply {number:?} of op {op}: {result:?}{again}"));
+                }
+                Action::Reject(rejection) => {
+                    let (to, number) = (client(rejection.client), rejection.number);
+                    lines.push(format!("r{at} → {to}  refuses {number:?}: {}", refusal(rejection.reason)));
+                }
+                Action::Note(note) => lines.extend(noted(note).map(|what| format!("r{at} {what}"))),
+                Action::Halt(reason) => lines.push(format!("r{at} halts: {}", halted(*reason))),
+            }
+        }
+        lines
+    }
+}
+
+fn cell(snapshot: Option<Snapshot>) -> String {
+    let Some(Snapshot { status, view, op, commit, executed, .. }) = snapshot else { return "†".to_owned() };
+    let letter = match status {
+        StatusName::Primary => 'P',
+        StatusName::Backup => 'B',
+        StatusName::ViewChange => 'V',
+        StatusName::Recovering => 'R',
+        StatusName::Halted => 'H',
+    };
+    format!("{letter}{view} {op}/{commit}/{executed}")
+}
+
+fn client(id: ClientId) -> String {
+    format!("client {id}")
+}
+
+fn asked(request: &Request) -> String {
+    let number = request.number;
+    match request.kind {
+        vr_core::Kind::Register => "Register".to_owned(),
+        vr_core::Kind::Operation => format!("Request {number:?}: {:?}", String::from_utf8_lossy(&request.body)),
+    }
+}
+
+fn ops(entries: &Entries) -> String {
+    match (entries.first(), entries.last()) {
+        (Some(first), Some(last)) if first.op() < last.op() => format!("ops {} to {}", first.op(), last.op()),
+        (Some(only), _) => format!("op {}", only.op()),
+        (None, _) => "no entries".to_owned(),
+    }
+}
+
+fn written(write: &Write) -> String {
+    match write {
+        Write::Incarnation(incarnation) => format!("that life {incarnation} begins"),
+        Write::View(view) => format!("view {view}"),
+        Write::Append(entries) => ops(entries),
+        Write::Replace { keep, entries, view } if entries.is_empty() => format!("the log of view {view}: ops to {keep}"),
+        Write::Replace { keep, entries, view } => {
+            format!("the log of view {view}: ops to {keep}, then {}", ops(entries))
+        }
+    }
+}
+
+fn tail(tail: &Tail) -> String {
+    let head = tail.head.op;
+    match tail.entries.last() {
+        None => format!("ends at op {head}"),
+        Some(last) if last.op() == head => ops(&tail.entries),
+        Some(_) => format!("{} on the way to op {head}", ops(&tail.entries)),
+    }
+}
+
+fn said(message: &Message) -> String {
+    let (view, name) = (message.header.view, message.body.kind().name());
+    match &message.body {
+        Body::Prepare { entries, commit, .. } => format!("{name} {} (commit {commit})", ops(entries)),
+        Body::PrepareOk { head, .. } => format!("{name} op {}", head.op),
+        Body::Commit { commit, head, .. } => format!("{name} {commit} (op {})", head.op),
+        Body::CommitOk { .. } => name.to_owned(),
+        Body::StartViewChange { want, hears } => {
+            let want = if *want { "wants to leave" } else { "is in" };
+            format!("{name} {want} view {view}, hears {}", set(*hears))
+        }
+        Body::DoViewChange(report) => {
+            let (log_view, op, commit) = (report.log_view, report.tail.head.op, report.commit);
+            format!("{name} view {view}: op {op} of log_view {log_view}, commit {commit}")
+        }
+        Body::StartView(start) => format!("{name} view {view}: {}, commit {}", tail(&start.tail), start.commit),
+        Body::GetState(question) => {
+            format!("{name} after op {}", question.have.first().map_or(Op::ZERO, |newest| newest.op))
+        }
+        Body::NewState(page) => format!("{name} {}, commit {}", tail(&page.tail), page.commit),
+        Body::Recovery(question) => {
+            let newest = question.have.first().map_or(Op::ZERO, |newest| newest.op);
+            let (life, least) = (question.nonce.incarnation, question.view_min);
+            format!("{name} of life {life}, view {least} or later, has op {newest}")
+        }
+        Body::RecoveryResponse(answer) => match &answer.log {
+            Some(log) => format!("{name} view {view}: {}, commit {}", tail(&log.tail), log.commit),
+            None => format!("{name} view {view}: not its primary"),
+        },
+    }
+}
+
+fn set(members: ReplicaSet) -> String {
+    let names: Vec<String> = members.iter().map(|position| format!("r{}", position.index())).collect();
+    if names.is_empty() { "nobody".to_owned() } else { names.join(",") }
+}
+
+fn refusal(reason: Reject) -> String {
+    match reason {
+        Reject::NotPrimary { primary: Some(ReplicaId(id)), view } => format!("not primary; r{id} is, of view {view}"),
+        Reject::NotPrimary { primary: None, view } => format!("not primary; the last view it knows is {view}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn halted(reason: HaltReason) -> String {
+    format!("{reason:?}")
+}
+
+fn ignored(why: Ignored) -> &'static str {
+    match why {
+        Ignored::WrongCluster => "of another cluster",
+        Ignored::WrongEpoch => "of another epoch",
+        Ignored::NotAMember => "not of a member",
+        Ignored::OlderView => "of an earlier view",
+        Ignored::WrongStatus => "not now",
+        Ignored::WrongRole => "not from there",
+        Ignored::NotAsked => "it asked nothing",
+        Ignored::Duplicate => "known",
+        Ignored::Gap => "across a hole",
+        Ignored::Malformed => "it makes no sense",
+        Ignored::Unknown => "about entries it has not",
+        other => panic!("{other:?} has no words yet"),
+    }
+}
+
+/// What a note says; nothing where another line says it already.
+fn noted(note: &Note) -> Option<String> {
+    Some(match note {
+        Note::Opened { incarnation, .. } => format!("begins life {incarnation}"),
+        Note::Ignored { why: Ignored::Duplicate | Ignored::Gap, .. } => return None,
+        Note::Ignored { from, kind, why } => format!("ignores the {} of {from:?}: {}", kind.name(), ignored(*why)),
+        Note::Committed { op } => format!("commits through op {op}"),
+        Note::WantsViewChange { view } => format!("wants to leave view {view}"),
+        Note::EnteredView { view, cause } => {
+            let cause = match cause {
+                EnterCause::Quorum => "a quorum wants it",
+                EnterCause::Evidence => "somebody is there already",
+                EnterCause::Restart => "it may have led the one before",
+                EnterCause::RecoveryNeedsIt => "a recovering replica needs it",
+            };
+            format!("enters view {view}: {cause}")
+        }
+        Note::ChoseLog { of, reports, .. } => format!("chooses the log of {of:?} among {}", set(*reports)),
+        Note::BecamePrimary { view, view_start } => format!("is primary of view {view}, whose log ends at op {view_start}"),
+        Note::BecameBackup { view, .. } => format!("is a backup in view {view}"),
+        Note::Abdicated { view } => format!("abdicates in view {view}: no quorum hears it"),
+        Note::AskedForState { .. } | Note::Registered { .. } => return None,
+        Note::TookState { from, op } => format!("takes what it missed from {from:?}, through op {op}"),
+        Note::Truncated { from, to } => format!("drops ops after {to} (it had {from})"),
+        Note::Retransmitted { to, op } => format!("says op {op} to {to:?} again"),
+        Note::Reacknowledged { op } => format!("acknowledges op {op} again"),
+        Note::Recovering { view_min } => format!("has lost its memory; it promised view {view_min}"),
+        Note::Recovered { kept, op, .. } => format!("has its memory back: op {op}, of which ops to {kept} from its own disk"),
+        Note::Evicted { client, .. } => format!("closes the session of client {client}"),
+        Note::DuplicateRequest { number, .. } => format!("knows {number:?} already"),
+        Note::SkippedDuplicate { op } => format!("passes over op {op}: executed before"),
+        Note::TableAt { .. } => return None,
+        other => format!("{other:?}"),
+    })
+}

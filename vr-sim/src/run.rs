@@ -1,0 +1,153 @@
+//! One run from beginning to end: a seed or a case goes in, an outcome comes out.
+//!
+//! Owns the shape of an outcome, catching panics, and recording decisions once something failed. Must not know the
+//! command line. DESIGN 9.13, §8.
+
+use crate::case::Case;
+use crate::decider::Decider;
+use crate::marks::Marks;
+use crate::odds::Odds;
+use crate::setup::Setup;
+use crate::swarm::{Options, draw};
+use crate::tape::Tape;
+use crate::workload::{App, KvClients};
+use crate::world::World;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use crate::check::{Severity, Violation};
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// The property that did not hold, if one did not.
+    pub violation: Option<Violation>,
+    /// What the run panicked with, if it did.
+    pub panicked: Option<String>,
+    /// The hash of everything that happened.
+    pub digest: u64,
+    /// Steps of replicas.
+    pub steps: u64,
+    /// Messages delivered between replicas.
+    pub messages: u64,
+    /// How much time passed in the world.
+    pub virtual_ns: u64,
+    /// Operations acknowledged to clients.
+    pub acked_ops: u64,
+    /// Histories whose linearizability could not be decided within the bound.
+    pub undecided: u64,
+    /// The rare events seen.
+    pub marks: Marks,
+    /// The run as a case, with every decision, if something failed.
+    pub case: Option<Box<Case>>,
+}
+
+impl Outcome {
+    /// Did everything hold?
+    #[must_use]
+    pub const fn passed(&self) -> bool {
+        self.violation.is_none() && self.panicked.is_none()
+    }
+
+    /// The name of what failed: the property, or `panic`.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        match (&self.violation, &self.panicked) {
+            (_, Some(_)) => Some("panic"),
+            (Some(violation), None) => Some(violation.property),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Runs a seed of the swarm. A failure comes with its case.
+///
+/// # Panics
+/// When the options are impossible: see [`Options::validate`].
+#[must_use]
+pub fn run_seed(options: &Options, seed: u64) -> Outcome {
+    let (setup, odds) = draw(seed, options);
+    run_drawn(&setup, &odds, seed)
+}
+
+/// Runs what was drawn for a seed, perhaps changed since.
+///
+/// # Panics
+/// When the setup is impossible.
+#[must_use]
+pub fn run_drawn(setup: &Setup, odds: &Odds, seed: u64) -> Outcome {
+    let (mut outcome, _) = run(setup, Decider::seeded(seed, odds.clone()), seed);
+    if !outcome.passed() {
+        let (again, decisions) = run(setup, Decider::seeded(seed, odds.clone()).recording(), seed);
+        let mut case = Case::new(seed, setup.clone(), decisions, again.digest);
+        case.violation = outcome.failure().map(str::to_owned);
+        outcome.case = Some(Box::new(case));
+    }
+    outcome
+}
+
+/// Runs a case again, from its decisions alone.
+///
+/// # Panics
+/// When its setup is impossible; [`Case::read`] refuses such a one.
+#[must_use]
+pub fn run_case(case: &Case) -> Outcome {
+    run(&case.setup, Decider::recorded(&case.decisions), case.seed).0
+}
+
+/// Runs a case again and gives the tape of everything that happened.
+///
+/// # Panics
+/// When its setup is impossible; [`Case::read`] refuses such a one.
+#[must_use]
+pub fn trace_case(case: &Case) -> (Outcome, Tape) {
+    let mut world = world_of(&case.setup, Decider::recorded(&case.decisions));
+    world.record(Tape::default());
+    let panicked = catch(&mut world);
+    let tape = world.take_tape().unwrap_or_default();
+    (outcome(&world, case.seed, panicked), tape)
+}
+
+/// The world of a setup, at its beginning.
+///
+/// # Panics
+/// When the setup is impossible.
+#[must_use]
+pub fn world_of(setup: &Setup, decider: Decider) -> World<KvClients> {
+    let clients = KvClients::new(setup.seed, setup.mix);
+    World::new(setup.clone(), clients, decider).expect("a setup that was validated")
+}
+
+fn run(setup: &Setup, decider: Decider, seed: u64) -> (Outcome, Vec<crate::decider::Decision>) {
+    let mut world = world_of(setup, decider);
+    let panicked = catch(&mut world);
+    let decisions = world.decisions().to_vec();
+    (outcome(&world, seed, panicked), decisions)
+}
+
+/// Runs a world to its end; what it panicked with, if it did.
+pub(crate) fn catch<A: App>(world: &mut World<A>) -> Option<String> {
+    let result = catch_unwind(AssertUnwindSafe(|| world.run()));
+    result.err().map(|payload| {
+        let text = payload.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        text.unwrap_or_else(|| "something that is no text".to_owned())
+    })
+}
+
+pub(crate) fn outcome<A: App>(world: &World<A>, seed: u64, panicked: Option<String>) -> Outcome {
+    Outcome {
+        seed,
+        violation: world.violation().cloned(),
+        panicked,
+        digest: world.digest(),
+        steps: world.steps(),
+        messages: world.messages(),
+        virtual_ns: world.now().0,
+        acked_ops: world.acked(),
+        undecided: world.undecided(),
+        marks: *world.marks(),
+        case: None,
+    }
+}
