@@ -81,7 +81,7 @@ const FORBIDDEN: &[(vr_core::Mutant, fn())] = {
         (M::NeverAbdicates, v::an_isolated_primary_abdicates),
         (M::TruncateOnNews, v::news_of_a_later_view_takes_nothing_from_the_log),
         (M::EagerLogView, v::news_of_a_later_view_takes_nothing_from_the_log),
-        //(M::ViewNotPersisted, r::nothing_leaves_before_incarnation_and_view_are_durable),
+        (M::ViewNotPersisted, r::nothing_leaves_before_incarnation_and_view_are_durable),
         (M::AckBeforeLogView, r::a_backup_acknowledges_in_a_view_once_its_disk_knows_the_view),
         (M::PrimaryResumesView, r::a_restarted_primary_enters_the_next_view),
         (M::AmnesiacNormal, r::a_recovering_replica_says_nothing_but_recovery),

@@ -55,6 +55,8 @@ pub struct Client {
     body: Bytes,
     /// The replica it believes in, by position.
     target: usize,
+    /// The replica it tried last when it did not know whom to believe: it goes round.
+    tour: usize,
     replicas: usize,
     attempts: u32,
     refused: bool,
@@ -90,6 +92,7 @@ impl Client {
             waiting: Waiting::Idle,
             body: Bytes::new(),
             target: first,
+            tour: first,
             replicas,
             attempts: 0,
             refused: false,
@@ -201,9 +204,17 @@ impl Client {
             return Next::Free;
         }
         if !self.refused {
-            self.target = (self.target + 1) % self.replicas;
+            self.try_elsewhere();
         }
         self.send()
+    }
+
+    const fn try_elsewhere(&mut self) {
+        self.tour = (self.tour + 1) % self.replicas;
+        if self.tour == self.target {
+            self.tour = (self.tour + 1) % self.replicas;
+        }
+        self.target = self.tour;
     }
 
     /// An answer arrived.
@@ -241,15 +252,13 @@ impl Client {
         }
         self.refused = true;
         self.refusals += 1;
-        let elsewhere = (self.target + 1) % self.replicas;
-        self.target = match (reason, primary) {
-            // Hints of two replicas that each believe in the other lead nowhere.
-            (Reject::NotPrimary { .. }, Some(hint)) if self.refusals % 4 != 0 => hint,
-            (Reject::NotPrimary { .. }, _) => elsewhere,
-            _ if self.refusals % 3 == 0 => elsewhere,
-            _ => self.target,
-        };
-        Next::Sleep(self.patience.backoff.times(u64::from(self.refusals.min(8))))
+        match primary {
+            // Hints of replicas that believe in each other lead nowhere: now and then it looks for itself.
+            Some(hint) if !self.refusals.is_multiple_of(4) => self.target = hint,
+            None if reason == Reject::Busy && !self.refusals.is_multiple_of(3) => {}
+            Some(_) | None => self.try_elsewhere(),
+        }
+        Next::Sleep(self.patience.backoff.times(u64::from(self.refusals.min(4))))
     }
 
     /// Forgets everything, as after a crash or an eviction: another client from now on.

@@ -162,6 +162,7 @@ impl Backup {
         }
         let head = common.log.head();
         let news = page.tail.entries.skip(crate::log::span(page.tail.base.op, head.op));
+        let advanced = !news.is_empty();
         if page.tail.base.op > head.op || !continues(&news, head) {
             common.ignore(out, from, MessageKind::NewState, Ignored::Gap);
         } else if !news.is_empty() {
@@ -175,7 +176,7 @@ impl Backup {
         if common.log.op() >= page.tail.head.op {
             self.fetch = None;
             state_transfer::stop(common);
-        } else if let Some(fetch) = &mut self.fetch {
+        } else if let Some(fetch) = self.fetch.as_mut().filter(|_| advanced) {
             let have = state_transfer::catch_up(common);
             fetch.next_page(common, out, have);
         }

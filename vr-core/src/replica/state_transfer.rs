@@ -7,7 +7,7 @@
 use super::common::{Common, Out};
 use crate::action::{HaltReason, Ignored, Note};
 use crate::entry::{Entries, Entry};
-use crate::id::{FetchId, Op, ReplicaId};
+use crate::id::{FetchId, Op, ReplicaId, count, index};
 use crate::log::{Head, Log, continues, head_of};
 use crate::message::{GetState, MessageKind, NewState, Tail};
 use crate::persist::Plain;
@@ -121,15 +121,14 @@ impl Assembly {
         }
         let head = self.head();
         let known = tail.base.op.distance_to(head.op);
-        if self.any && tail.base.op <= head.op && known < crate::id::count(entries.len()) {
-            entries = entries.skip(crate::id::index(known));
-            if !continues(&entries, head) {
-                return false;
-            }
-        } else if self.any || !log.contains(tail.base) {
-            return false;
+        let continued = self.any && tail.base.op <= head.op && known < count(entries.len());
+        if continued && continues(&entries.skip(index(known)), head) {
+            entries = entries.skip(index(known));
+        } else if log.contains(tail.base) && (!self.any || head_of(&entries, tail.base).op > head.op) {
+            // Joins our log further on than what was gathered so far: begin there.
+            (self.base, self.entries) = (tail.base, Vec::new());
         } else {
-            self.base = tail.base;
+            return false;
         }
         let fits = entries.iter().filter(|entry| entry.op() <= self.target.op).count();
         self.entries.extend(entries.iter().take(fits).cloned());

@@ -204,16 +204,19 @@ impl ViewChange {
             common.ignore(out, from, MessageKind::NewState, Ignored::NotAsked);
             return Next::Stay;
         };
-        if installing.assembly.offer(&common.log, &page.tail) {
-            // Pages coming in are progress: be patient.
-            common.arm_view_change();
-        }
+        let advanced = installing.assembly.offer(&common.log, &page.tail);
         if installing.assembly.is_whole(common.rules) {
             state_transfer::stop(common);
             return self.install(common, out, installing.assembly, installing.commit);
         }
-        let have = installing.assembly.anchors(&common.log, common.commit());
-        installing.fetch.next_page(common, out, have);
+        if advanced {
+            // Pages coming in are progress: be patient, and ask on. Otherwise the timer asks somebody else.
+            if common.rules.times_view_change(common.is_primary()) {
+                common.arm_view_change();
+            }
+            let have = installing.assembly.anchors(&common.log, common.commit());
+            installing.fetch.next_page(common, out, have);
+        }
         self.installing = Some(installing);
         Next::Stay
     }

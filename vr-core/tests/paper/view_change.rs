@@ -4,9 +4,7 @@
 
 use super::{group_of, three};
 use crate::scripted::{EVERY, Packet, Scripted};
-use vr_core::{
-    Action, Body, EnterCause, Entries, Entry, Head, MessageKind, Note, Op, Reject, ReplicaId, StatusName, View, Wait,
-};
+use vr_core::{Body, EnterCause, Entries, Entry, Head, MessageKind, Note, Op, Reject, StatusName, View, Wait};
 
 fn leads(at: usize, view: u64) -> impl Fn(&Scripted) -> bool {
     move |group| group.nodes[at].is(StatusName::Primary) && group.snapshot(at).view == View(view)
@@ -43,8 +41,6 @@ pub(crate) fn the_log_of_the_latest_normal_view_wins_not_the_longest() {
     group.until("r1 leads view 1", leads(1, 1));
     group.put(1, 1, "a");
     assert_eq!((group.op(0), group.commit(1)), (Op(3), Op(2)));
-    group.lose(EVERY.from(1));
-    group.lose(EVERY.from(0).to(1));
     group.heal();
     group.crash(1);
     group.until("r2 leads view 2", |group| group.nodes[2].is(StatusName::Primary));
@@ -60,27 +56,22 @@ pub(crate) fn an_inherited_entry_counts_for_the_view_that_adopted_it() {
     let (mut group, _) = three();
     group.isolate(0);
     group.put(0, 1, "s");
+    for kind in [MessageKind::StartView, MessageKind::Prepare, MessageKind::Commit] {
+        group.lose(EVERY.from(1).of(kind));
+    }
     group.until("r1 leads view 1", leads(1, 1));
-    group.lose(EVERY.from(1));
-    group.lose(EVERY.to(1));
     group.put(1, 1, "b");
-    assert_eq!((group.op(0), group.op(1), group.op(2)), (Op(2), Op(2), Op(1)));
-    group.crash(2); // with view 1 promised; it forgets nothing that matters
-    group.nodes[2].disk.log_view = View(0);
-    group.nodes[2].disk.view = View(1);
-    group.nodes[2].memory = group.nodes[2].disk.clone();
+    assert_eq!([0, 1, 2].map(|at| group.op(at)), [Op(2), Op(2), Op(1)]);
     group.heal();
     group.isolate(1);
-    group.restart(2);
-    group.until("r2 leads view 2 with s", leads(2, 2));
+    group.until("r2 leads view 2", leads(2, 2));
     group.until("s is committed", |group| group.commit(2) == Op(2));
     group.heal();
     group.isolate(0);
     group.crash(2);
     group.restart(2);
-    group.until("a later view starts", |group| group.primary() == 1 || group.primary() == 2);
-    let primary = group.primary();
-    group.until("it has s", |group| group.nodes[primary].text == "s");
+    group.until("r1 leads view 4", leads(1, 4));
+    group.until("it has s", |group| group.nodes[1].text == "s");
 }
 
 /// Of five: r2 knows that op 2 is committed, r3 has the longest log and does not, r1 becomes primary.
@@ -88,14 +79,21 @@ pub(crate) fn an_inherited_entry_counts_for_the_view_that_adopted_it() {
 pub(crate) fn the_new_commit_number_is_the_largest_reported() {
     let (mut group, _) = group_of(5, |_| {});
     group.isolate(4);
-    group.lose(EVERY.to(0));
+    group.hold(EVERY.of(MessageKind::PrepareOk));
     group.put(0, 1, "a");
     for ignorant in [1, 2] {
         group.lose(EVERY.from(0).to(ignorant));
     }
     group.put(0, 2, "b");
+    for ignorant in [1, 2] {
+        group.release(EVERY.from(ignorant));
+    }
+    group.settle();
+    assert_eq!(group.commit(0), Op(2));
     group.heal();
     group.isolate(4);
+    group.lose(EVERY.from(2).of(MessageKind::GetState));
+    group.lose(EVERY.from(0).of(MessageKind::Prepare));
     for ignorant in [1, 3] {
         group.lose(EVERY.from(0).to(ignorant));
     }
@@ -273,22 +271,26 @@ pub(crate) fn a_replica_that_hears_nobody_moves_nobody() {
     assert_eq!(group.commit(0), Op(2));
 }
 
-/// r1 wanted to leave for a moment. Long after, r2 does. Two who never wanted it together are no quorum.
+/// Of five, r3 never hears the primary, r1 did not for a moment, and long after that r2 does not. Three who never wanted
+/// to leave at the same time are no quorum.
 #[test]
 pub(crate) fn a_vote_grows_old() {
-    let (mut group, _) = group_of(3, |config| {
-        let patience = Wait::millis(if config.me == ReplicaId(1) { 400 } else { 900 });
+    let (mut group, _) = group_of(5, |config| {
+        let patience = Wait::millis([5_000, 400, 900, 300, 5_000][usize::from(config.me.0)]);
         (config.timeouts.view_change_min, config.timeouts.view_change_max) = (patience, patience);
-        config.timeouts.abdicate = Wait::millis(5_000);
     });
-    group.lose(EVERY.from(0));
-    group.until("r1 wants to leave", |group| group.snapshot(1).wants_view_change);
+    let wants = |at: usize| move |group: &Scripted| group.snapshot(at).wants_view_change;
+    group.lose(EVERY.from(0).to(3));
+    group.lose(EVERY.from(0).to(1));
+    group.until("r1 wants to leave", wants(1));
+    assert!(wants(3)(&group));
     group.heal();
+    group.lose(EVERY.from(0).to(3));
     group.lose(EVERY.from(0).to(2));
-    group.until("r1 hears r0 again", |group| !group.snapshot(1).wants_view_change);
-    group.until("r2 wants to leave", |group| group.snapshot(2).wants_view_change);
-    group.pass(Wait::millis(200));
-    assert_eq!([0, 1, 2].map(|at| group.snapshot(at).view), [View(0); 3]);
+    group.until("r1 hears r0 again", |group| !wants(1)(group));
+    group.until("r2 wants to leave", wants(2));
+    group.pass(Wait::millis(500));
+    assert!((0..5).all(|at| group.snapshot(at).view == View(0)));
 }
 
 /// Its heartbeats arrive, nothing comes back: it falls silent, so that the others stop waiting for it.
@@ -318,24 +320,21 @@ fn a_primary_that_abdicated_never_takes_it_back() {
     assert!(!group.sent_since(since, 0).any(|message| serves(message.body.kind())));
 }
 
-/// r2 has an op that it acknowledged. It hears of view 1 by a heartbeat, and of nothing else.
+/// r2 acknowledged op 2 and does not know that it is committed. Of view 1 it hears a heartbeat and nothing else.
 #[test]
 pub(crate) fn news_of_a_later_view_takes_nothing_from_the_log() {
     let (mut group, _) = three();
-    group.lose(EVERY.to(0));
+    group.lose(EVERY.from(0).to(1));
     group.put(0, 1, "a");
     group.crash(0);
-    group.lose(EVERY.of(MessageKind::DoViewChange));
-    group.until("r2 is between views", |group| group.nodes[2].is(StatusName::ViewChange));
-    assert_eq!((group.op(2), group.snapshot(2).log_view), (Op(2), View(0)));
-    let mut heartbeat = group.sent_since(0, 0).find(|message| message.body.kind() == MessageKind::Commit).cloned();
-    let message = heartbeat.as_mut().expect("r0 sent one");
-    message.header.view = View(4);
-    message.header.from = ReplicaId(1);
-    group.deliver(Packet { from: 1, to: 2, message: message.clone() });
-    group.settle();
+    group.heal();
+    for kind in [MessageKind::StartViewChange, MessageKind::StartView, MessageKind::NewState] {
+        group.lose(EVERY.to(2).of(kind));
+    }
+    group.restart(0);
+    group.until("r1 leads view 1", leads(1, 1));
+    group.until("r2 hears of it", |group| group.snapshot(2).view == View(1));
     let now = group.snapshot(2);
-    assert_eq!((now.status, now.view, now.log_view, now.op), (StatusName::ViewChange, View(4), View(0), Op(2)));
-    let truncates = |action: &Action| matches!(action, Action::Note(Note::Truncated { .. }));
-    assert!(!group.noted(2, |note| truncates(&Action::Note(*note))));
+    assert_eq!((now.status, now.log_view, now.op), (StatusName::ViewChange, View(0), Op(2)));
+    assert!(!group.noted(2, |note| matches!(note, Note::Truncated { .. })));
 }

@@ -13,9 +13,9 @@ mod watch;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use vr_core::{
-    Action, ClientId, ClusterConfig, ClusterId, Config, Event, HaltReason, Input, Instance, Kind, Message,
-    MessageKind, Note, Op, Predicted, Rejection, Replica, ReplicaId, Reply, Request, RequestNumber, Session, Snapshot,
-    StatusName, Stored, Time, To, Wait, Write, WriteId,
+    Action, ClientId, ClusterConfig, ClusterId, Config, Event, HaltReason, Input, Instance, Kind, Message, MessageKind,
+    Note, Op, Predicted, Rejection, Replica, ReplicaId, Reply, Request, RequestNumber, Session, Snapshot, StatusName,
+    Stored, Time, To, Wait, Write, WriteId,
 };
 use watch::Watch;
 
@@ -56,14 +56,14 @@ impl Which {
 }
 
 /// Where a message went that did not go on its way.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fate {
     Lost,
     Held,
 }
 
 /// What happened, in order.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Happening {
     /// A replica started: its configuration and disk, and its first actions.
     Opened { at: usize, from: Box<Stored>, now: Time, actions: Vec<Action>, after: Snapshot },

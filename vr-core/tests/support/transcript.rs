@@ -234,7 +234,9 @@ fn written(write: &Write) -> String {
         Write::Incarnation(incarnation) => format!("that life {incarnation} begins"),
         Write::View(view) => format!("view {view}"),
         Write::Append(entries) => ops(entries),
-        Write::Replace { keep, entries, view } if entries.is_empty() => format!("the log of view {view}: ops to {keep}"),
+        Write::Replace { keep, entries, view } if entries.is_empty() => {
+            format!("the log of view {view}: ops to {keep}")
+        }
         Write::Replace { keep, entries, view } => {
             format!("the log of view {view}: ops to {keep}, then {}", ops(entries))
         }
@@ -334,7 +336,9 @@ fn noted(note: &Note) -> Option<String> {
             format!("enters view {view}: {cause}")
         }
         Note::ChoseLog { of, reports, .. } => format!("chooses the log of {of:?} among {}", set(*reports)),
-        Note::BecamePrimary { view, view_start } => format!("is primary of view {view}, whose log ends at op {view_start}"),
+        Note::BecamePrimary { view, view_start } => {
+            format!("is primary of view {view}, whose log ends at op {view_start}")
+        }
         Note::BecameBackup { view, .. } => format!("is a backup in view {view}"),
         Note::Abdicated { view } => format!("abdicates in view {view}: no quorum hears it"),
         Note::AskedForState { .. } | Note::Registered { .. } => return None,
@@ -343,7 +347,9 @@ fn noted(note: &Note) -> Option<String> {
         Note::Retransmitted { to, op } => format!("says op {op} to {to:?} again"),
         Note::Reacknowledged { op } => format!("acknowledges op {op} again"),
         Note::Recovering { view_min } => format!("has lost its memory; it promised view {view_min}"),
-        Note::Recovered { kept, op, .. } => format!("has its memory back: op {op}, of which ops to {kept} from its own disk"),
+        Note::Recovered { kept, op, .. } => {
+            format!("has its memory back: op {op}, of which ops to {kept} from its own disk")
+        }
         Note::Evicted { client, .. } => format!("closes the session of client {client}"),
         Note::DuplicateRequest { number, .. } => format!("knows {number:?} already"),
         Note::SkippedDuplicate { op } => format!("passes over op {op}: executed before"),

@@ -94,7 +94,8 @@ impl<S: Observed> Node<S> {
 
     /// Its memory is gone: down, or asking for it.
     pub(super) fn lacks_memory(&self) -> bool {
-        self.life.as_ref().is_none_or(|life| life.replica.snapshot().status == StatusName::Recovering)
+        let amnesiac = |life: &Life<S>| life.replica.snapshot().status == StatusName::Recovering;
+        self.lives > 0 && self.life.as_ref().is_none_or(amnesiac)
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a contender is, and the one closed loop that drives them all: ops, refilling, counting and the clock are the
 //! same code for everyone, so a contender brings only its cluster.
 
+use crate::machine::thread_time;
 use std::slice::ChunksExact;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +67,7 @@ pub(crate) fn closed_loop<C: Cluster>(mut cluster: C, case: Case, ops: usize) ->
     let template = vec![0xA5; case.payload_bytes];
     let mut wire: Vec<u8> = Vec::with_capacity(case.payload_bytes * case.outstanding);
     let (mut issued, mut seen, mut idle) = (0, 0, 0);
-    let start = Instant::now();
+    let start = thread_time();
     loop {
         let committed = cluster.leader_in();
         if committed == ops {
@@ -92,7 +93,7 @@ pub(crate) fn closed_loop<C: Cluster>(mut cluster: C, case: Case, ops: usize) ->
         cluster.settle();
         cluster.exchange();
     }
-    let elapsed = start.elapsed();
+    let elapsed = thread_time() - start;
     assert_eq!(cluster.applied_everywhere(), ops, "a replica fell behind");
     elapsed
 }

@@ -1,7 +1,7 @@
-//! `peers`: vr-core's peers side by side. This file owns the command line, the list of contenders and of cases, and the
-//! allocator's settings.
+//! `peers`: vr-core's peers side by side. This file owns the command line, the list of contenders and that of cases.
 
 mod contender;
+mod machine;
 mod omni;
 mod raft_rs;
 mod report;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    keep_freed_memory();
+    machine::keep_freed_memory();
     let effort = if quick {
         Effort { rounds: 3, sample: Duration::from_millis(20) }
     } else {
@@ -61,21 +61,6 @@ fn cases() -> impl Iterator<Item = Case> {
             [1, 64, 256].map(|outstanding| Case { replicas, payload_bytes, outstanding })
         })
     })
-}
-
-/// Keeps what a dropped cluster gave back. Otherwise every fresh one begins by having its pages zeroed by the kernel,
-/// which cost raft-rs up to 40 % and says nothing about anybody's protocol.
-fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets the allocator's options, and no other thread is running.
-    let set = unsafe {
-        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX) == 1 && libc::mallopt(libc::M_MMAP_MAX, 0) == 1
-    };
-    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    let set = false;
-    if !set {
-        eprintln!("peers: this allocator returns memory to the system; expect lower figures");
-    }
 }
 
 #[cfg(test)]

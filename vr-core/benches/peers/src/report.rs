@@ -9,8 +9,8 @@ const CELL: usize = 22;
 pub(crate) fn heading(names: &[&str], effort: Effort) -> String {
     let (rounds, millis) = (effort.rounds, effort.sample.as_millis());
     let mut text = format!(
-        "Committed ops/s in millions, one thread, in memory: median (min–max) of {rounds} alternating rounds, each\n\
-         of at least {millis} ms of fresh clusters of {OPS_PER_RUN} ops. Ratios are taken within a round.\n\n"
+        "Millions of committed ops per second of CPU time, one thread, in memory: median (min–max) of {rounds} alternating\n\
+         rounds, each of at least {millis} ms of fresh clusters of {OPS_PER_RUN} ops. Ratios are taken within a round.\n\n"
     );
     text += "replicas  payload  outstanding";
     let pairs = names.iter().skip(1).map(|other| format!("{} ÷ {other}", names[0]));

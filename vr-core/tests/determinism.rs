@@ -1,0 +1,161 @@
+//! Equal replicas act equally: a list of events is a replay, from the start or from any state written down on the way.
+//!
+//! Owns one eventful run per durability mode, and three ways to run it again. DESIGN §5 "Time is in the event", 9.5.
+
+#[path = "support/scripted.rs"]
+mod scripted;
+
+use scripted::{EVERY, Happening, Scripted, request};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use vr_core::{Action, Durability, Event, MessageKind, Note, Replica, Stored, Time, Wait};
+
+/// Requests, lost and held messages, a view change, state transfer in pages, crashes with torn writes, restarts.
+fn eventful(durability: Durability) -> Scripted {
+    let mut group = Scripted::new(3, |config| {
+        config.cluster.durability = durability;
+        config.cluster.max_request_bytes = 64;
+        config.cluster.max_message_bytes = vr_core::MESSAGE_OVERHEAD_BYTES + 512;
+        config.cluster.checkpoint_interval = 5;
+    });
+    let session = group.register(1);
+    group.isolate(2);
+    for number in 1..=12 {
+        group.ask(group.primary(), request(1, session, number, "a"));
+    }
+    group.heal();
+    group.pass(Wait::millis(200));
+    group.hold(EVERY.from(1).of(MessageKind::PrepareOk));
+    group.nodes[1].disk_stuck = true;
+    group.ask(0, request(1, session, 13, "b"));
+    group.crash_torn(1, 1);
+    group.nodes[1].disk_stuck = false;
+    group.restart(1);
+    group.heal();
+    group.release(EVERY);
+    group.pass(Wait::millis(200));
+    group.crash(0);
+    group.until("there is another primary", |group| group.find_primary().is_some_and(|at| at != 0));
+    group.restart(0);
+    group.pass(Wait::millis(500));
+    group.ask(group.primary(), request(1, session, 14, "c"));
+    group.pass(Wait::millis(500));
+    let notes = || (0..3).flat_map(|at| group.notes_since(0, at));
+    assert!(notes().any(|note| matches!(note, Note::BecamePrimary { view, .. } if view.0 > 0)));
+    assert!(notes().filter(|note| matches!(note, Note::TookState { .. })).count() > 1);
+    assert!(notes().any(|note| matches!(note, Note::TableAt { .. })));
+    let recovered = notes().any(|note| matches!(note, Note::Recovered { .. }));
+    assert_eq!(recovered, durability == Durability::Async);
+    group
+}
+
+/// One life of one replica: what it was started with, and what happened to it.
+struct Life<'a> {
+    from: &'a Stored,
+    now: Time,
+    first: &'a [Action],
+    events: Vec<(&'a Event, &'a [Action])>,
+}
+
+fn lives(group: &Scripted, of: usize) -> Vec<Life<'_>> {
+    let mut lives: Vec<Life<'_>> = Vec::new();
+    for happening in &group.happened {
+        match happening {
+            Happening::Opened { at, from, now, actions, .. } if *at == of => {
+                lives.push(Life { from, now: *now, first: actions, events: Vec::new() });
+            }
+            Happening::Stepped { at, event, actions, .. } if *at == of => {
+                lives.last_mut().expect("a life begins with its opening").events.push((event, actions));
+            }
+            Happening::Opened { .. } | Happening::Stepped { .. } => {}
+            Happening::Strayed { .. } | Happening::Crashed { .. } | Happening::Said(_) => {}
+        }
+    }
+    lives
+}
+
+/// Runs every life of every replica again; `between` may exchange the replica after each event.
+fn again(group: &Scripted, mut between: impl FnMut(usize, Replica) -> Replica) {
+    for (of, node) in group.nodes.iter().enumerate() {
+        let lives = lives(group, of);
+        assert!(!lives.is_empty());
+        let mut last = None;
+        for life in &lives {
+            let mut first = Vec::new();
+            let opened = Replica::open(node.config.clone(), life.from.clone(), life.now, &mut first);
+            let mut replica = opened.expect("it was opened before");
+            assert_eq!(first, life.first, "r{of} starts as it did");
+            for (at, (event, actions)) in life.events.iter().enumerate() {
+                assert_eq!(replica.step(Event::clone(event)), *actions, "r{of}, event {at}: {event:?}");
+                replica = between(at, replica);
+            }
+            last = Some(replica);
+        }
+        assert_eq!(last, node.replica, "r{of} ends as it did");
+    }
+}
+
+/// There and back; equal things are written equally.
+fn written_and_read<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) -> T {
+    let written = serde_json::to_string(value).expect("it can be written");
+    let read: T = serde_json::from_str(&written).expect("it can be read");
+    assert_eq!(read, *value);
+    assert_eq!(serde_json::to_string(&read).expect("it can be written"), written);
+    read
+}
+
+#[test]
+fn the_same_script_gives_the_same_run() {
+    for durability in [Durability::Sync, Durability::Async] {
+        assert_eq!(eventful(durability).happened, eventful(durability).happened);
+    }
+}
+
+#[test]
+fn the_same_events_give_equal_actions_and_equal_replicas() {
+    for durability in [Durability::Sync, Durability::Async] {
+        again(&eventful(durability), |_, replica| replica);
+    }
+}
+
+/// After every event the replica is replaced by what it reads as when it was written down.
+#[test]
+fn a_replica_that_was_written_down_and_read_goes_on_equally() {
+    for durability in [Durability::Sync, Durability::Async] {
+        again(&eventful(durability), |_, replica| written_and_read(&replica));
+    }
+}
+
+#[test]
+fn a_copy_goes_on_equally_and_apart() {
+    let group = eventful(Durability::Sync);
+    let mut copies: Vec<Replica> = Vec::new();
+    again(&group, |at, replica| {
+        if at.is_multiple_of(10) {
+            copies.push(replica.clone());
+        }
+        replica
+    });
+    assert!(copies.windows(2).all(|pair| pair[0] != pair[1]), "the original moved on, the copies did not");
+}
+
+#[test]
+fn events_actions_and_disks_can_be_written_down_and_read() {
+    let group = eventful(Durability::Async);
+    for happening in &group.happened {
+        match happening {
+            Happening::Opened { from, actions, after, .. } => {
+                written_and_read(&**from);
+                written_and_read(actions);
+                written_and_read(after);
+            }
+            Happening::Stepped { event, actions, after, .. } => {
+                written_and_read(&**event);
+                written_and_read(actions);
+                written_and_read(after);
+            }
+            Happening::Strayed { .. } | Happening::Crashed { .. } | Happening::Said(_) => {}
+        }
+    }
+}
