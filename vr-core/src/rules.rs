@@ -327,7 +327,7 @@ impl Rules {
         planted!(self, EvictedReregisters)
     }
 
-    /// A session is called gone only by a primary that has executed all it inherited (D78).
+    /// A session is called gone only by a primary that has executed its Register and saw it give way (D78).
     pub(crate) fn may_call_evicted(self, caught_up: bool) -> bool {
         caught_up || planted!(self, EvictWhenBehind)
     }

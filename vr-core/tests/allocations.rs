@@ -55,8 +55,8 @@ unsafe impl GlobalAlloc for Counting {
 
 /// Allocations and ops of a cluster of three that is warm, with so many requests outstanding.
 fn measured(durability: Durability, outstanding: u64) -> (u64, u64) {
-    const WARM_UP_OPS: u64 = 20_000;
-    const OPS: u64 = 20_000;
+    const WARM_UP_OPS: u64 = 10_000;
+    const OPS: u64 = 10_000;
     let mut cluster = Loopback::new(3, durability);
     let mut clients = Clients::new(&mut cluster, outstanding, Bytes::from_static(&[7; 64]));
     let mut run = |ops: u64| {

@@ -15,6 +15,8 @@ pub mod odds;
 pub mod queue;
 pub mod rng;
 pub mod run;
+pub mod scenario;
+mod scenarios;
 pub mod service;
 pub mod setup;
 pub mod swarm;

@@ -25,6 +25,14 @@ pub struct LinkId(usize);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CutId(u32);
 
+impl CutId {
+    /// Its number, counted from the beginning of the run.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        u64::from(self.0)
+    }
+}
+
 /// When the copies of a message arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Route {
@@ -93,6 +101,19 @@ impl Net {
     #[must_use]
     pub const fn answers(&self, from: usize) -> LinkId {
         LinkId(self.members * (self.members + 1) + from)
+    }
+
+    /// Between which replicas it runs; `None` for a link of clients.
+    #[must_use]
+    pub const fn ends(&self, link: LinkId) -> Option<(usize, usize)> {
+        let (from, to) = (link.0 / self.members, link.0 % self.members);
+        if from < self.members { Some((from, to)) } else { None }
+    }
+
+    /// The number that the next cut gets.
+    #[must_use]
+    pub fn next_cut(&self) -> u64 {
+        u64::from(self.next_cut)
     }
 
     /// Gives a link another latency.

@@ -103,9 +103,12 @@ pub fn run_case(case: &Case) -> Outcome {
 #[must_use]
 pub fn trace_case(case: &Case) -> (Outcome, Tape) {
     let mut world = world_of(&case.setup, Decider::recorded(&case.decisions));
-    world.record(Tape::default());
+    let mut tape = Tape::default();
+    tape.begin(&case.setup, None);
+    world.record(tape);
     let panicked = catch(&mut world);
-    let tape = world.take_tape().unwrap_or_default();
+    let mut tape = world.take_tape().unwrap_or_default();
+    tape.end(world.now(), panicked.is_some());
     (outcome(&world, case.seed, panicked), tape)
 }
 

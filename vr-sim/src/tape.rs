@@ -1,29 +1,250 @@
-//! The tape of a run: what an observer would have seen, line by line.
+//! The tape of a run: what an observer would have seen, as the events of `vrtrace/1`.
 //!
-//! Owns the lines; the seam to `vr_core::trace` lies in [`Tape::put`]. Must not know the world. VIEW §5.1.
+//! Owns which fact of the simulator becomes which event; what a step of a replica becomes is `vr_core::trace`'s. A
+//! run that is not recorded pays nothing. Must not know the world. VIEW §5.1.
 
-use crate::check::Happening;
-use vr_core::Time;
+use crate::check::{Happening, Severity, Violation};
+use crate::faults::Fault;
+use crate::setup::Setup;
+use vr_core::trace::{
+    BigNumber, Corrupted, Crashed, Delayed, DropCause, Dropped, Duplicated, Ended, FORMAT, Group, Healed, Invoked,
+    MessageId, Meta, Mode, Name, Node, Outcome, Partitioned, Producer, Recorder, Redact, Remark, Returned, Settled, Step,
+    TraceEvent, Violated, What, request_sent, shown,
+};
+use vr_core::{Action, Message, ReplicaId, Request, Snapshot, Time};
 
-/// One line.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TraceLine {
-    /// When, in the world's time.
-    pub at: Time,
-    /// What.
-    pub text: String,
-}
+/// The causes of so many messages are remembered.
+const WINDOW: usize = 1 << 14;
 
 /// What happened, in order.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tape {
-    /// The lines.
-    pub lines: Vec<TraceLine>,
+    recorder: Recorder,
+    /// The events.
+    pub events: Vec<TraceEvent>,
+    violations: u64,
+}
+
+impl Default for Tape {
+    fn default() -> Self {
+        Self { recorder: Recorder::new(Redact::Full, WINDOW), events: Vec::new(), violations: 0 }
+    }
 }
 
 impl Tape {
-    /// Puts one happening on the tape.
-    pub fn put(&mut self, at: Time, what: &Happening<'_>) {
-        self.lines.push(TraceLine { at, text: format!("{what:?}") });
+    /// Its first event: what run this is. `repro` is the command that repeats it.
+    pub fn begin(&mut self, setup: &Setup, repro: Option<String>) {
+        let members: Vec<Node> = setup.cluster().members.into_iter().map(Node::Replica).collect();
+        let count = |n: usize| u64::try_from(n).expect("few members");
+        let n = members.len();
+        let config = Group {
+            members,
+            epoch: 0,
+            f: count(vr_core::faults_tolerated(n)),
+            quorum: count(vr_core::quorum(n)),
+            clients: Some(u64::from(setup.clients)),
+            checkpoint_every: None,
+        };
+        let producer =
+            Producer { name: "vr-sim".into(), version: Name::Borrowed(env!("CARGO_PKG_VERSION")), git: None };
+        let meta = Meta {
+            format: FORMAT.into(),
+            producer: Some(producer),
+            mode: Mode::Sim,
+            seed: Some(BigNumber(setup.seed)),
+            repro,
+            config,
+            faults: None,
+            redact: Redact::Full,
+            wall: None,
+        };
+        let event = TraceEvent { n: None, ..TraceEvent::at(0, Node::Sim, What::Meta(Box::new(meta))) };
+        self.put(event);
+    }
+
+    /// Its last event.
+    pub fn end(&mut self, at: Time, panicked: bool) {
+        let result = match (panicked, self.violations) {
+            (true, _) => Outcome::Crash,
+            (false, 0) => Outcome::Pass,
+            (false, _) => Outcome::Fail,
+        };
+        let events = self.recorder.next_index();
+        self.at(at, Node::Sim, What::Ended(Ended { result, events, viol: self.violations, xxh3: None }));
+    }
+
+    /// The file: one JSON object a line.
+    ///
+    /// # Panics
+    /// Never: every event can be written.
+    #[must_use]
+    pub fn write(&self) -> String {
+        let mut text = String::new();
+        for event in &self.events {
+            text.push_str(&serde_json::to_string(event).expect("plain values"));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The same for people: a sentence a line.
+    #[must_use]
+    pub fn sentences(&self) -> String {
+        self.events.iter().map(|event| format!("{event}\n")).collect()
+    }
+
+    fn put(&mut self, event: TraceEvent) {
+        let event = self.recorder.record(event);
+        self.events.push(event);
+    }
+
+    fn at(&mut self, at: Time, node: Node, what: What) {
+        self.put(TraceEvent::at(at.0, node, what));
+    }
+
+    // ---- replicas
+
+    pub(crate) fn step(&mut self, at: Time, step: &Step<'_>) {
+        let Self { recorder, events, .. } = self;
+        recorder.step(at.0, step, &mut |event| events.push(event));
+    }
+
+    pub(crate) fn opened(&mut self, at: Time, actions: &[Action], after: &Snapshot) {
+        let Self { recorder, events, .. } = self;
+        recorder.opened(at.0, actions, after, &mut |event| events.push(event));
+    }
+
+    /// Everything else that checkers are told.
+    pub(crate) fn happened(&mut self, at: Time, what: &Happening<'_>) {
+        match what {
+            Happening::Stepped { .. } | Happening::Opened { .. } | Happening::Sampled { .. } => {}
+            Happening::Crashed { on } => {
+                let crash = Crashed { lost: None, wiped: None, inc: None };
+                self.at(at, Node::Replica(*on), What::Crashed(crash));
+            }
+            Happening::Invoked { client, number, body, .. } => {
+                let client = Node::Client(*client);
+                let call = Invoked { client, req: number.0, f: "op".into(), input: shown(body, Redact::Full) };
+                self.at(at, client, What::Invoked(call));
+            }
+            Happening::Answered { client, number, result, .. } => {
+                let out = Some(shown(result, Redact::Full));
+                self.returned(at, Node::Client(*client), number.0, out, Settled::Ok);
+            }
+            Happening::ToldEvicted { client, .. } | Happening::GaveUp { client } => {
+                self.returned(at, Node::Client(*client), 0, None, Settled::Info);
+            }
+            Happening::Healed { core, mesh } => {
+                let shape = if *mesh { "a mesh" } else { "a star around the first" };
+                self.remark(at, "healed", format!("the faults end; healed as {shape}: {core:?}"));
+            }
+            Happening::Ended { settled, unanswered, .. } => {
+                let how = if *settled { "everything came to rest" } else { "the time is up" };
+                self.remark(at, "ended", format!("{how}, {} requests are unanswered", unanswered.len()));
+            }
+        }
+    }
+
+    fn returned(&mut self, at: Time, client: Node, req: u64, out: Option<String>, st: Settled) {
+        self.at(at, client, What::Returned(Returned { client, req, out, st }));
+    }
+
+    fn remark(&mut self, at: Time, what: &'static str, text: String) {
+        let what = Some(what.into());
+        self.at(at, Node::Sim, What::Note(Remark { what, text: text.into(), at: None }));
+    }
+
+    pub(crate) fn violated(&mut self, at: Time, violation: &Violation) {
+        self.violations += 1;
+        let sev = match violation.severity {
+            Severity::Safety => vr_core::trace::Severity::Safety,
+            Severity::Liveness => vr_core::trace::Severity::Liveness,
+        };
+        let broken = Violated {
+            inv: violation.property.into(),
+            sev,
+            msg: violation.message.clone(),
+            nodes: violation.replicas.iter().copied().map(Node::Replica).collect(),
+            ops: violation.ops.iter().map(|op| op.0).collect(),
+            ev: self.recorder.next_index().checked_sub(1).into_iter().collect(),
+        };
+        self.at(at, Node::Sim, What::Violated(broken));
+    }
+
+    // ---- the world
+
+    pub(crate) fn lost(&mut self, at: Time, message: &Message, to: ReplicaId, why: DropCause) {
+        let m = MessageId::of(&message.header);
+        self.at(at, Node::Net, What::Dropped(Dropped { m, to: Some(Node::Replica(to)), why }));
+    }
+
+    pub(crate) fn request_lost(&mut self, at: Time, request: &Request, to: ReplicaId, why: DropCause) {
+        let m = MessageId::of_request(request);
+        self.at(at, Node::Net, What::Dropped(Dropped { m, to: Some(Node::Replica(to)), why }));
+    }
+
+    pub(crate) fn doubled(&mut self, at: Time, message: &Message, to: ReplicaId) {
+        let m = MessageId::of(&message.header);
+        self.at(at, Node::Net, What::Duplicated(Duplicated { m, to: Some(Node::Replica(to)), m2: None }));
+    }
+
+    pub(crate) fn held(&mut self, at: Time, message: &Message, to: ReplicaId, until: Time) {
+        let m = MessageId::of(&message.header);
+        self.at(at, Node::Net, What::Delayed(Delayed { m, to: Some(Node::Replica(to)), until: until.0 }));
+    }
+
+    pub(crate) fn damaged(&mut self, at: Time, message: &Message, to: ReplicaId, bits: u32) {
+        let m = MessageId::of(&message.header);
+        let damage = Corrupted { m, to: Some(Node::Replica(to)), bits: u64::from(bits) };
+        self.at(at, Node::Net, What::Corrupted(damage));
+    }
+
+    pub(crate) fn requested(&mut self, at: Time, request: &Request, to: ReplicaId) {
+        self.at(at, Node::Client(request.client), request_sent(to, request, Redact::Full));
+    }
+
+    pub(crate) fn struck(&mut self, at: Time, fault: &Fault) {
+        self.remark(at, "fault", format!("{fault:?}"));
+    }
+
+    pub(crate) fn cut(&mut self, at: Time, id: u64, links: &[(ReplicaId, ReplicaId)]) {
+        for (from, to) in links {
+            let groups = vec![vec![Node::Replica(*from)], vec![Node::Replica(*to)]];
+            self.at(at, Node::Net, What::Partitioned(Partitioned { id, groups, oneway: Some(true) }));
+        }
+    }
+
+    pub(crate) fn healed(&mut self, at: Time, id: Option<u64>) {
+        self.at(at, Node::Net, What::Healed(Healed { id }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decider::Decider;
+    use crate::run::world_of;
+    use crate::swarm::{Options, draw};
+
+    #[test]
+    fn a_recorded_run_is_the_same_run_and_its_tape_can_be_read_back() {
+        let (setup, odds) = draw(3, &Options::default());
+        let mut plain = world_of(&setup, Decider::seeded(3, odds.clone()));
+        plain.run();
+        let mut recorded = world_of(&setup, Decider::seeded(3, odds));
+        let mut tape = Tape::default();
+        tape.begin(&setup, None);
+        recorded.record(tape);
+        recorded.run();
+        assert_eq!(plain.digest(), recorded.digest());
+        let mut tape = recorded.take_tape().unwrap();
+        tape.end(recorded.now(), false);
+        let text = tape.write();
+        assert!(text.lines().count() > 100);
+        for (line, event) in text.lines().zip(&tape.events) {
+            let read: TraceEvent = serde_json::from_str(line).unwrap();
+            assert_eq!(&read, event, "{line}");
+        }
+        assert_eq!(tape.sentences().lines().count(), tape.events.len());
     }
 }

@@ -181,8 +181,9 @@ impl Primary {
             }
             Seen::NoSession if common.rules.executes_without_session() => Ok(()),
             Seen::NoSession => {
-                let registering = self.is_in_flight(common, client, RequestNumber::ZERO);
-                let caught_up = common.execution.executed() >= self.view_start && !registering;
+                // A session is the op of its Register: whoever executed past it and does not know it, saw it go.
+                // Whoever did not, may be behind, or deposed without knowing.
+                let caught_up = session.0 <= common.execution.executed().0;
                 Err(Some(if common.rules.may_call_evicted(caught_up) { Reject::Evicted } else { Reject::Busy }))
             }
         }

@@ -150,12 +150,14 @@ impl Assembly {
 
     /// What to tell whoever may have more of it: newest first.
     pub(super) fn anchors(&self, log: &Log, floor: Op) -> Vec<Head> {
-        let mut have = Vec::new();
+        let mut have = log.anchors(floor);
+        have.push(log.base());
         if self.any {
             have.push(self.head());
         }
-        have.extend(log.anchors(floor).into_iter().filter(|anchor| anchor.op <= self.target.op));
-        have.push(log.base());
+        have.retain(|anchor| anchor.op <= self.target.op);
+        have.sort_unstable_by(|a, b| b.op.cmp(&a.op));
+        have.dedup();
         have.truncate(crate::message::MAX_ANCHORS);
         have
     }

@@ -7,7 +7,7 @@ use super::Node;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use vr_core::{
-    Action, Body, ClientId, Durability, Entries, Hash, Head, Message, Note, Op, Reply, RequestNumber, Session,
+    Action, Body, ClientId, Durability, Entries, Hash, Head, Incarnation, Message, Note, Op, Reply, RequestNumber, Session,
     Snapshot, StatusName, View,
 };
 
@@ -20,8 +20,8 @@ pub(crate) struct Watch {
     committed: BTreeMap<Op, Hash>,
     answered: BTreeMap<(ClientId, Session, RequestNumber), (Op, Bytes)>,
     before: Vec<Option<Snapshot>>,
-    /// The latest view each replica was heard in.
-    promised: Vec<View>,
+    /// The latest life and view each replica was heard in.
+    heard: Vec<(Incarnation, View)>,
     executed: Vec<Op>,
 }
 
@@ -35,7 +35,7 @@ impl Watch {
             committed: BTreeMap::new(),
             answered: BTreeMap::new(),
             before: vec![None; nodes.len()],
-            promised: vec![View::ZERO; nodes.len()],
+            heard: vec![(Incarnation::ZERO, View::ZERO); nodes.len()],
             executed: vec![Op::ZERO; nodes.len()],
         }
     }
@@ -48,10 +48,11 @@ impl Watch {
     /// A replica started.
     pub(crate) fn opened(&mut self, nodes: &[Node], at: usize, actions: &[Action]) {
         let now = nodes[at].snapshot().expect("it runs");
+        let (life, view) = self.heard[at];
+        assert!(now.incarnation > life, "r{at}: a life has a number of its own");
         if let Some(before) = &mut self.before[at] {
-            assert!(now.incarnation > before.incarnation, "r{at}: a life has a number of its own");
             // A commit-number is a hint, and a view that nobody heard of no promise: a crash may take both.
-            (before.commit, before.view) = (Op::ZERO, self.promised[at]);
+            (before.commit, before.view) = (Op::ZERO, view);
         }
         self.executed[at] = nodes[at].disk.log.base().op;
         self.stepped(nodes, at, actions);
@@ -91,7 +92,7 @@ impl Watch {
     /// No envelope before its header is durable, no promise before what it speaks of is.
     fn said(&mut self, node: &Node, at: usize, Message { header, body }: &Message) {
         let disk = &node.disk;
-        self.promised[at] = self.promised[at].max(header.view);
+        self.heard[at] = self.heard[at].max((header.incarnation, header.view));
         assert_eq!(header.view, disk.view, "r{at}: a view is durable before anybody hears of it");
         assert_eq!(header.incarnation, disk.incarnation, "r{at}: a life is durable before anybody hears of it");
         if !self.sync {

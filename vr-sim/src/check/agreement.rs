@@ -1,4 +1,4 @@
-//! All replicas commit, execute and answer the same, in the same order: S1, S2, S3, S4 and S6.
+//! All replicas log, commit, execute and answer the same, in the same order: S1, S2, S3, S4 and S6.
 //!
 //! Owns the hash of every entry that is committed, executed or appended, compared with what the group decided
 //! and with the log of the view; answers and states of services, compared at equal ops. Must not know who may
@@ -6,16 +6,18 @@
 
 use super::image::Misfit;
 use super::lineage::Fit;
-use super::shadow::Shadow;
+use super::shadow::{Mirror, Shadow, Standing};
 use super::{Violation, short};
 use bytes::Bytes;
-use vr_core::{Entries, Hash, Op, Snapshot, StatusName};
+use vr_core::{Entries, Entry, Hash, Op, Snapshot, StatusName};
 
 const S1: &str = "S1 agreement";
 const S2: &str = "S2 prefix execution";
 const S3: &str = "S3 monotone commit";
 const S4: &str = "S4 bounds";
 const S6: &str = "S6 log match";
+const S2C: &str = "S2 rising clock";
+const S10: &str = "S10 promise kept";
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Agreement {
@@ -43,14 +45,46 @@ impl Agreement {
 
     /// Entries were appended: they are those of the view's log, and only its primary makes new ones.
     pub(super) fn appended(shadow: &mut Shadow, who: usize, entries: &Entries) -> Result<(), Violation> {
-        let view = shadow.replicas[who].memory.log_view;
-        let primary = shadow.leader(view) == who && shadow.replicas[who].standing.is_normal();
+        let Mirror { standing, ref memory, .. } = shadow.replicas[who];
+        let (view, primary) = (memory.log_view, standing == Standing::Primary);
+        if !standing.is_normal() {
+            return Err(Self::untimely(shadow, who, entries));
+        }
+        if primary {
+            Self::clock_rises(shadow, who, entries)?;
+        }
         for entry in entries {
             let (op, hash) = (entry.op(), entry.hash());
             let fit = shadow.lineage.fit(view, op, hash, primary);
             if fit != Fit::Same {
                 return Err(Self::misplaced(shadow, who, (op, hash), fit));
             }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn untimely(shadow: &Shadow, who: usize, entries: &Entries) -> Violation {
+        let Mirror { id, standing, ref memory, .. } = shadow.replicas[who];
+        let (op, view) = (entries.first().map_or(Op::ZERO, Entry::op), memory.view);
+        let message = format!("{id:?} takes op {op} into its log while it is {} in view {view}", standing.name());
+        Violation::safety(S10, message, &[id], &[op])
+    }
+
+    /// The clock that a primary predicts rises from op to op, across views too (VRR §4.4, PROTOCOL D100).
+    fn clock_rises(shadow: &Shadow, who: usize, entries: &Entries) -> Result<(), Violation> {
+        let Some(first) = entries.first() else { return Ok(()) };
+        let before = shadow.lineage.birth(first.op().previous(), first.parent());
+        let mut clock = before.map(|birth| birth.wall_ns);
+        for entry in entries {
+            let predicted = entry.predicted().wall_ns;
+            if let Some(before) = clock.filter(|before| predicted <= *before) {
+                let (id, op) = (shadow.id(who), entry.op());
+                let message =
+                    format!("{id:?} predicts the clock {predicted} for op {op}, after {before} for the op before");
+                return Err(Violation::safety(S2C, message, &[id], &[op]));
+            }
+            clock = Some(predicted);
         }
         Ok(())
     }
@@ -259,6 +293,26 @@ mod tests {
     fn an_entry_that_the_primary_never_had_is_caught() {
         let mut stage = three();
         assert_eq!(broken(stage.appends(1, &chain(origin(), View(0), 1..=1))), S6);
+    }
+
+    #[test]
+    fn a_replica_that_logs_between_views_is_caught() {
+        let mut stage = three();
+        stage.enters(1, 2).expect("legal");
+        let entries = chain(origin(), View(0), 1..=1);
+        stage.appends(0, &entries).expect("legal");
+        assert_eq!(broken(stage.appends(1, &entries)), S10);
+    }
+
+    #[test]
+    fn a_predicted_clock_that_stands_still_or_goes_back_is_caught() {
+        let mut stage = three();
+        stage.appends(0, &chain(origin(), View(0), 1..=3)).expect("legal");
+        let head = stage.puppets[0].head();
+        let mut request = chain(head, View(0), 4..=4).first().expect("one").request();
+        request.predicted.wall_ns = 3;
+        let entry = Entry::new(Epoch(0), View(0), Op(4), head.hash, request);
+        assert_eq!(broken(stage.appends(0, &run_of(&[entry]))), S2C);
     }
 
     #[test]

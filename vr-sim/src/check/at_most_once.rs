@@ -8,10 +8,11 @@ use super::lineage::Who;
 use super::shadow::Shadow;
 use super::{Violation, index};
 use std::collections::BTreeMap;
-use vr_core::{ClientId, Entries, Kind, Op, Reject, Rejection, ReplicaId, Reply, RequestNumber, Session};
+use vr_core::{ClientId, Entries, Entry, Head, Kind, Op, Reject, Rejection, ReplicaId, Reply, RequestNumber, Session};
 
 const S2: &str = "S2 prefix execution";
 const S14: &str = "S14 at most once";
+const S14T: &str = "S14 taken once";
 const S22: &str = "S22 reply truth";
 
 /// One session of the ghost table.
@@ -62,13 +63,20 @@ impl<'a> From<&'a Reply> for Answer<'a> {
 pub(super) struct AtMostOnce {
     capacity: usize,
     rows: BTreeMap<ClientId, Row>,
+    /// The newest request of each client that any primary put into its log, and which entry it became.
+    taken: BTreeMap<ClientId, (Session, RequestNumber, Head)>,
     /// By op.
     outcomes: Vec<Outcome>,
 }
 
 impl AtMostOnce {
     pub(super) fn new(capacity: u32) -> Self {
-        Self { capacity: index(u64::from(capacity)), rows: BTreeMap::new(), outcomes: Vec::new() }
+        Self {
+            capacity: index(u64::from(capacity)),
+            rows: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            outcomes: Vec::new(),
+        }
     }
 
     fn outcome(&self, op: Op) -> Option<Outcome> {
@@ -113,6 +121,31 @@ impl AtMostOnce {
     }
 
     // ---- S14
+
+    /// A primary puts requests into its log: none that is there already, executed or not (PROTOCOL D70, D76). That
+    /// execution would pass over the second one is a safety net, not a licence.
+    pub(super) fn takes(&mut self, shadow: &Shadow, who: usize, entries: &Entries) -> Result<(), Violation> {
+        for entry in entries.iter().filter(|entry| entry.kind() == Kind::Operation) {
+            let (session, number) = (entry.session(), entry.number());
+            let head = Head { op: entry.op(), hash: entry.hash() };
+            let slot = self.taken.entry(entry.client()).or_insert((session, number, head));
+            let (of, newest, before) = *slot;
+            let here = before != head && shadow.replicas[who].memory.holds(before);
+            if here && of == session && number <= newest {
+                return Err(Self::taken_again(shadow.id(who), entry, (newest, before.op)));
+            }
+            *slot = (session, number, head);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn taken_again(id: ReplicaId, entry: &Entry, (newest, before): (RequestNumber, Op)) -> Violation {
+        let (op, request) = (entry.op(), describe(entry.client(), entry.session(), entry.number()));
+        let message =
+            format!("{id:?} takes {request} into its log as op {op}, but op {before} is request {newest} already");
+        Violation::safety(S14T, message, &[id], &[op, before])
+    }
 
     /// The service of a replica is asked to execute these decided ops, after it had come as far as `after`.
     pub(super) fn executes(&self, shadow: &Shadow, who: usize, entries: &Entries) -> Result<(), Violation> {
@@ -243,7 +276,7 @@ mod tests {
     use crate::check::Happening;
     use crate::check::stage::{CLUSTER, Stage, broken, entry, origin, run_of, session};
     use bytes::Bytes;
-    use vr_core::{Action, ClusterConfig, Durability, Head, View};
+    use vr_core::{Action, ClusterConfig, Durability, View};
 
     /// Client 5 registers and makes two requests; then whatever else is asked for. All of it is committed.
     fn stage(more: &[(u128, u64, u64)]) -> Stage {
@@ -255,7 +288,10 @@ mod tests {
             let last = log.last().expect("a session");
             log.push(entry(Head { op: last.op(), hash: last.hash() }, View(0), *client, *session, *number, "kx"));
         }
-        stage.prepares(0, &[1, 2], &run_of(&log)).expect("legal");
+        for place in 0..log.len() {
+            stage.checkers.at_most_once.taken.clear(); // let duplicates pass
+            stage.prepares(0, &[1, 2], &run_of(&log[place..=place])).expect("legal");
+        }
         let all = u64::try_from(log.len()).expect("small");
         (0..3).try_for_each(|r| stage.commits(r, all)).expect("legal");
         stage
@@ -270,6 +306,23 @@ mod tests {
     fn evicted(client: u128, session: u64) -> Action {
         let (client, session, number) = (ClientId(client), Session(session), RequestNumber(1));
         Action::Reject(Box::new(Rejection { client, session, number, reason: Reject::Evicted }))
+    }
+
+    #[test]
+    fn a_request_that_is_in_the_log_already_is_not_taken_again() {
+        let log = session(origin(), View(0), 5, &["ka", "kb"]);
+        let again = |number: u64| {
+            let mut stage = Stage::new(3, Durability::Sync);
+            stage.appends(0, &log).expect("legal");
+            let entry = entry(stage.puppets[0].head(), View(0), 5, 1, number, "kc");
+            broken(stage.appends(0, &run_of(&[entry])))
+        };
+        assert_eq!([again(1), again(2), again(3)], [S14T, S14T, "nothing"]);
+        // What another view took and lost may be taken again.
+        let mut stage = Stage::new(3, Durability::Sync);
+        stage.appends(0, &log).expect("legal");
+        stage.changes_view(1, &[1, 2]).expect("legal");
+        assert_eq!(broken(stage.appends(1, &session(origin(), View(1), 5, &["ka"]))), "nothing");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) struct Who {
     pub(super) session: Session,
     pub(super) number: RequestNumber,
     pub(super) kind: Kind,
+    /// The clock predicted for its execution.
+    pub(super) wall_ns: u64,
 }
 
 /// An op that was decided: by whom first, and as what.
@@ -103,7 +105,8 @@ impl Lineage {
         }
     }
 
-    fn birth(&self, op: Op, hash: Hash) -> Option<Who> {
+    /// Whose request the entry of that hash is.
+    pub(super) fn birth(&self, op: Op, hash: Hash) -> Option<Who> {
         let newest = place(op).and_then(|place| self.births.get(place)).filter(|birth| birth.0 == hash);
         newest.map(|birth| birth.1).or_else(|| self.rivals.get(&(op, hash)).copied())
     }
@@ -234,7 +237,7 @@ fn same(ours: Hash, theirs: Hash) -> Fit {
 
 fn who(entry: &Entry) -> Who {
     let (client, session, number, kind) = (entry.client(), entry.session(), entry.number(), entry.kind());
-    Who { client, session, number, kind }
+    Who { client, session, number, kind, wall_ns: entry.predicted().wall_ns }
 }
 
 #[cfg(test)]

@@ -268,10 +268,10 @@ impl Liveness {
             if seen.view != view || seen.status != as_it_should || (leads && seen.wants_view_change) {
                 let wants = if seen.wants_view_change { " and wants to leave it" } else { "" };
                 let what = format!(
-                    "{:?} is in view {} (status {:?}){wants}, while {:?} is in view {view} of {primary:?}",
-                    seen.id, seen.view, seen.status, reference.id
+                    "{:?} should be a normal member of view {view}, which is {primary:?}'s, but is in view {} (status {:?}){wants}",
+                    seen.id, seen.view, seen.status
                 );
-                return Err((L1, what, vec![seen.id, reference.id]));
+                return Err((L1, what, vec![seen.id, primary]));
             }
         }
         Ok(served)

@@ -7,8 +7,9 @@
 //! | Property | Paper | Rule | File |
 //! |---|---|---|---|
 //! | S1 agreement | VRR §8.1 | what is committed or executed at an op is the same everywhere | `agreement` |
+//! | S2 rising clock | §4.4 | the clock predicted for an op is later than the one before | `agreement` |
 //! | S2 prefix execution | §4.1 step 5–7 | ops with an effect are executed in order, each once per life; answers and states are equal at equal ops | `agreement`, `at_most_once` |
-//! | S3 monotone commit | §4.1 | the commit-number never falls within a life | `agreement` |
+//! | S3 monotone commit | §4.1, §4.2 step 3 | the commit-number never falls within a life, and a new primary starts with the largest reported | `agreement`, `promises` |
 //! | S4 bounds | Figure 2 | executed ≤ commit ≤ op, `log_view` ≤ view, and a replica looks as its writes say | `agreement` |
 //! | S4 crash image | §4.3, §5.1 | a disk comes back with its durable writes and a prefix of those in flight, the last perhaps torn | `shadow`, `image` |
 //! | S5 promise monotone | §8.2 | view and incarnation on a disk never go back, over all lives | `views` |
@@ -20,11 +21,13 @@
 //! | S8 leader completeness | §8.1 | a view starts with everything committed in earlier views, and nothing is committed in a view that a later one started without | `views` |
 //! | S8 best log | §4.2 step 3 | the chosen log is the best reported, by (`log_view`, op) | `promises` |
 //! | S9 ack durability | §8.1, §8.2 | what was decided is held by a quorum, whatever crashed (S18 with it) | `durability` |
-//! | S10 promise kept | §8.1, §8.2 | nobody speaks for a view below one it revealed, over all lives, nor for a view it left | `views` |
+//! | S10 promise kept | §8.1, §8.2 | nobody speaks for a view below one it revealed, over all lives, nor logs or serves between views | `views`, `agreement` |
+//! | S10 justified recovery | §4.3 step 3 | memory comes from an answer of a view's primary to a question of this very life | `promises` |
 //! | S11 ack backed | §4.1 step 4, §8.2 | an acknowledgement, a report, a StartView says what the disk (asynchronous mode: the memory) holds; what was acknowledged goes only with a later view | `promises` |
 //! | S11 report monotone | §4.2 step 2 | the reports of one replica for one view never weaken | `promises` |
 //! | S12 commit justified | §4.1 step 5 | an op is committed when a quorum acknowledged it in the primary's view; nobody's commit-number is ahead of that | `promises` |
 //! | S13 silence | §4.3, §8.1 | who recovers only asks, who changes views serves nobody, who halted does nothing; only a view's primary leads it | `views` |
+//! | S14 taken once | §4.1 | a primary takes no request into its log that is there already | `at_most_once` |
 //! | S14 at most once | §4.1, §4.5 | the service executes each request once | `at_most_once` |
 //! | S15 linearizability | §8.1 | what clients saw could have happened one call at a time | `linearizability` |
 //! | S16 table equality | §4.1, §4.5 | client tables are equal after equal ops | `tables` |
@@ -183,6 +186,7 @@ impl Checkers {
         if first {
             Agreement::adopted(&mut self.shadow, who)?;
         }
+        self.promises.opened(who);
         self.liveness.opened(who);
         self.liveness.count_amnesiacs(&self.shadow);
         Durability::holds(&self.shadow)?;
@@ -217,7 +221,7 @@ impl Checkers {
         for action in actions {
             match action {
                 Action::Send { to, message } => {
-                    self.promises.sends(&self.shadow, who, message)?;
+                    self.promises.sends(&self.shadow, who, *to, message)?;
                     self.views.sends(&self.shadow, who, message)?;
                     self.liveness.sends(&self.shadow, who, *to, message)?;
                 }
@@ -265,11 +269,16 @@ impl Checkers {
             }
             Write::Append(entries) => {
                 self.shadow.issue(who, id, write);
-                Agreement::appended(&mut self.shadow, who, entries)
+                Agreement::appended(&mut self.shadow, who, entries)?;
+                if self.shadow.replicas[who].standing == Standing::Primary {
+                    self.at_most_once.takes(&self.shadow, who, entries)?;
+                }
+                Ok(())
             }
             Write::Replace { view, .. } => {
                 self.liveness.entered(*view);
                 let leads = self.shadow.leader(*view) == who;
+                self.promises.may_recover(&self.shadow, who, *view)?;
                 if leads {
                     Views::may_start(&self.shadow, who, *view)?;
                     self.promises.may_start(&self.shadow, who, *view)?;

@@ -6,11 +6,13 @@
 
 use super::shadow::{Mirror, Shadow, Standing};
 use super::{Violation, short};
-use vr_core::{Body, DoViewChange, Head, Message, Op, Position, ReplicaSet, StartView, View};
+use vr_core::{Body, DoViewChange, Head, Incarnation, Message, Op, Position, ReplicaSet, StartView, To, View};
 
+const S3: &str = "S3 monotone commit";
 const S5: &str = "S5 durable header";
 const S7: &str = "S7 justified start";
 const S8: &str = "S8 best log";
+const S10: &str = "S10 justified recovery";
 const S11: &str = "S11 ack backed";
 const S12: &str = "S12 commit justified";
 const D44: &str = "S11 report monotone";
@@ -21,6 +23,8 @@ struct Report {
     view: View,
     log_view: View,
     head: Head,
+    /// The lowest commit-number it named.
+    commit: Op,
 }
 
 #[derive(Clone, Debug)]
@@ -29,15 +33,27 @@ pub(super) struct Promises {
     acks: Vec<Vec<(View, Head)>>,
     /// By position, ascending by view: what it reported last there.
     reports: Vec<Vec<Report>>,
+    /// By position: the largest commit-number among the reports from which it last chose a log, for which view.
+    chosen: Vec<(View, Op)>,
+    /// By position: the views whose primary answered the question of its present life with its log.
+    answers: Vec<Vec<View>>,
 }
 
 impl Promises {
     pub(super) fn new(replicas: usize) -> Self {
-        Self { acks: vec![Vec::new(); replicas], reports: vec![Vec::new(); replicas] }
+        let chosen = vec![(View::ZERO, Op::ZERO); replicas];
+        let (acks, reports, answers) =
+            (vec![Vec::new(); replicas], vec![Vec::new(); replicas], vec![Vec::new(); replicas]);
+        Self { acks, reports, chosen, answers }
+    }
+
+    /// A life begins: answers to earlier ones are for nothing.
+    pub(super) fn opened(&mut self, who: usize) {
+        self.answers[who].clear();
     }
 
     /// A message leaves.
-    pub(super) fn sends(&mut self, shadow: &Shadow, who: usize, message: &Message) -> Result<(), Violation> {
+    pub(super) fn sends(&mut self, shadow: &Shadow, who: usize, to: To, message: &Message) -> Result<(), Violation> {
         let mirror = &shadow.replicas[who];
         let header = &message.header;
         let disk = &mirror.disk;
@@ -57,10 +73,13 @@ impl Promises {
                 self.reports(shadow, who, header.view, report)?;
                 report.commit
             }
-            Body::StartView(start) => Self::starts(shadow, who, header.view, start)?,
+            Body::StartView(start) => self.starts(shadow, who, header.view, start)?,
             Body::NewState(state) => state.commit,
             Body::RecoveryResponse(answer) => match &answer.log {
-                Some(start) => Self::starts(shadow, who, header.view, start)?,
+                Some(start) => {
+                    self.answers(shadow, to, header.view, answer.nonce.incarnation);
+                    self.starts(shadow, who, header.view, start)?
+                }
                 None => return Ok(()),
             },
         };
@@ -149,7 +168,7 @@ impl Promises {
             );
             return Err(Violation::safety(S11, message, &[id], &[head.op]));
         }
-        let now = Report { view, log_view: said.log_view, head };
+        let mut now = Report { view, log_view: said.log_view, head, commit: said.commit };
         match self.reports[who].last_mut() {
             Some(last) if last.view == view => {
                 if (now.log_view, now.head.op) < (last.log_view, last.head.op) {
@@ -157,6 +176,7 @@ impl Promises {
                     let message = format!("{id:?} reports op {is} for view {view} after it had reported op {was}");
                     return Err(Violation::safety(D44, message, &[id], &[is, was]));
                 }
+                now.commit = now.commit.min(last.commit);
                 *last = now;
             }
             Some(_) | None => self.reports[who].push(now),
@@ -165,7 +185,7 @@ impl Promises {
     }
 
     /// The log of a view is told to others once the disk knows that the view started.
-    fn starts(shadow: &Shadow, who: usize, view: View, said: &StartView) -> Result<Op, Violation> {
+    fn starts(&self, shadow: &Shadow, who: usize, view: View, said: &StartView) -> Result<Op, Violation> {
         let mirror = &shadow.replicas[who];
         let (id, start) = (mirror.id, shadow.lineage.view(view).map(|log| log.start.op));
         if shadow.sync && mirror.disk.log_view != view {
@@ -175,12 +195,45 @@ impl Promises {
         }
         if start != Some(said.view_start) || !mirror.memory.holds(said.tail.head) {
             let (claims, end) = (said.view_start, said.tail.head.op);
+            let (start, op) = (start.unwrap_or_default(), mirror.memory.op());
             let message = format!(
-                "{id:?} tells of a log of view {view} from op {claims} through op {end}, which it does not have"
+                "{id:?} tells of a log of view {view} that started with op {claims} and reaches op {end}; it started with op \
+                 {start} and reaches op {op}, or is another one"
             );
             return Err(Violation::safety(S11, message, &[id], &[claims, end]));
         }
+        let (of, largest) = self.chosen[who];
+        if of == view && said.commit < largest {
+            let commit = said.commit;
+            let message =
+                format!("{id:?} leads view {view} with commit-number {commit}, but {largest} was reported to it");
+            return Err(Violation::safety(S3, message, &[id], &[commit, largest]));
+        }
         Ok(said.commit)
+    }
+
+    // ---- recovery
+
+    /// The primary of a view answers a question, perhaps of a life that is over.
+    fn answers(&mut self, shadow: &Shadow, to: To, view: View, of: Incarnation) {
+        let To::One(asker) = to else { return };
+        let Some(place) = shadow.place(asker) else { return };
+        if shadow.replicas[place].memory.incarnation == of && !self.answers[place].contains(&view) {
+            self.answers[place].push(view);
+        }
+    }
+
+    /// A replica puts the log of a view in place. If it recovers, that view's primary has told it that log in this
+    /// very life (VRR §4.3 step 3; PROTOCOL D50, D51).
+    pub(super) fn may_recover(&self, shadow: &Shadow, who: usize, view: View) -> Result<(), Violation> {
+        let mirror = &shadow.replicas[who];
+        if mirror.standing != Standing::Recovering || self.answers[who].contains(&view) {
+            return Ok(());
+        }
+        let (id, primary, life) = (mirror.id, shadow.id(shadow.leader(view)), mirror.memory.incarnation);
+        let message =
+            format!("{id:?} recovers in view {view}, but {primary:?} has not answered its incarnation {life} there");
+        Err(Violation::safety(S10, message, &[id, primary], &[]))
     }
 
     // ---- S12
@@ -257,7 +310,7 @@ impl Promises {
 
     /// A log was chosen: no log among the reported ones is better, by (log_view, op).
     pub(super) fn chose(
-        &self,
+        &mut self,
         shadow: &Shadow,
         who: usize,
         (view, of): (View, usize),
@@ -267,13 +320,12 @@ impl Promises {
         if memory.log_view >= view {
             return Ok(()); // its own report is no longer to be seen
         }
-        let rank = |place: usize| {
-            let own = Report { view, log_view: memory.log_view, head: memory.head() };
-            let report = if place == who { Some(&own) } else { self.report(place, view) };
-            report.map(|report| (report.log_view, report.head.op))
-        };
+        let commit = shadow.replicas[who].commit;
+        let own = Report { view, log_view: memory.log_view, head: memory.head(), commit };
+        let report = |place: usize| if place == who { Some(&own) } else { self.report(place, view) };
+        let rank = |place: usize| report(place).map(|report| (report.log_view, report.head.op));
         let id = shadow.id(who);
-        let chosen = rank(of);
+        let (chosen, mut largest) = (rank(of), commit);
         for place in reporters.iter().map(Position::index).filter(|place| *place < self.reports.len()) {
             let (other, theirs) = (shadow.id(place), rank(place));
             if theirs.is_none() {
@@ -289,195 +341,12 @@ impl Promises {
                 );
                 return Err(Violation::safety(S8, message, &[id, other], &[best]));
             }
+            largest = report(place).map_or(largest, |report| report.commit.max(largest));
         }
+        self.chosen[who] = (view, largest);
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::check::stage::{Stage, broken, chain, origin};
-    use vr_core::{Action, Beat, Durability, Entries, Note, ReplicaId, Tail, Write};
-
-    impl Promises {
-        /// As if everyone had acknowledged this.
-        pub(in crate::check) fn counting_everyone(replicas: usize, view: View, head: Head) -> Self {
-            Self { acks: vec![vec![(view, head)]; replicas], ..Self::new(replicas) }
-        }
-    }
-
-    fn three() -> Stage {
-        Stage::new(3, Durability::Sync)
-    }
-
-    fn ack(head: Head) -> Body {
-        Body::PrepareOk { head, beat: Beat(1) }
-    }
-
-    #[test]
-    fn a_header_that_the_disk_does_not_back_is_caught() {
-        let body = || Body::CommitOk { beat: Beat(1) };
-        let mut stage = three();
-        stage.writes(1, Write::View(View(1))).expect("legal");
-        assert_eq!(broken(stage.reports(1)), S5, "the view is on its way to the disk");
-        let mut stage = three();
-        stage.puppets[1].incarnation = 2;
-        assert_eq!(broken(stage.says(1, body())), S5);
-        let mut stage = three();
-        let theirs = stage.message(2, View(0), body());
-        assert_eq!(broken(stage.acts(1, &[theirs])), S5);
-    }
-
-    #[test]
-    fn an_acknowledgement_before_the_sync_is_caught_where_the_disk_counts() {
-        for durability in [Durability::Sync, Durability::Async] {
-            let mut stage = Stage::new(3, durability);
-            let entries = chain(origin(), View(0), 1..=2);
-            stage.appends(0, &entries).expect("legal");
-            stage.appends(1, &entries).expect("legal");
-            let expected = if durability == Durability::Sync { S11 } else { "nothing" };
-            assert_eq!(broken(stage.acks(1)), expected);
-        }
-    }
-
-    #[test]
-    fn an_acknowledgement_of_what_is_not_there_is_caught() {
-        let mut stage = Stage::new(3, Durability::Async);
-        stage.prepares(0, &[1], &chain(origin(), View(0), 1..=3)).expect("legal");
-        let hole = Head { op: Op(4), hash: vr_core::Hash(1) };
-        assert_eq!(broken(stage.says(1, ack(hole))), S11);
-        let other = Head { op: Op(3), hash: vr_core::Hash(1) };
-        assert_eq!(broken(stage.says(1, ack(other))), S11);
-    }
-
-    #[test]
-    fn an_acknowledgement_before_the_log_of_the_view_is_durable_is_caught() {
-        let mut stage = three();
-        stage.runs(0, &[1, 2], 1..=1).expect("legal");
-        stage.enters(2, 1).expect("legal");
-        stage.changes_view(1, &[1, 0]).expect("legal");
-        stage.writes(2, Write::Replace { keep: Op(1), entries: Entries::empty(), view: View(1) }).expect("legal");
-        assert_eq!(broken(stage.acks(2)), S11);
-    }
-
-    #[test]
-    fn an_acknowledged_entry_that_vanishes_within_its_view_is_caught() {
-        let mut stage = Stage::new(3, Durability::Async);
-        stage.prepares(0, &[1], &chain(origin(), View(0), 1..=3)).expect("legal");
-        stage.crash(1).expect("legal");
-        stage.open(1).expect("legal");
-        let Err(violation) = stage.writes(1, Write::Replace { keep: Op(2), entries: Entries::empty(), view: View(0) })
-        else {
-            panic!("the answer to its recovery lacked the uncommitted op 3 (D49)")
-        };
-        assert_eq!((violation.property, violation.replicas, violation.ops), (S11, vec![ReplicaId(1)], vec![Op(3)]));
-    }
-
-    #[test]
-    fn a_report_of_another_log_than_its_own_is_caught() {
-        let mut stage = three();
-        stage.runs(0, &[1, 2], 1..=3).expect("legal");
-        stage.enters(0, 2).expect("legal");
-        stage.puppets[0].log.truncate(2);
-        assert_eq!(broken(stage.reports(0)), S11, "a weaker report");
-        let mut stage = three();
-        let entries = chain(origin(), View(0), 1..=2);
-        stage.appends(0, &entries).expect("legal");
-        stage.appends(2, &entries).expect("legal");
-        let flying = stage.write(2, Write::View(View(1)));
-        stage.acts(2, &[flying]).expect("legal");
-        stage.step(2, vr_core::Input::Persisted(vr_core::WriteId(1)), &[]).expect("legal");
-        assert_eq!(broken(stage.reports(2)), S5, "not even the view is durable");
-    }
-
-    #[test]
-    fn a_report_that_weakens_is_caught() {
-        let mut stage = three();
-        stage.runs(0, &[1, 2], 1..=2).expect("legal");
-        stage.enters(0, 2).expect("legal");
-        let Promises { reports, .. } = &mut stage.checkers.promises;
-        reports[0][0].head.op = Op(5);
-        assert_eq!(broken(stage.reports(0)), D44);
-    }
-
-    #[test]
-    fn a_start_that_is_told_before_it_is_durable_is_caught() {
-        let mut stage = three();
-        stage.enters(1, 1).expect("legal");
-        stage.enters(2, 1).expect("legal");
-        stage.writes(1, Write::Replace { keep: Op(0), entries: Entries::empty(), view: View(1) }).expect("legal");
-        let start = stage.start_view(1);
-        assert_eq!(broken(stage.says(1, Body::StartView(Box::new(start.clone())))), S11);
-        stage.flush(1).expect("legal");
-        let wrong = StartView { view_start: Op(4), ..start.clone() };
-        assert_eq!(broken(stage.says(1, Body::StartView(Box::new(wrong)))), S11);
-        assert_eq!(broken(stage.says(1, Body::StartView(Box::new(start)))), "nothing");
-    }
-
-    #[test]
-    fn a_commit_without_a_quorum_of_acknowledgements_is_caught() {
-        let entries = chain(origin(), View(0), 1..=2);
-        let mut stage = Stage::new(5, Durability::Sync);
-        stage.prepares(0, &[1], &entries).expect("legal");
-        stage.acks(1).expect("a duplicate (D2)");
-        assert_eq!(broken(stage.commits(0, 2)), S12);
-        let mut stage = three();
-        stage.appends(0, &entries).expect("legal");
-        stage.appends(1, &entries).expect("legal");
-        stage.flush(1).expect("legal");
-        stage.acks(1).expect("legal");
-        assert_eq!(broken(stage.commits(0, 2)), S12, "its own copy is not durable (D53)");
-        let mut stage = three();
-        stage.prepares(0, &[1], &entries).expect("legal");
-        assert_eq!(broken(stage.commits(0, 2)), "nothing");
-    }
-
-    #[test]
-    fn acknowledgements_of_another_view_do_not_justify_a_commit() {
-        let mut stage = Stage::new(5, Durability::Sync);
-        stage.prepares(0, &[1, 2], &chain(origin(), View(0), 1..=1)).expect("legal");
-        stage.changes_view(1, &[1, 3, 4]).expect("legal");
-        stage.commits(1, 1).expect("three have acknowledged it in view 1");
-        stage.prepares(1, &[3], &chain(stage.puppets[1].head(), View(1), 2..=2)).expect("legal");
-        let Err(violation) = stage.commits(1, 2) else { panic!("two are no quorum of five") };
-        assert_eq!(violation.property, S12);
-        assert!(violation.message.ends_with("there are: r1 itself op 2, r3 op 2, r4 op 1"), "{}", violation.message);
-    }
-
-    #[test]
-    fn a_backup_ahead_of_every_primary_is_caught() {
-        let mut stage = three();
-        stage.prepares(0, &[1], &chain(origin(), View(0), 1..=2)).expect("legal");
-        assert_eq!(broken(stage.commits(1, 1)), S12);
-        let mut stage = three();
-        let head = origin();
-        assert_eq!(broken(stage.says(0, Body::Commit { commit: Op(1), head, beat: Beat(1) })), S12);
-    }
-
-    #[test]
-    fn a_start_without_a_quorum_of_reports_is_caught() {
-        let mut stage = Stage::new(5, Durability::Sync);
-        stage.enters(2, 1).expect("legal");
-        stage.enters(1, 1).expect("legal");
-        stage.enters(3, 3).expect("a report for another view");
-        assert_eq!(broken(stage.installs(1, 1, &[])), S7);
-    }
-
-    #[test]
-    fn a_choice_of_a_worse_log_is_caught() {
-        let mut stage = three();
-        stage.prepares(0, &[2], &chain(origin(), View(0), 1..=2)).expect("legal");
-        stage.enters(2, 1).expect("legal");
-        stage.enters(1, 1).expect("legal");
-        let set = |places: &[usize]| places.iter().filter_map(|place| Position::new(*place)).collect();
-        let chose = |of: u16, reports| Note::ChoseLog { view: View(1), of: ReplicaId(of), reports };
-        assert_eq!(broken(stage.notes(1, chose(1, set(&[1, 2])))), S8);
-        assert_eq!(broken(stage.notes(1, chose(2, set(&[0, 1, 2])))), S7, "r0 never reported");
-        assert_eq!(broken(stage.notes(1, chose(2, set(&[1, 2])))), "nothing");
-        let tail = Tail { base: origin(), entries: Entries::empty(), head: origin() };
-        let early = DoViewChange { log_view: View(0), commit: Op(0), tail };
-        let action: Action = stage.message(1, View(1), Body::DoViewChange(Box::new(early)));
-        assert_eq!(broken(stage.acts(1, &[action])), "nothing", "a primary may report to itself");
-    }
-}
+mod tests;

@@ -9,8 +9,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use vr_core::{
     Action, Beat, Body, ClientId, ClusterConfig, ClusterId, DoViewChange, Durability, Entries, Entry, Epoch, Event,
-    Hash, Head, Header, Incarnation, Input, Instance, Kind, Message, Note, Op, Predicted, ReplicaId, Request,
-    RequestNumber, Seq, Session, StartView, Stored, Tail, Time, To, View, Write, WriteId, genesis,
+    Hash, Head, Header, Incarnation, Input, Instance, Kind, Message, Nonce, Note, Op, Predicted, RecoveryResponse,
+    ReplicaId, Request, RequestNumber, Seq, Session, StartView, Stored, Tail, Time, To, View, Write, WriteId, genesis,
 };
 
 pub(super) const CLUSTER: ClusterId = ClusterId(7);
@@ -43,7 +43,8 @@ pub(super) fn origin() -> Head {
 /// The entry that a request becomes.
 pub(super) fn entry(after: Head, view: View, client: u128, session: u64, number: u64, body: &'static str) -> Entry {
     let kind = if number == 0 { Kind::Register } else { Kind::Operation };
-    let (session, number, predicted) = (Session(session), RequestNumber(number), Predicted::default());
+    let (session, number) = (Session(session), RequestNumber(number));
+    let predicted = Predicted { wall_ns: after.op.0 + 1, seed: 0 };
     let body = Bytes::from_static(body.as_bytes());
     let request = Request { client: ClientId(client), session, number, kind, predicted, body };
     Entry::new(Epoch(0), view, after.op.next(), after.hash, request)
@@ -327,9 +328,29 @@ impl Stage {
         self.says(r, Body::StartView(Box::new(self.start_view(r))))
     }
 
+    /// The primary answers a recovering replica, which takes this much of the log.
+    pub(super) fn recovers(&mut self, r: usize, primary: usize, ops: usize) -> Verdict {
+        let nonce = Nonce { incarnation: Incarnation(self.puppets[r].incarnation), counter: 0 };
+        self.answers_recovery(r, primary, nonce)?;
+        let view = self.puppets[primary].view.0;
+        let log = self.puppets[primary].log[..ops].to_vec();
+        self.installs(r, view, &log)
+    }
+
+    pub(super) fn answers_recovery(&mut self, r: usize, primary: usize, nonce: Nonce) -> Verdict {
+        let answer = RecoveryResponse { nonce, log: Some(self.start_view(primary)) };
+        let body = Body::RecoveryResponse(Box::new(answer));
+        let Action::Send { message, .. } = self.message(primary, self.puppets[primary].view, body) else {
+            return Ok(());
+        };
+        self.acts(primary, &[Action::Send { to: To::One(Self::id(r)), message }])
+    }
+
     pub(super) fn start_view(&self, r: usize) -> StartView {
         let head = self.puppets[r].head();
-        StartView { view_start: head.op, commit: Op(0), tail: Tail { base: head, entries: Entries::empty(), head } }
+        let log = self.checkers.shadow.lineage.view(self.puppets[r].view);
+        let view_start = log.map_or(Op(0), |log| log.start.op);
+        StartView { view_start, commit: Op(0), tail: Tail { base: head, entries: Entries::empty(), head } }
     }
 
     pub(super) const fn quorum(&self) -> usize {

@@ -14,6 +14,8 @@ use crate::net::Route;
 use crate::service::Observed;
 use crate::workload::App;
 use bytes::Bytes;
+use vr_core::trace::DropCause;
+use vr_core::wire;
 use vr_core::{
     Action, Body, ClientId, Context, Durability, Entries, HaltReason, Message, RequestNumber, Service, Time, To, Wait,
     Write, WriteId,
@@ -126,7 +128,11 @@ impl<A: App> World<A> {
             Fate::OnTime
         };
         let life = self.nodes[from].lives;
-        match self.net.route(link, self.now, fate, &mut self.marks) {
+        let route = self.net.route(link, self.now, fate, &mut self.marks);
+        if self.tape.is_some() {
+            self.put_on_tape(&message, to, fate, route);
+        }
+        match route {
             Route::Nowhere => {}
             Route::Once(at) => self.queue.push(at, Pending::Deliver { to, life, held: false, message }),
             Route::Held(at) => self.queue.push(at, Pending::Deliver { to, life, held: true, message }),
@@ -142,11 +148,25 @@ impl<A: App> World<A> {
         }
     }
 
+    #[cold]
+    fn put_on_tape(&mut self, message: &Message, to: usize, fate: Fate, route: Route) {
+        let (now, to) = (self.now, self.nodes[to].config.me);
+        let Some(tape) = &mut self.tape else { return };
+        match route {
+            Route::Nowhere if fate == Fate::Lost => tape.lost(now, message, to, DropCause::Loss),
+            Route::Nowhere => tape.lost(now, message, to, DropCause::Partition),
+            Route::Once(_) => {}
+            Route::Twice(..) => tape.doubled(now, message, to),
+            Route::Held(until) => tape.held(now, message, to, until),
+            Route::Corrupt(_, damage) => tape.damaged(now, message, to, damage % 4),
+        }
+    }
+
     /// Encodes, damages and decodes a message; without damage it must come out as it went in.
     fn through_codec(&mut self, message: &Message, key: u64, damage: u32) -> Option<Message> {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
-        encode(message, &mut bytes);
+        wire::encode(message, &mut bytes);
         let mut place = Digest::of(key);
         place.add(u64::from(damage));
         for flip in 0..damage % 4 {
@@ -154,8 +174,9 @@ impl<A: App> World<A> {
             let bit = usize::try_from(place.value() % (num(bytes.len()) * 8)).expect("an index");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
-        let decoded = decode(&bytes);
+        let frame = Bytes::copy_from_slice(&bytes);
         self.bytes = bytes;
+        let decoded = wire::decode_within(&frame, &self.limits).ok();
         match &decoded {
             Some(decoded) if damage % 4 == 0 => {
                 assert_eq!(decoded, message, "what is encoded is what is decoded");
@@ -320,15 +341,4 @@ fn key_of_answer(on: usize, client: ClientId, number: RequestNumber) -> u64 {
     digest.add(high);
     digest.add(number.0);
     digest.value()
-}
-
-/// The bytes of a message on the wire. Until vr-core has its codec, none: corruption is loss.
-fn encode(_message: &Message, bytes: &mut Vec<u8>) {
-    bytes.push(0);
-}
-
-/// The message of these bytes, if they are one.
-fn decode(_bytes: &[u8]) -> Option<Message> {
-    let _ = Bytes::new();
-    None
 }

@@ -31,7 +31,7 @@ impl<A: App> World<A> {
 
     /// Cuts one direction of a link.
     pub fn cut(&mut self, from: usize, to: usize) {
-        let _ = self.net.cut(vec![self.net.between(from, to)]);
+        let _ = self.lay_cut(vec![self.net.between(from, to)]);
     }
 
     /// Makes one direction of a link whole.
@@ -47,7 +47,7 @@ impl<A: App> World<A> {
 
     /// Cuts clients off from a replica, in both directions.
     pub fn cut_clients(&mut self, replica: usize) {
-        let _ = self.net.cut(vec![self.net.requests(replica), self.net.answers(replica)]);
+        let _ = self.lay_cut(vec![self.net.requests(replica), self.net.answers(replica)]);
     }
 
     /// Lets clients reach a replica again.

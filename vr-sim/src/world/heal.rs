@@ -77,7 +77,7 @@ impl<A: App> World<A> {
                 }
             }
         }
-        let _ = self.net.cut(apart);
+        let _ = self.lay_cut(apart);
     }
 
     /// Nobody who is not healed can lead those who are: he does not hear them, or they do not hear him, or both.
@@ -88,7 +88,7 @@ impl<A: App> World<A> {
             let out = core.iter().map(|on| self.net.between(other, *on)).filter(|_| which != 2);
             let back = core.iter().map(|on| self.net.between(*on, other)).filter(|_| which != 1);
             let links = out.chain(back).collect();
-            let _ = self.net.cut(links);
+            let _ = self.lay_cut(links);
         }
     }
 

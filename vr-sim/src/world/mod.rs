@@ -30,9 +30,11 @@ use crate::marks::Marks;
 use crate::net::{CutId, Filter, Net};
 use crate::queue::Queue;
 use crate::setup::Setup;
+use crate::tape::Tape;
 use crate::workload::App;
 use bytes::Bytes;
 use node::Node;
+use vr_core::wire::Limits;
 use vr_core::{Action, Message, Op, Rejection, Reply, Request, Time};
 
 /// More steps than any sane run takes: a storm.
@@ -121,7 +123,9 @@ pub struct World<A: App> {
     answers: Vec<Reply>,
     refusals: Vec<Rejection>,
     notes: Vec<(usize, vr_core::Note)>,
-    tape: Option<crate::tape::Tape>,
+    tape: Option<Tape>,
+    /// What a message may cost on the wire.
+    limits: Limits,
     /// Buffers that are used again and again.
     actions: Vec<Action>,
     bytes: Vec<u8>,
@@ -173,6 +177,7 @@ impl<A: App> World<A> {
         let salt = setup.number("client", 0);
         let clients =
             (0..setup.clients).map(|i| Client::new(i, salt, members, patience, setup.ops)).collect::<Vec<_>>();
+        let limits = Limits::of(&setup.cluster());
         let checkers = Checkers::new(&Setting { cluster: setup.cluster() }, app.model());
         Ok(Self {
             setup,
@@ -201,6 +206,7 @@ impl<A: App> World<A> {
             refusals: Vec::new(),
             notes: Vec::new(),
             tape: None,
+            limits,
             actions: Vec::new(),
             bytes: Vec::new(),
         })
@@ -267,7 +273,7 @@ impl<A: App> World<A> {
             Pending::Restart { on, life } => self.restart_due(on, life),
             Pending::Resume { on, pause } => self.resume_due(on, pause),
             Pending::DiskHeals { on, slowness } => self.disk_heals(on, slowness),
-            Pending::CutEnds(cut) => self.net.end_cut(cut),
+            Pending::CutEnds(cut) => self.cut_ends(cut),
             Pending::ClientTimer { client, timer } => self.client_timer(client, timer),
             Pending::ClientCrash { client, called } => self.client_crash_due(client, called),
             Pending::Slot(slot) => self.slot(slot),
@@ -362,12 +368,12 @@ impl<A: App> World<A> {
     }
 
     /// Everything that happens from now on is put on this tape.
-    pub fn record(&mut self, tape: crate::tape::Tape) {
+    pub fn record(&mut self, tape: Tape) {
         self.tape = Some(tape);
     }
 
     /// Gives the tape back.
-    pub const fn take_tape(&mut self) -> Option<crate::tape::Tape> {
+    pub const fn take_tape(&mut self) -> Option<Tape> {
         self.tape.take()
     }
 }

@@ -15,6 +15,7 @@ use crate::setup::Setup;
 use crate::workload::App;
 use bytes::Bytes;
 use std::collections::VecDeque;
+use vr_core::trace::Step;
 use vr_core::{Config, Durability, Event, Input, Message, Op, Replica, Request, StatusName, Stored, Time, Wait};
 
 /// A replica's place in the world.
@@ -106,8 +107,13 @@ impl<A: App> World<A> {
         let Some(life) = &mut node.life else { return };
         let event = Event { at: node.clock.own(self.now), input };
         let mut actions = std::mem::take(&mut self.actions);
+        let before = self.tape.is_some().then(|| life.replica.snapshot());
         life.replica.step_into(event.clone(), &mut actions);
         self.steps += 1;
+        if let (Some(tape), Some(before)) = (&mut self.tape, before) {
+            let after = life.replica.snapshot();
+            tape.step(self.now, &Step { before: &before, event: &event, actions: &actions, after: &after });
+        }
         let id = node.config.me;
         self.observe(&Happening::Stepped { on: id, event: &event, actions: &actions });
         self.carry_out(on, &mut actions);
@@ -126,6 +132,9 @@ impl<A: App> World<A> {
         let at = node.clock.own(self.now);
         let replica =
             Replica::open(node.config.clone(), stored.clone(), at, &mut actions).expect("its own valid disk");
+        if let Some(tape) = &mut self.tape {
+            tape.opened(self.now, &actions, &replica.snapshot());
+        }
         node.life = Some(Life { replica, service: self.app.service(), busy_until: self.now });
         node.lives += 1;
         if node.lives > 1 {

@@ -20,12 +20,15 @@ impl<A: App> World<A> {
             count(&mut self.marks, actions);
         }
         if let Some(tape) = &mut self.tape {
-            tape.put(self.now, what);
+            tape.happened(self.now, what);
         }
         if let Some(checkers) = &mut self.checkers
             && self.violation.is_none()
             && let Err(violation) = checkers.observe(self.now, what)
         {
+            if let Some(tape) = &mut self.tape {
+                tape.violated(self.now, &violation);
+            }
             self.violation = Some(violation);
         }
     }

@@ -6,7 +6,7 @@ use super::{Pending, Phase, Status, World};
 use crate::decider::ChoiceKind;
 use crate::digest::avalanche;
 use crate::faults::{Fault, Length, Way, Who};
-use crate::net::LinkId;
+use crate::net::{CutId, LinkId};
 use crate::workload::App;
 use vr_core::{StatusName, Wait};
 
@@ -41,6 +41,9 @@ impl<A: App> World<A> {
             return;
         }
         self.schedule.faults.push((self.now, fault));
+        if let Some(tape) = &mut self.tape {
+            tape.struck(self.now, &fault);
+        }
         let heartbeat = self.setup.heartbeat;
         match fault {
             Fault::Crash { who, restart } => self.crash(self.position(who), restart),
@@ -127,8 +130,26 @@ impl<A: App> World<A> {
             | Fault::SlowDisk { .. }
             | Fault::WriteError { .. } => return,
         };
-        let cut = self.net.cut(links);
+        let cut = self.lay_cut(links);
         self.queue.push(self.now.after(length.of(self.setup.heartbeat)), Pending::CutEnds(cut));
+    }
+
+    /// Lays a cut over links.
+    pub(super) fn lay_cut(&mut self, links: Vec<LinkId>) -> CutId {
+        if let Some(tape) = &mut self.tape {
+            let ends = links.iter().filter_map(|link| self.net.ends(*link));
+            let id = |position: usize| self.nodes[position].config.me;
+            let ends: Vec<_> = ends.map(|(from, to)| (id(from), id(to))).collect();
+            tape.cut(self.now, self.net.next_cut(), &ends);
+        }
+        self.net.cut(links)
+    }
+
+    pub(super) fn cut_ends(&mut self, cut: CutId) {
+        if let Some(tape) = &mut self.tape {
+            tape.healed(self.now, Some(cut.number()));
+        }
+        self.net.end_cut(cut);
     }
 
     /// The four absences of a link, with presences as long between them.

@@ -10,6 +10,7 @@ use crate::decider::ChoiceKind;
 use crate::digest::{Digest, halves};
 use crate::workload::App;
 use bytes::Bytes;
+use vr_core::trace::DropCause;
 use vr_core::{Reject, Rejection, Reply, Session, Wait};
 
 /// A client crashes up to so many sixteenths of its patience after it called.
@@ -58,6 +59,13 @@ impl<A: App> World<A> {
         digest.add(request.number.0);
         digest.add(u64::from(client.attempts()));
         let arrivals = self.route_client(ChoiceKind::Request, digest.value(), self.net.requests(to));
+        if let Some(tape) = &mut self.tape {
+            let id = self.nodes[to].config.me;
+            tape.requested(self.now, &request, id);
+            if arrivals == [None, None] {
+                tape.request_lost(self.now, &request, id, DropCause::Loss);
+            }
+        }
         for when in arrivals.into_iter().flatten() {
             self.queue.push(when, Pending::Request { to, request: request.clone() });
         }

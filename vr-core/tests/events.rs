@@ -1,0 +1,323 @@
+//! Any order of events: no panic, no disagreement, no promise broken; and once the faults end, the group goes on.
+//!
+//! Owns the moves that proptest strings together. What must hold at each step is judged by the watch of the scripted
+//! driver. The cases are the same in every run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` give others.
+
+#[path = "support/forgery.rs"]
+mod forgery;
+#[path = "support/scripted.rs"]
+mod scripted;
+
+use forgery::Lie;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use scripted::{Packet, Scripted, request};
+use vr_core::{Batching, Durability, Input, Op, Replica, Request, RequestNumber, Session, StatusName, Wait};
+
+/// What can happen next. Numbers choose among what there is, mostly among the oldest.
+#[derive(Clone, Debug)]
+enum Move {
+    Deliver(u8),
+    DeliverAndKeep(u8),
+    Lose(u8),
+    /// The oldest write at a replica is durable.
+    Write(u8),
+    /// The service of a replica answers its oldest upcall.
+    Answer(u8),
+    /// A replica's clock reaches its next deadline, and so many milliseconds more.
+    Tick(u8, u16),
+    /// A client asks a replica.
+    Ask(u8, u8, Ask),
+    /// A replica loses its memory; of its oldest write so many entries are on disk.
+    Crash(u8, u8),
+    Restart(u8),
+    /// A message that was sent once comes again, with lies in it.
+    Forge(u8, u8, Lie),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ask {
+    Next,
+    Again,
+    Old,
+    UnknownSession,
+    Malformed,
+    TooLarge,
+}
+
+fn a_move() -> impl Strategy<Value = Move> {
+    let ask = prop_oneof![
+        8 => Just(Ask::Next),
+        3 => Just(Ask::Again),
+        1 => Just(Ask::Old),
+        1 => Just(Ask::UnknownSession),
+        1 => Just(Ask::Malformed),
+        1 => Just(Ask::TooLarge),
+    ];
+    prop_oneof![
+        48 => any::<u8>().prop_map(Move::Deliver),
+        4 => any::<u8>().prop_map(Move::DeliverAndKeep),
+        3 => any::<u8>().prop_map(Move::Lose),
+        28 => any::<u8>().prop_map(Move::Write),
+        12 => any::<u8>().prop_map(Move::Answer),
+        8 => (any::<u8>(), 0..300u16).prop_map(|(at, late)| Move::Tick(at, late)),
+        12 => (any::<u8>(), any::<u8>(), ask).prop_map(|(client, at, ask)| Move::Ask(client, at, ask)),
+        2 => (any::<u8>(), any::<u8>()).prop_map(|(at, torn)| Move::Crash(at, torn)),
+        4 => any::<u8>().prop_map(Move::Restart),
+    ]
+}
+
+/// As often as all else together, a lie.
+fn a_hostile_move() -> impl Strategy<Value = Move> {
+    let lie = (any::<u8>(), any::<u8>()).prop_map(|(field, value)| Lie { field, value });
+    prop_oneof![
+        1 => a_move(),
+        1 => (any::<u8>(), any::<u8>(), lie).prop_map(|(which, to, lie)| Move::Forge(which, to, lie)),
+    ]
+}
+
+#[derive(Clone, Copy, Default)]
+struct Client {
+    session: Session,
+    /// Of the request it waits for, or had answered last.
+    number: RequestNumber,
+    waits: bool,
+}
+
+/// A cluster to which anything may happen.
+struct World {
+    group: Scripted,
+    clients: [Client; 3],
+    /// What was sent, for forgers.
+    overheard: Vec<Packet>,
+    replies_seen: usize,
+}
+
+fn pick(choice: u8, among: usize) -> usize {
+    usize::from(choice) % among
+}
+
+/// Mostly the first ones.
+fn oldest(choice: u8, among: usize) -> usize {
+    usize::from(choice) * usize::from(choice) * among >> 16
+}
+
+impl World {
+    fn new(members: u16, durability: Durability) -> Self {
+        let group = Scripted::new(members, |config| {
+            config.cluster.durability = durability;
+            config.cluster.client_capacity = 2;
+            config.cluster.checkpoint_interval = 4;
+            config.cluster.max_request_bytes = 16;
+            config.cluster.max_message_bytes = vr_core::MESSAGE_OVERHEAD_BYTES + 300;
+            config.batching = Batching { pipeline: 2, batch_entries: 3, queue_entries: 3 };
+        });
+        Self { group, clients: [Client::default(); 3], overheard: Vec::new(), replies_seen: 0 }
+    }
+
+    fn members(&self) -> usize {
+        self.group.nodes.len()
+    }
+
+    fn play(&mut self, moves: &[Move]) {
+        for next in moves {
+            let sent = self.group.wire.len();
+            self.one(next);
+            let news = self.group.wire.iter().skip(sent.saturating_sub(1)).cloned();
+            self.overheard.extend(news);
+            self.hear_replies();
+        }
+    }
+
+    fn one(&mut self, next: &Move) {
+        let (members, waiting) = (self.members(), self.group.wire.len());
+        match *next {
+            Move::Deliver(choice) => {
+                if let Some(packet) = self.group.wire.remove(oldest(choice, waiting)) {
+                    self.group.deliver(packet);
+                }
+            }
+            Move::DeliverAndKeep(choice) => {
+                if let Some(packet) = self.group.wire.get(oldest(choice, waiting)).cloned() {
+                    self.group.deliver(packet);
+                }
+            }
+            Move::Lose(choice) => drop(self.group.wire.remove(oldest(choice, waiting))),
+            Move::Write(at) => self.group.write_one(pick(at, members)),
+            Move::Answer(at) => self.group.answer_one(pick(at, members)),
+            Move::Tick(at, late) => self.tick(pick(at, members), late),
+            Move::Ask(client, at, ask) => {
+                let request = self.request(pick(client, 3), ask);
+                // Half of the requests find their way to a primary.
+                let primary = self.group.find_primary().filter(|_| at < 128);
+                self.group.step(primary.unwrap_or(pick(at, members)), Input::Request(request));
+            }
+            Move::Crash(at, torn) => {
+                let at = pick(at, members);
+                if self.group.nodes[at].replica.is_some() && self.may_crash(at) {
+                    self.group.crash_torn(at, usize::from(torn % 4));
+                }
+            }
+            Move::Restart(at) => {
+                if self.group.nodes[pick(at, members)].replica.is_none() {
+                    self.group.restart(pick(at, members));
+                }
+            }
+            Move::Forge(which, to, lie) => {
+                if !self.overheard.is_empty() {
+                    let mut packet = self.overheard[pick(which, self.overheard.len())].clone();
+                    lie.tell(&mut packet.message);
+                    packet.to = pick(to, members);
+                    self.group.deliver(packet);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, at: usize, late: u16) {
+        let node = &mut self.group.nodes[at];
+        if let Some(due) = node.replica.as_ref().and_then(Replica::next_deadline) {
+            node.clock = node.clock.max(due).after(Wait::millis(u64::from(late)));
+            self.group.step(at, Input::Tick);
+        }
+    }
+
+    /// Any number of crashes in the synchronous mode; in the other at most f are down or recovering at a time.
+    fn may_crash(&self, at: usize) -> bool {
+        let cluster = &self.group.nodes[at].config.cluster;
+        let away = |node: &&scripted::Node| node.replica.is_none() || node.is(StatusName::Recovering);
+        let others = self.group.nodes.iter().enumerate().filter(|(other, _)| *other != at);
+        let away = others.filter(|(_, node)| away(node)).count();
+        cluster.durability == Durability::Sync || away < vr_core::faults_tolerated(self.members())
+    }
+
+    fn request(&mut self, of: usize, ask: Ask) -> Request {
+        let client = &mut self.clients[of];
+        let name = u64::try_from(of).expect("three") + 1;
+        if let (Ask::Next, false, true) = (ask, client.waits, client.session > Session::ZERO) {
+            client.number = client.number.next();
+            client.waits = true;
+        }
+        let Client { session, number, .. } = *client;
+        let body = ["", "a", "b", "c"][of + 1];
+        let known = request(name, session, number.0, if number.0 == 0 { "" } else { body });
+        match ask {
+            Ask::Next | Ask::Again => known,
+            Ask::Old => request(name, session, number.0.saturating_sub(1).max(1), body),
+            Ask::UnknownSession => request(name, Session(77), 1, body),
+            Ask::Malformed => Request { kind: vr_core::Kind::Register, ..request(name, session, 3, body) },
+            Ask::TooLarge => request(name, session, number.0.max(1), "more than sixteen bytes"),
+        }
+    }
+
+    /// Clients hear their answers, and that their session is gone.
+    fn hear_replies(&mut self) {
+        let slot = |client: vr_core::ClientId| usize::try_from(client.0).ok()?.checked_sub(1).filter(|of| *of < 3);
+        for reply in self.group.replies.drain(..) {
+            let Some(client) = slot(reply.client).map(|of| &mut self.clients[of]) else { continue };
+            if reply.number == RequestNumber::ZERO && client.session == Session::ZERO {
+                *client = Client { session: reply.session, ..Client::default() };
+            } else if (reply.session, reply.number) == (client.session, client.number) {
+                client.waits = false;
+            }
+            self.replies_seen += 1;
+        }
+        for rejection in self.group.rejections.drain(..) {
+            let Some(client) = slot(rejection.client).map(|of| &mut self.clients[of]) else { continue };
+            if rejection.reason == vr_core::Reject::Evicted && rejection.session == client.session {
+                *client = Client::default();
+            }
+        }
+    }
+
+    /// The faults end: everybody runs, every message arrives, disks and services answer. A new client is served, and all
+    /// replicas come to the same.
+    fn heals(&mut self) {
+        let latest = self.group.nodes.iter().map(|node| node.clock).max().expect("somebody");
+        self.group.now = self.group.now.max(latest);
+        for at in 0..self.members() {
+            if self.group.nodes[at].replica.is_none() {
+                self.group.restart(at);
+            }
+        }
+        self.group.settle();
+        let end = self.group.now.after(Wait::millis(120_000));
+        let (mut session, mut served) = (Session::ZERO, None);
+        while served.is_none() {
+            assert!(self.group.now < end, "two minutes without a fault, and nobody serves");
+            if let Some(primary) = self.group.find_primary() {
+                let number = u64::from(session > Session::ZERO);
+                self.group.ask(primary, request(9, session, number, if number == 0 { "" } else { "z" }));
+            }
+            for reply in self.group.replies.drain(..).filter(|reply| reply.client.0 == 9) {
+                session = reply.session;
+                served = Some(reply.op).filter(|_| reply.number == RequestNumber(1));
+            }
+            self.group.pass(Wait::millis(20));
+        }
+        self.group.pass(Wait::millis(1_000));
+        self.agree(served.expect("it was served"));
+    }
+
+    fn agree(&self, served: Op) {
+        let seen = |at: usize| {
+            let node = &self.group.nodes[at];
+            let now = self.group.snapshot(at);
+            let table = node.replica.as_ref().map(Replica::table_digest);
+            (now.view, now.op, now.commit, now.executed, table, node.text.clone())
+        };
+        assert!(seen(0).3 >= served && seen(0).5.contains('z'));
+        assert!((1..self.members()).all(|at| seen(at) == seen(0)), "after a second without faults all are the same");
+    }
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    let mut config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    if let Some(wanted) = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()) {
+        config.cases = wanted;
+    }
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(7);
+    }
+    config
+}
+
+fn any_size() -> impl Strategy<Value = u16> {
+    prop_oneof![6 => Just(3), 3 => Just(5), 1 => Just(1), 1 => Just(2), 1 => Just(4)]
+}
+
+proptest! {
+    #![proptest_config(config(120))]
+
+    #[test]
+    fn whatever_happens_a_group_agrees_and_goes_on(
+        members in any_size(),
+        moves in prop::collection::vec(a_move(), 0..400),
+    ) {
+        let mut world = World::new(members, Durability::Sync);
+        world.play(&moves);
+        world.heals();
+    }
+
+    #[test]
+    fn in_memory_too_as_long_as_few_are_away(
+        members in any_size().prop_filter("recovery needs others", |members| *members > 1),
+        moves in prop::collection::vec(a_move(), 0..400),
+    ) {
+        let mut world = World::new(members, Durability::Async);
+        world.play(&moves);
+        world.heals();
+    }
+
+    #[test]
+    fn no_lie_makes_a_replica_panic_or_break_a_promise_of_its_own(
+        members in any_size(),
+        in_memory in any::<bool>(),
+        moves in prop::collection::vec(a_hostile_move(), 0..400),
+    ) {
+        let durability = if in_memory && members > 1 { Durability::Async } else { Durability::Sync };
+        let mut world = World::new(members, durability);
+        world.group.watch.trusting = false;
+        world.play(&moves);
+    }
+}

@@ -1,0 +1,3 @@
+//! x
+use crate::scenario::ScenarioInfo;
+pub(super) const SCENARIOS: &[ScenarioInfo] = &[];
