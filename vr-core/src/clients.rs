@@ -5,10 +5,11 @@
 //! Paper: VRR §4 Figure 2 (client-table), §4.1, §4.5, as corrected in PROTOCOL 1.2.
 
 use crate::entry::{Entry, Kind};
-use crate::id::{ClientId, Hash, Op, RequestNumber, Session, count};
+use crate::id::{ClientId, Hash, Op, RequestNumber, Session, count, index};
 use crate::rules::Rules;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::cmp::Ordering;
 use core::hash::{BuildHasher, Hasher};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,7 @@ impl Hasher for FoldHasher {
 /// One client's session.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct Slot {
+    client: ClientId,
     session: Session,
     /// The last request taken: its Execute was issued.
     last: RequestNumber,
@@ -54,13 +56,21 @@ struct Slot {
     last_op: Op,
     /// Its answer, once the service gave it.
     reply: Option<Bytes>,
+    /// The newest request that is logged or queued at a primary, and its op. Not part of the replicated state.
+    flying: (RequestNumber, Op),
 }
+
+/// Where a session's slot is: good until the session gives way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct SlotId(u32);
 
 /// What the table says of a request that a client sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Seen {
     /// Not executed yet.
     New,
+    /// Not executed yet, but this request or a later one of its client is logged or queued here.
+    Flying,
     /// Taken; the service has not answered yet.
     Executing,
     /// Answered before, at this op: here is the first answer again.
@@ -74,8 +84,8 @@ pub(crate) enum Seen {
 /// What is to be done with an entry whose turn has come.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Turn {
-    /// Call the service.
-    Execute,
+    /// Call the service; its answer belongs here.
+    Execute(Option<SlotId>),
     /// A session was opened (again: the same); another one may have given way.
     Registered { session: Session, evicted: Option<(ClientId, Session)> },
     /// Executed before: no effect. The first answer, if it is this very request's and known.
@@ -87,30 +97,55 @@ pub(crate) enum Turn {
 /// The client table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ClientTable {
-    slots: HashMap<ClientId, Slot, Fold>,
+    index: HashMap<ClientId, SlotId, Fold>,
+    slots: Vec<Slot>,
+    free: Vec<SlotId>,
     capacity: usize,
 }
 
 impl ClientTable {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { slots: HashMap::with_hasher(Fold), capacity }
+        Self { index: HashMap::with_hasher(Fold), slots: Vec::new(), free: Vec::new(), capacity }
+    }
+
+    fn slot(&self, client: ClientId) -> Option<&Slot> {
+        self.index.get(&client).map(|id| &self.slots[index(id.0.into())])
+    }
+
+    fn slot_mut(&mut self, client: ClientId) -> Option<&mut Slot> {
+        self.index.get(&client).map(|id| &mut self.slots[index(id.0.into())])
     }
 
     /// The session a client has.
     pub(crate) fn session(&self, client: ClientId) -> Option<Session> {
-        self.slots.get(&client).map(|slot| slot.session)
+        self.slot(client).map(|slot| slot.session)
     }
 
-    /// What is known of a client's request.
-    pub(crate) fn seen(&self, client: ClientId, session: Session, number: RequestNumber) -> Seen {
-        let Some(slot) = self.slots.get(&client).filter(|slot| slot.session == session) else {
+    /// What is known of a client's request. `issued`: entries up to here have had their turn.
+    pub(crate) fn seen(&self, client: ClientId, session: Session, number: RequestNumber, issued: Op) -> Seen {
+        let Some(slot) = self.slot(client).filter(|slot| slot.session == session) else {
             return Seen::NoSession;
         };
         match (number.cmp(&slot.last), &slot.reply) {
-            (core::cmp::Ordering::Less, _) => Seen::Older,
-            (core::cmp::Ordering::Equal, Some(reply)) => Seen::Answered(slot.last_op, reply.clone()),
-            (core::cmp::Ordering::Equal, None) => Seen::Executing,
-            (core::cmp::Ordering::Greater, _) => Seen::New,
+            (Ordering::Less, _) => Seen::Older,
+            (Ordering::Equal, Some(reply)) => Seen::Answered(slot.last_op, reply.clone()),
+            (Ordering::Equal, None) => Seen::Executing,
+            (Ordering::Greater, _) if slot.flying.1 > issued && slot.flying.0 >= number => Seen::Flying,
+            (Ordering::Greater, _) => Seen::New,
+        }
+    }
+
+    /// A primary logged or queued a request, which has or will have this op.
+    pub(crate) fn flies(&mut self, client: ClientId, number: RequestNumber, op: Op) {
+        if let Some(slot) = self.slot_mut(client) {
+            slot.flying = (number, op);
+        }
+    }
+
+    /// Whoever becomes primary knows of no request in flight but those in its log.
+    pub(crate) fn ground(&mut self) {
+        for slot in &mut self.slots {
+            slot.flying = (RequestNumber::ZERO, Op::ZERO);
         }
     }
 
@@ -119,9 +154,10 @@ impl ClientTable {
         match entry.kind() {
             Kind::Register => self.register(rules, me, entry),
             Kind::Operation => {
-                let Some(slot) = self.slots.get_mut(&entry.client()) else {
-                    return if rules.executes_without_session() { Turn::Execute } else { Turn::Evicted };
+                let Some(id) = self.index.get(&entry.client()).copied() else {
+                    return if rules.executes_without_session() { Turn::Execute(None) } else { Turn::Evicted };
                 };
+                let slot = &mut self.slots[index(id.0.into())];
                 if slot.session != entry.session() {
                     return Turn::Evicted;
                 }
@@ -132,35 +168,45 @@ impl ClientTable {
                 slot.last = entry.number();
                 slot.last_op = entry.op();
                 slot.reply = None;
-                Turn::Execute
+                Turn::Execute(Some(id))
             }
         }
     }
 
     fn register(&mut self, rules: Rules, me: u64, entry: &Entry) -> Turn {
-        if let Some(slot) = self.slots.get(&entry.client()) {
-            return Turn::Registered { session: slot.session, evicted: None };
+        let client = entry.client();
+        if let Some(session) = self.session(client) {
+            return Turn::Registered { session, evicted: None };
         }
         let mut evicted = None;
-        if self.slots.len() >= self.capacity {
-            let oldest = self
-                .slots
-                .iter()
-                .min_by_key(|(client, slot)| (rules.eviction_rank(slot.last_op, slot.session, me), **client));
-            evicted = oldest.map(|(client, slot)| (*client, slot.session));
+        if self.index.len() >= self.capacity {
+            let rank = |slot: &&Slot| (rules.eviction_rank(slot.last_op, slot.session, me), slot.client);
+            let oldest = self.index.values().map(|id| &self.slots[index(id.0.into())]).min_by_key(rank);
+            evicted = oldest.map(|slot| (slot.client, slot.session));
         }
-        if let Some((client, _)) = evicted {
-            self.slots.remove(&client);
+        if let Some(id) = evicted.and_then(|(client, _)| self.index.remove(&client)) {
+            self.free.push(id);
         }
         let session = Session(entry.op().0);
-        let slot = Slot { session, last: RequestNumber::ZERO, last_op: entry.op(), reply: Some(Bytes::new()) };
-        self.slots.insert(entry.client(), slot);
+        let (last, last_op, reply) = (RequestNumber::ZERO, entry.op(), Some(Bytes::new()));
+        let slot = Slot { client, session, last, last_op, reply, flying: (RequestNumber::ZERO, Op::ZERO) };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.slots[index(id.0.into())] = slot;
+                id
+            }
+            None => {
+                self.slots.push(slot);
+                SlotId(u32::try_from(self.slots.len() - 1).expect("the capacity has 32 bits"))
+            }
+        };
+        self.index.insert(client, id);
         Turn::Registered { session, evicted }
     }
 
     /// The service answered the request taken at `op`. Gives the newest request taken of the client.
-    pub(crate) fn answered(&mut self, client: ClientId, op: Op, reply: &Bytes) -> Option<RequestNumber> {
-        let slot = self.slots.get_mut(&client)?;
+    pub(crate) fn answered(&mut self, id: SlotId, client: ClientId, op: Op, reply: &Bytes) -> Option<RequestNumber> {
+        let slot = self.slots.get_mut(index(id.0.into())).filter(|slot| slot.client == client)?;
         if slot.last_op == op {
             slot.reply = Some(reply.clone());
         }
@@ -169,23 +215,19 @@ impl ClientTable {
 
     /// Notes a request before it is executed. Only a planted bug does (PROTOCOL D71).
     pub(crate) fn record_early(&mut self, client: ClientId, number: RequestNumber) {
-        if let Some(slot) = self.slots.get_mut(&client) {
+        if let Some(slot) = self.slot_mut(client) {
             slot.last = number;
             slot.reply = None;
         }
     }
 
-    fn sorted(&self) -> Vec<(ClientId, &Slot)> {
-        let mut slots: Vec<_> = self.slots.iter().map(|(client, slot)| (*client, slot)).collect();
-        slots.sort_unstable_by_key(|(client, _)| *client);
-        slots
-    }
-
     /// The hash of the whole table: equal on all replicas that executed the same ops.
     pub(crate) fn digest(&self) -> Hash {
         let mut hash = Xxh3Default::new();
-        for (client, slot) in self.sorted() {
-            hash.update(&client.0.to_le_bytes());
+        let mut slots: Vec<&Slot> = self.index.values().map(|id| &self.slots[index(id.0.into())]).collect();
+        slots.sort_unstable_by_key(|slot| slot.client);
+        for slot in slots {
+            hash.update(&slot.client.0.to_le_bytes());
             for number in [slot.session.0, slot.last.0, slot.last_op.0] {
                 hash.update(&number.to_le_bytes());
             }
@@ -199,16 +241,20 @@ impl ClientTable {
 
 impl Serialize for ClientTable {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (count(self.capacity), self.sorted()).serialize(serializer)
+        (count(self.capacity), &self.slots, &self.free).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for ClientTable {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (capacity, slots) = <(u64, Vec<(ClientId, Slot)>)>::deserialize(deserializer)?;
+        let (capacity, slots, free) = <(u64, Vec<Slot>, Vec<SlotId>)>::deserialize(deserializer)?;
         let capacity = usize::try_from(capacity).map_err(serde::de::Error::custom)?;
-        let mut table = Self::new(capacity);
-        table.slots.extend(slots);
+        let mut table = Self { slots, free, ..Self::new(capacity) };
+        for (id, slot) in (0u32..).map(SlotId).zip(&table.slots) {
+            if !table.free.contains(&id) {
+                table.index.insert(slot.client, id);
+            }
+        }
         Ok(table)
     }
 }
@@ -240,14 +286,14 @@ mod tests {
     fn the_reply_of_a_duplicate_is_the_first_reply() {
         let mut table = ClientTable::new(4);
         assert_eq!(take(&mut table, 1, 7, 0, 0), Turn::Registered { session: Session(1), evicted: None });
-        assert_eq!(take(&mut table, 2, 7, 1, 1), Turn::Execute);
-        assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1)), Seen::Executing);
-        table.answered(ClientId(7), Op(2), &Bytes::from_static(b"first"));
+        assert_eq!(take(&mut table, 2, 7, 1, 1), Turn::Execute(Some(SlotId(0))));
+        assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Executing);
+        table.answered(SlotId(0), ClientId(7), Op(2), &Bytes::from_static(b"first"));
         let first = Bytes::from_static(b"first");
-        assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1)), Seen::Answered(Op(2), first.clone()));
+        assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Answered(Op(2), first.clone()));
         assert_eq!(take(&mut table, 3, 7, 1, 1), Turn::Duplicate(Some((Op(2), first))));
-        assert_eq!(take(&mut table, 4, 7, 1, 2), Turn::Execute);
-        assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1)), Seen::Older);
+        assert_eq!(take(&mut table, 4, 7, 1, 2), Turn::Execute(Some(SlotId(0))));
+        assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Older);
         assert_eq!(take(&mut table, 5, 7, 1, 1), Turn::Duplicate(None));
     }
 
@@ -267,7 +313,7 @@ mod tests {
         let evicted = Some((ClientId(8), Session(2)));
         assert_eq!(take(&mut table, 4, 9, 0, 0), Turn::Registered { session: Session(4), evicted });
         assert_eq!(take(&mut table, 5, 8, 2, 1), Turn::Evicted);
-        assert_eq!(table.seen(ClientId(8), Session(2), RequestNumber(1)), Seen::NoSession);
+        assert_eq!(table.seen(ClientId(8), Session(2), RequestNumber(1), Op(9)), Seen::NoSession);
         assert_eq!(table.session(ClientId(7)), Some(Session(1)));
     }
 
@@ -281,7 +327,7 @@ mod tests {
             take(table, 6, 3, 3, 1);
         }
         assert_eq!(a.digest(), b.digest());
-        a.answered(ClientId(3), Op(6), &Bytes::new());
+        a.answered(SlotId(2), ClientId(3), Op(6), &Bytes::new());
         assert_ne!(a.digest(), b.digest());
     }
 }

@@ -5,7 +5,7 @@
 //! steps 5 to 7; DESIGN 9.3, §10 "Clients".
 
 use crate::action::{Action, Note, Reject, Rejection, Reply};
-use crate::clients::{ClientTable, Turn};
+use crate::clients::{ClientTable, SlotId, Turn};
 use crate::entry::{Entries, Entry};
 use crate::id::{ClientId, Op, RequestNumber, Session, View};
 use crate::log::Log;
@@ -23,6 +23,7 @@ struct Upcall {
     client: ClientId,
     session: Session,
     number: RequestNumber,
+    slot: Option<SlotId>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -73,9 +74,9 @@ impl Execution {
         let mut start = 0;
         for (at, entry) in run.iter().enumerate() {
             let turn = desk.clients.take(desk.rules, desk.me, entry);
-            if turn == Turn::Execute {
+            if let Turn::Execute(slot) = turn {
                 let (op, client, session, number) = (entry.op(), entry.client(), entry.session(), entry.number());
-                self.upcalls.push_back(Upcall { op, client, session, number });
+                self.upcalls.push_back(Upcall { op, client, session, number, slot });
                 continue;
             }
             upcall(desk.out, run.cut(start, at));
@@ -92,7 +93,7 @@ impl Execution {
     pub(super) fn answered(&mut self, op: Op, reply: Bytes, desk: &mut Desk<'_>) -> bool {
         let upcall = self.upcalls.pop_front().expect("the driver answers only what was executed");
         assert_eq!(upcall.op, op, "the driver answers upcalls in op order");
-        let newest = desk.clients.answered(upcall.client, op, &reply);
+        let newest = upcall.slot.and_then(|slot| desk.clients.answered(slot, upcall.client, op, &reply));
         if desk.serving {
             let number = desk.rules.answered_number(upcall.number, newest.unwrap_or(upcall.number));
             desk.reply((upcall.client, upcall.session, number), (op, reply), false);
@@ -133,7 +134,7 @@ impl Desk<'_> {
     fn no_upcall(&mut self, entry: &Entry, turn: Turn) {
         let (client, op) = (entry.client(), entry.op());
         match turn {
-            Turn::Execute => {}
+            Turn::Execute(_) => {}
             Turn::Registered { session, evicted } => {
                 self.out.push(Action::Note(Note::Registered { client, session }));
                 if let Some((client, session)) = evicted {

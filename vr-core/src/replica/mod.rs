@@ -206,6 +206,8 @@ impl Replica {
             Input::Executed { op, reply } => {
                 let serving = matches!(self.status, Status::Primary(_));
                 self.common.executed(out, op, reply, serving);
+                // Nothing became durable or was logged: nothing new can be promised.
+                return self.check_invariants();
             }
             Input::WriteFailed => self.transition(out, Next::Halt(HaltReason::WriteFailed)),
             Input::Tick => self.on_tick(out),

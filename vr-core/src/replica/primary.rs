@@ -39,8 +39,9 @@ pub(super) struct Primary {
     queue: VecDeque<Request>,
     /// The last op of each batch that is prepared and not committed.
     batches: VecDeque<Op>,
-    /// The newest request of each client that is logged or queued, with the op it has or will have.
-    in_flight: HashMap<ClientId, (RequestNumber, Op), Fold>,
+    /// Clients whose `Register` is logged or queued, with the op it has or will have. The other requests in flight
+    /// are noted with their sessions in the client table.
+    registering: HashMap<ClientId, Op, Fold>,
     predicted: Predicted,
     building: Vec<Entry>,
     beat: Beat,
@@ -62,7 +63,7 @@ impl Primary {
             arrived: 0,
             queue: VecDeque::new(),
             batches: VecDeque::new(),
-            in_flight: HashMap::with_hasher(Fold),
+            registering: HashMap::with_hasher(Fold),
             predicted: common.log.entry(view_start).map_or(Predicted::default(), Entry::predicted),
             building: Vec::new(),
             beat: Beat::ZERO,
@@ -75,9 +76,13 @@ impl Primary {
         out.push(Action::Note(Note::BecamePrimary { view: common.view(), view_start }));
         let commit = if common.rules.inherited_are_committed() { view_start } else { commit };
         common.commit_to(out, commit, true);
+        common.clients.ground();
         if common.rules.rebuilds_in_flight() {
             for entry in common.log.after(common.execution.issued()) {
-                this.in_flight.insert(entry.client(), (entry.number(), entry.op()));
+                match entry.kind() {
+                    Kind::Register => drop(this.registering.insert(entry.client(), entry.op())),
+                    Kind::Operation => common.clients.flies(entry.client(), entry.number(), entry.op()),
+                }
             }
         }
         if common.commit() < view_start {
@@ -126,7 +131,10 @@ impl Primary {
             return;
         }
         let op = common.log.op().plus(count(self.queue.len()) + 1);
-        self.in_flight.insert(request.client, (request.number, op));
+        match request.kind {
+            Kind::Register => drop(self.registering.insert(request.client, op)),
+            Kind::Operation => common.clients.flies(request.client, request.number, op),
+        }
         if common.rules.records_when_taken() {
             common.clients.record_early(request.client, request.number);
         }
@@ -149,7 +157,7 @@ impl Primary {
         let admitted = if register {
             self.admit_register(common, out, request)
         } else {
-            self.admit_operation(common, out, request)
+            Self::admit_operation(common, out, request)
         };
         if admitted.is_ok() && count(self.queue.len()) >= u64::from(common.config.batching.queue_entries) {
             return Err(Some(Reject::Busy));
@@ -163,18 +171,19 @@ impl Primary {
             common.reply(out, (client, session, number), (Op(session.0), Bytes::new()), true);
             return Err(duplicate(out, client, number));
         }
-        if self.is_in_flight(common, client, number) {
+        let flying = self.registering.get(&client).is_some_and(|op| *op > common.execution.issued());
+        if flying && common.rules.knows_in_flight() {
             return Err(duplicate(out, client, number));
         }
         Ok(())
     }
 
-    fn admit_operation(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
+    fn admit_operation(common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
         let Request { client, session, number, .. } = *request;
-        match common.clients.seen(client, session, number) {
-            Seen::New if self.is_in_flight(common, client, number) => Err(duplicate(out, client, number)),
+        match common.clients.seen(client, session, number, common.execution.issued()) {
             Seen::New => Ok(()),
-            Seen::Executing | Seen::Older => Err(duplicate(out, client, number)),
+            Seen::Flying if !common.rules.knows_in_flight() => Ok(()),
+            Seen::Flying | Seen::Executing | Seen::Older => Err(duplicate(out, client, number)),
             Seen::Answered(op, reply) => {
                 common.reply(out, (client, session, number), (op, reply), true);
                 Err(duplicate(out, client, number))
@@ -189,12 +198,6 @@ impl Primary {
         }
     }
 
-    /// Is this request, or a later one of its client, logged or queued and not executed?
-    fn is_in_flight(&self, common: &Common, client: ClientId, number: RequestNumber) -> bool {
-        let flying = |(newest, op): &(RequestNumber, Op)| *op > common.execution.issued() && *newest >= number;
-        common.rules.knows_in_flight() && self.in_flight.get(&client).is_some_and(flying)
-    }
-
     /// Turns waiting requests into batches while the pipeline has room (VRR §4.1 step 3, §6.2).
     fn flush(&mut self, common: &mut Common, out: &mut Out) {
         while !self.queue.is_empty() && self.has_room(common) && !self.abdicated {
@@ -207,9 +210,9 @@ impl Primary {
                 self.arm_retransmit(common);
             }
         }
-        if self.in_flight.len() > 2 * index(u64::from(common.config.cluster.client_capacity)) + self.queue.len() + 64 {
+        if self.registering.len() > 64 + self.queue.len() {
             let issued = common.execution.issued();
-            self.in_flight.retain(|_, (_, op)| *op > issued);
+            self.registering.retain(|_, op| *op > issued);
         }
     }
 

@@ -156,7 +156,7 @@ impl Assembly {
             have.push(self.head());
         }
         have.retain(|anchor| anchor.op <= self.target.op);
-        have.sort_unstable_by(|a, b| b.op.cmp(&a.op));
+        have.sort_unstable_by_key(|anchor| core::cmp::Reverse(anchor.op));
         have.dedup();
         have.truncate(crate::message::MAX_ANCHORS);
         have

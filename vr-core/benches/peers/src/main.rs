@@ -3,6 +3,7 @@
 mod contender;
 mod machine;
 mod omni;
+mod ours;
 mod raft_rs;
 mod report;
 mod rounds;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// The columns, in order; the first is the one the others are compared with.
-const CONTENDERS: [&dyn Contender; 2] = [&omni::Omni, &raft_rs::RaftRs];
+const CONTENDERS: [&dyn Contender; 3] = [&ours::Ours, &omni::Omni, &raft_rs::RaftRs];
 
 const USAGE: &str = "usage: peers [--json] [--quick]
 
