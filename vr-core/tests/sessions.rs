@@ -205,12 +205,13 @@ fn a_request_that_contradicts_itself_is_malformed() {
     assert_eq!(group.snapshot(0).op, Op(1));
 }
 
+/// A session is the op of its Register: who executed that far and does not know it, saw it go. Another is perhaps to come.
 #[test]
-fn a_session_that_never_was_is_called_evicted() {
+fn a_session_that_is_not_there_is_evicted_and_one_to_come_is_busy() {
     let (mut group, session) = three();
-    group.ask(0, request(2, Session(1), 1, "a"));
+    group.ask(0, request(2, session, 1, "a"));
     group.ask(0, request(1, session.next(), 1, "a"));
-    assert_eq!(group.refusals(), [Reject::Evicted, Reject::Evicted]);
+    assert_eq!(group.refusals(), [Reject::Evicted, Reject::Busy]);
 }
 
 /// It may exist in a moment: nobody must give up yet.
@@ -283,6 +284,27 @@ fn a_new_primary_answers_a_retry_of_what_an_older_view_prepared_once() {
     assert_eq!(group.nodes[1].text, "a");
 }
 
+/// The lights went out; all commit-numbers are forgotten. The new primary finds in its log the Register of client 2 and
+/// a request behind it. The Register's turn comes, the request's has to wait: its retry must not be taken again.
+#[test]
+fn a_new_primary_knows_the_requests_of_sessions_it_has_yet_to_open() {
+    let (mut group, session) = group(|config| config.cluster.checkpoint_interval = 3);
+    group.ask(0, request(1, session, 1, "a"));
+    let other = group.register(2);
+    group.ask(0, request(2, other, 1, "b"));
+    for at in 0..3 {
+        group.crash(at);
+        group.nodes[at].service_stuck = true;
+    }
+    (0..3).for_each(|at| group.restart(at));
+    group.until("somebody leads and has committed it all", |group| {
+        group.find_primary().is_some_and(|primary| group.snapshot(primary).commit == Op(4))
+    });
+    let primary = group.primary();
+    group.ask(primary, request(2, other, 1, "b"));
+    assert_eq!(group.snapshot(primary).op, Op(4), "op 4 is this request, and nothing comes after it");
+}
+
 /// r1 leads and has not executed the Register yet: it cannot know that there is no such session.
 #[test]
 fn a_primary_that_is_behind_calls_nobody_evicted() {
@@ -298,6 +320,21 @@ fn a_primary_that_is_behind_calls_nobody_evicted() {
     group.settle();
     group.ask(1, request(2, session, 1, "a"));
     assert_eq!(group.refusals(), [Reject::Evicted]);
+}
+
+/// r0 does not know yet that r1 leads, and opened this session.
+#[test]
+fn a_primary_that_was_deposed_calls_nobody_evicted() {
+    let (mut group, _) = three();
+    group.lose(EVERY.from(0).to(1));
+    group.lose(EVERY.from(0).to(2));
+    group.until("r1 leads", |group| group.nodes[1].is(StatusName::Primary));
+    group.lose(EVERY.to(0));
+    let session = group.register(2);
+    group.crash(0);
+    group.nodes[0].disk.view = View(0);
+    group.ask(0, request(2, session, 1, "a"));
+    assert_eq!(group.refusals(), [Reject::Busy]);
 }
 
 /// The client sends request 1 to r0, where it is prepared and lost, and again to r1. The table is not written early.
@@ -333,10 +370,11 @@ const BROKEN: &[(vr_core::Mutant, fn())] = {
         (M::TableAtPrepare, a_duplicate_in_flight_is_taken_once_and_answered_once),
         (M::ReplyToNewest, each_answer_names_the_request_it_answers),
         (M::EvictByLocalOrder, the_session_that_executed_longest_ago_gives_way),
-        (M::EvictedReregisters, a_session_that_never_was_is_called_evicted),
+        (M::EvictedReregisters, a_session_that_is_not_there_is_evicted_and_one_to_come_is_busy),
         (M::EvictedReregisters, a_request_behind_the_register_that_evicts_it_has_no_effect),
         (M::EvictWhenBehind, a_primary_that_is_behind_calls_nobody_evicted),
         (M::EvictWhenBehind, a_session_that_is_being_opened_is_busy),
+        (M::EvictWhenBehind, a_primary_that_was_deposed_calls_nobody_evicted),
         (M::CancelOnViewChange, requests_in_the_queue_are_refused_when_the_view_ends),
     ]
 };

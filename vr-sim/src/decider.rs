@@ -68,10 +68,10 @@ impl ChoiceKind {
     /// Never: every kind has a name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Message(kind) => kind.name(),
-            plain => PLAIN.iter().find(|(kind, _)| *kind == plain).expect("every kind has a name").1,
+        if let Self::Message(kind) = self {
+            return kind.name();
         }
+        PLAIN.iter().find(|(kind, _)| *kind == self).expect("every kind has a name").1
     }
 
     /// The kind of this name.
@@ -271,9 +271,7 @@ mod tests {
     const PREPARE: ChoiceKind = ChoiceKind::Message(MessageKind::Prepare);
 
     fn lossy() -> Odds {
-        let mut odds = Odds::default();
-        odds.messages = [Fates::per_mille([100, 100, 50, 20, 10]); 11];
-        odds
+        Odds { messages: [Fates::per_mille([100, 100, 50, 20, 10]); 11], ..Odds::default() }
     }
 
     #[test]

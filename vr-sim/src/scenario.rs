@@ -18,6 +18,7 @@ mod views;
 
 pub use calls::Call;
 pub use stage::{Role, Scenario, Verdict};
+pub(crate) use stage::{Outsider, Shape};
 
 use crate::run::Outcome;
 use crate::scenarios;

@@ -27,6 +27,14 @@ impl Lie {
         }
     }
 
+    /// Mostly a view that could be: a far one ends most that can happen.
+    fn view(self, truth: View) -> View {
+        match self.value {
+            0..8 => View(self.number(truth.0)),
+            value => View(truth.0.saturating_add(u64::from(value % 4)).saturating_sub(1)),
+        }
+    }
+
     fn op(self, truth: Op) -> Op {
         Op(self.number(truth.0))
     }
@@ -66,7 +74,7 @@ impl Lie {
         let (mut op, mut parent) = (first(head.op()), head.parent());
         let mut chain = Vec::new();
         for entry in entries {
-            let view = View(self.number(entry.view().0));
+            let view = self.view(entry.view());
             let other = Entry::new(entry.epoch(), view, op, parent, entry.request());
             (op, parent) = (op.next(), other.hash());
             chain.push(other);
@@ -78,7 +86,7 @@ impl Lie {
     pub(crate) fn tell(self, message: &mut Message) {
         let header = &mut message.header;
         match self.field % 8 {
-            0 => header.view = View(self.number(header.view.0)),
+            0 => header.view = self.view(header.view),
             1 => header.from = ReplicaId(u16::from(self.value % 8)),
             2 => header.incarnation = Incarnation(self.number(header.incarnation.0)),
             _ => self.tell_in(&mut message.body),
@@ -108,7 +116,7 @@ impl Lie {
                 *hears = (0..8).filter(|i| self.value & (1 << i) != 0).filter_map(Position::new).collect();
             }
             Body::DoViewChange(report) => match field % 5 {
-                0 => report.log_view = View(self.number(report.log_view.0)),
+                0 => report.log_view = self.view(report.log_view),
                 1 => report.commit = self.op(report.commit),
                 2 => self.head(&mut report.tail.base),
                 3 => self.head(&mut report.tail.head),
@@ -133,7 +141,7 @@ impl Lie {
                 _ => page.tail.entries = self.entries(&page.tail.entries),
             },
             Body::Recovery(question) => match field % 3 {
-                0 => question.view_min = View(self.number(question.view_min.0)),
+                0 => question.view_min = self.view(question.view_min),
                 1 => self.heads(&mut question.have),
                 _ => question.nonce.counter = self.number(question.nonce.counter),
             },

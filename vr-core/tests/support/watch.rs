@@ -7,8 +7,8 @@ use super::Node;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use vr_core::{
-    Action, Body, ClientId, Durability, Entries, Hash, Head, Incarnation, Message, Note, Op, Reply, RequestNumber, Session,
-    Snapshot, StatusName, View,
+    Action, Body, ClientId, Durability, Entries, Hash, Head, Incarnation, Message, Note, Op, Reply, RequestNumber,
+    Session, Snapshot, StatusName, View,
 };
 
 /// The judge.

@@ -222,9 +222,6 @@ impl Liveness {
     }
 
     fn owed(&self, shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> Result<(), Complaint> {
-        if let Some((seen, _)) = able.iter().find(|(seen, _)| seen.status == StatusName::Recovering) {
-            return Err((L3, format!("{:?} is still recovering", seen.id), vec![seen.id]));
-        }
         let served = Self::served(shadow, heal, able)?;
         if let Some((client, number)) = end.unanswered.first() {
             let count = end.unanswered.len();
@@ -263,6 +260,9 @@ impl Liveness {
             return Err((L1, what, vec![reference.id, primary]));
         }
         for (seen, _) in &served {
+            if seen.status == StatusName::Recovering {
+                return Err((L3, format!("{:?} is still recovering", seen.id), vec![seen.id]));
+            }
             let leads = seen.id == primary;
             let as_it_should = if leads { StatusName::Primary } else { StatusName::Backup };
             if seen.view != view || seen.status != as_it_should || (leads && seen.wants_view_change) {

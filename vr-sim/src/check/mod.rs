@@ -222,7 +222,7 @@ impl Checkers {
             match action {
                 Action::Send { to, message } => {
                     self.promises.sends(&self.shadow, who, *to, message)?;
-                    self.views.sends(&self.shadow, who, message)?;
+                    self.views.sends(&self.shadow, who, *to, message)?;
                     self.liveness.sends(&self.shadow, who, *to, message)?;
                 }
                 Action::Persist { id, write } => self.writes(who, *id, write)?,

@@ -198,7 +198,8 @@ impl Call<'_> {
         scenario.wait_until(Wait::millis(20), &format!("a refusal for client {client}"), |world| {
             world.refusals()[before..].iter().any(|rejection| rejection.client == id)
         })?;
-        let what = format!("a refusal for client {client}");
-        scenario.last_refusal(client).map_or_else(|| scenario.disappoint(what), Ok)
+        let news = &scenario.world.refusals()[before..];
+        let refusal = news.iter().find(|rejection| rejection.client == id).map(|rejection| rejection.reason);
+        refusal.map_or_else(|| scenario.disappoint(format!("a refusal for client {client}")), Ok)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the words for it; all of them take effect at once and let no time pass. Must not know any story.
 
-use super::stage::{Role, Scenario};
+use super::stage::{Role, Scenario, Verdict};
 use crate::net::Filter;
 use vr_core::{MessageKind, ReplicaId, Wait};
 
@@ -27,6 +27,13 @@ impl Scenario {
         for (a, b) in self.pairs(these, those) {
             self.world.heal_link(a, b);
             self.world.heal_link(b, a);
+        }
+    }
+
+    /// Makes one direction whole.
+    pub fn mend_way(&mut self, from: Role, to: Role) {
+        for (a, b) in self.pairs(from, to) {
+            self.world.heal_link(a, b);
         }
     }
 
@@ -86,24 +93,40 @@ impl Scenario {
     }
 
     /// The held messages of this kind arrive, now that they may pass: how many.
-    pub fn release(&mut self, kind: MessageKind, from: Role, to: Role) -> usize {
+    ///
+    /// # Errors
+    /// When none is held.
+    pub fn release(&mut self, kind: MessageKind, from: Role, to: Role) -> Verdict<usize> {
+        self.expect_held(kind, from, to)?;
         self.pass(kind, from, to);
         let filters = self.filters(kind, from, to);
-        filters.into_iter().map(|filter| self.world.release(filter)).sum()
+        Ok(filters.into_iter().map(|filter| self.world.release(filter)).sum())
     }
 
     /// Duplicates of the held messages of this kind arrive, while these stay held: how many.
-    pub fn release_copies(&mut self, kind: MessageKind, from: Role, to: Role) -> usize {
-        let places = self.held(kind, from, to);
+    ///
+    /// # Errors
+    /// When none is held.
+    pub fn release_copies(&mut self, kind: MessageKind, from: Role, to: Role) -> Verdict<usize> {
+        let places = self.expect_held(kind, from, to)?;
         places.iter().for_each(|place| self.world.release_copy(*place));
-        places.len()
+        Ok(places.len())
     }
 
-    /// A duplicate of the oldest held message of this kind arrives. Is there one?
-    pub fn release_oldest_copy(&mut self, kind: MessageKind, from: Role, to: Role) -> bool {
-        let oldest = self.held(kind, from, to).first().copied();
-        oldest.into_iter().for_each(|place| self.world.release_copy(place));
-        oldest.is_some()
+    /// A duplicate of the oldest held message of this kind arrives.
+    ///
+    /// # Errors
+    /// When none is held.
+    pub fn release_oldest_copy(&mut self, kind: MessageKind, from: Role, to: Role) -> Verdict {
+        let places = self.expect_held(kind, from, to)?;
+        self.world.release_copy(places[0]);
+        Ok(())
+    }
+
+    fn expect_held(&self, kind: MessageKind, from: Role, to: Role) -> Verdict<Vec<usize>> {
+        let places = self.held(kind, from, to);
+        self.expect(!places.is_empty(), format!("a {} from {from:?} to {to:?} in hand", kind.name()))?;
+        Ok(places)
     }
 
     /// The held messages of this kind are lost: how many.
@@ -157,6 +180,18 @@ impl Scenario {
     /// These processes go on.
     pub fn go_on(&mut self, who: Role) {
         self.all(who).into_iter().for_each(|at| self.world.go_on(at));
+    }
+
+    /// Whoever of these starts the next time plays by this planted bug, as an older release might. False when this build
+    /// has none to plant: then everybody is correct.
+    pub fn plant(&mut self, who: Role, bug: &str) -> bool {
+        let Ok(rules) = crate::setup::rules(Some(bug)) else { return false };
+        for at in self.all(who) {
+            let mut config = self.world.config(at).clone();
+            config.rules = rules;
+            self.world.reconfigure(at, config);
+        }
+        true
     }
 
     /// The next deadline of these is now.

@@ -131,14 +131,15 @@ impl Scenario {
     ///
     /// # Errors
     /// When they differ.
-    pub fn expect_equal_memory_and_disk(&self, role: Role) -> Verdict {
+    pub fn expect_equal_memory_and_disk(&mut self, role: Role) -> Verdict {
         let all = self.all(role);
+        let what = format!("nothing on its way to the disk of r{all:?}");
+        self.wait_until(self.heartbeat(), &what, |world| all.iter().all(|at| world.writes_under_way(*at) == 0))?;
         let first = all[0];
         let (kv, log) = (self.world.service(first), &self.world.disk(first).log);
         let op = self.op(role)?;
         for at in &all {
             let disk = &self.world.disk(*at).log;
-            self.expect(self.world.writes_under_way(*at) == 0, format!("nothing on its way to the disk of r{at}"))?;
             self.expect(disk.op() == op, format!("the disk of r{at} to end at op {op}, not {}", disk.op()))?;
             let same = disk.after(Op::ZERO).eq(log.after(Op::ZERO));
             self.expect(same, format!("the disks of r{at} and r{first} to hold the same log"))?;

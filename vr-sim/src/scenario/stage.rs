@@ -266,6 +266,14 @@ impl Scenario {
         if settled { Ok(()) } else { self.disappoint("everything to come to rest") }
     }
 
+    /// [`Scenario::rest`] of these as a mesh, whatever becomes of the others.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn rest_among(&mut self, core: &[usize]) -> Verdict {
+        self.rest(core, Shape::Mesh)
+    }
+
     /// The end of the story, if it has not told its own.
     pub(super) fn conclude(&mut self) -> Verdict {
         self.judge()?;

@@ -17,6 +17,7 @@ mod restarts;
 mod sizes;
 mod state_transfer;
 mod view_change;
+mod view_gate;
 
 use crate::scenario::ScenarioInfo;
 use std::sync::LazyLock;
@@ -28,6 +29,7 @@ static ALL: LazyLock<Vec<ScenarioInfo>> = LazyLock::new(|| {
         sizes::SCENARIOS,
         normal::SCENARIOS,
         view_change::SCENARIOS,
+        view_gate::SCENARIOS,
         state_transfer::SCENARIOS,
         restarts::SCENARIOS,
         recovery::SCENARIOS,

@@ -178,7 +178,7 @@ impl<A: App> World<A> {
         self.bytes = bytes;
         let decoded = wire::decode_within(&frame, &self.limits).ok();
         match &decoded {
-            Some(decoded) if damage % 4 == 0 => {
+            Some(decoded) if damage.is_multiple_of(4) => {
                 assert_eq!(decoded, message, "what is encoded is what is decoded");
                 self.marks.codec_passes += 1;
             }
@@ -224,10 +224,9 @@ impl<A: App> World<A> {
 
     fn strike_later(&mut self, kind: ChoiceKind, on: usize, key: u64) {
         if let Some(strike) = Strike::decode(self.decider.choose(kind, key, Strike::BOUND)) {
-            match kind {
-                ChoiceKind::CrashAtWrite => self.marks.crashes_at_write += 1,
-                _ => self.marks.crashes_after_promise += 1,
-            }
+            let at_write = u64::from(kind == ChoiceKind::CrashAtWrite);
+            self.marks.crashes_at_write += at_write;
+            self.marks.crashes_after_promise += 1 - at_write;
             let wait = Wait(self.setup.sync.0 / 4 * strike.quarters);
             let life = self.nodes[on].lives;
             self.queue.push(self.now.after(wait), Pending::Crash { on, life, restart: strike.restart });

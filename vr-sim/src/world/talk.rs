@@ -29,7 +29,7 @@ impl<A: App> World<A> {
         }
         match self.clients[at].on_timer() {
             Next::Free => self.begin_operation(at),
-            next => {
+            next @ (Next::Nothing | Next::Send(_) | Next::Sleep(_)) => {
                 self.marks.client_retries += 1;
                 self.follow(at, next);
             }
@@ -160,27 +160,20 @@ impl<A: App> World<A> {
         if !client.is_concerned(rejection) {
             return;
         }
-        match rejection.reason {
-            Reject::Evicted => {
-                self.marks.clients_evicted += 1;
-                let (id, session) = (client.id(), client.session());
-                self.observe(&Happening::ToldEvicted { client: id, session });
-                self.begin_anew(at);
-            }
-            reason => {
-                let primary = match reason {
-                    Reject::NotPrimary { primary, .. } => {
-                        self.marks.redirects += 1;
-                        primary.map(|p| usize::from(p.0))
-                    }
-                    _ => {
-                        self.marks.busy += 1;
-                        None
-                    }
-                };
-                let next = client.on_refusal(reason, primary.filter(|p| *p < self.nodes.len()));
-                self.follow(at, next);
-            }
+        if rejection.reason == Reject::Evicted {
+            self.marks.clients_evicted += 1;
+            let (id, session) = (client.id(), client.session());
+            self.observe(&Happening::ToldEvicted { client: id, session });
+            return self.begin_anew(at);
         }
+        let hint = if let Reject::NotPrimary { primary, .. } = rejection.reason {
+            self.marks.redirects += 1;
+            primary.map(|p| usize::from(p.0)).filter(|p| *p < self.nodes.len())
+        } else {
+            self.marks.busy += 1;
+            None
+        };
+        let next = client.on_refusal(rejection.reason, hint);
+        self.follow(at, next);
     }
 }

@@ -156,6 +156,8 @@ fn in_a_star_the_hub_is_served_and_whoever_has_a_link_to_its_primary() {
     three.seen[2].0.status = StatusName::ViewChange;
     three.settled = false;
     assert_eq!(three.judged(), "nothing", "r0 and the hub are a quorum; r2 cannot hear r0");
+    three.seen[2].0.status = StatusName::Recovering;
+    assert_eq!(three.judged(), "nothing");
     three.seen[1].0.executed = Op(6);
     assert_eq!(three.judged(), L6, "the hub can");
 }

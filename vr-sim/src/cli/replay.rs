@@ -1,0 +1,312 @@
+//! `vr-sim replay`: one seed or one case file again, with everything to look at.
+//!
+//! Owns the comparison of what happens with what was recorded. Must not know how a run is run. DESIGN §8.
+
+use super::args::ReplayArgs;
+use super::report::{Kind, hex, virtual_time};
+use super::screen::{Figure, bad, count, counted, faint, good, strong};
+use super::{Exit, failure, guard, screen, trace};
+use serde::Serialize;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use vr_sim::case::Case;
+use vr_sim::decider::Decider;
+use vr_sim::run::{Severity, Violation, world_of};
+use vr_sim::swarm::draw;
+use vr_sim::tape::Tape;
+use vr_sim::workload::KvClients;
+use vr_sim::world::World;
+
+/// No case file is longer.
+const CASE_BYTES_MAX: u64 = 1 << 26;
+
+/// What is replayed.
+struct Subject {
+    seed: u64,
+    world: World<KvClients>,
+    /// What a case file says that happened.
+    recorded: Option<Recorded>,
+}
+
+/// What a case file says that happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Recorded {
+    violation: Option<String>,
+    digest: u64,
+}
+
+/// What happened now.
+struct Seen {
+    violation: Option<Violation>,
+    panicked: Option<String>,
+    /// It was stopped before its end, after so many events.
+    stopped: bool,
+}
+
+impl Seen {
+    fn failure(&self) -> Option<&str> {
+        let violated = self.violation.as_ref().map(|violation| violation.property);
+        self.panicked.as_ref().map(|_| "panic").or(violated)
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        let violated = |violation: &Violation| match violation.severity {
+            Severity::Safety => Kind::Safety,
+            Severity::Liveness => Kind::Liveness,
+        };
+        self.panicked.as_ref().map(|_| Kind::Panic).or_else(|| self.violation.as_ref().map(violated))
+    }
+}
+
+/// Carries it out.
+///
+/// # Errors
+/// In one line, when the case cannot be read or the options do not fit it.
+pub(crate) fn replay(args: &ReplayArgs) -> Result<Exit, String> {
+    let Subject { seed, mut world, recorded } = subject(args)?;
+    let setup = world.setup().clone();
+    if args.text || args.trace.is_some() || args.until.is_some() {
+        trace::begin(&mut world, &again(args));
+    }
+    let (seen, tape) = play(&mut world, args.until);
+    if args.text {
+        screen::say(&trace::sentences(&tape));
+    }
+    if let Some(path) = &args.trace {
+        std::fs::write(path, tape.write()).map_err(|why| format!("{}: {why}", path.display()))?;
+    }
+    let verdict = judge(&seen, recorded.as_ref(), world.digest());
+    let told = Told { seed, recorded, seen, verdict, tape };
+    if args.json {
+        screen::say(&told.json(&world, args));
+    } else {
+        screen::say(&told.text(&world, &failure::cluster(&setup)));
+    }
+    Ok(told.verdict.exit)
+}
+
+/// The command that does the same.
+fn again(args: &ReplayArgs) -> String {
+    let words = [vec!["replay".to_owned(), args.case.clone()], args.cluster.words()].concat();
+    failure::command(&words, args.cluster.mutant.is_some())
+}
+
+/// A number is a seed, everything else a file.
+fn subject(args: &ReplayArgs) -> Result<Subject, String> {
+    if let Ok(seed) = args.case.parse::<u64>() {
+        let (setup, odds) = draw(seed, &args.cluster.options()?);
+        let world = world_of(&setup, Decider::seeded(seed, odds));
+        return Ok(Subject { seed, world, recorded: None });
+    }
+    let told = |why: &dyn std::fmt::Display| format!("{}: {why}", args.case);
+    let case = Case::read(&text_of(&args.case).map_err(|why| told(&why))?).map_err(|why| told(&why))?;
+    if let Some(option) = args.cluster.words().first() {
+        return Err(told(&format!("a case file brings its own cluster; {option} is for seeds")));
+    }
+    let world = world_of(&case.setup, Decider::recorded(&case.decisions));
+    let recorded = Recorded { violation: case.violation, digest: case.digest };
+    Ok(Subject { seed: case.seed, world, recorded: Some(recorded) })
+}
+
+fn text_of(path: &str) -> Result<String, String> {
+    let file = File::open(path).map_err(|why| why.to_string())?;
+    let mut text = String::new();
+    let read = file.take(CASE_BYTES_MAX).read_to_string(&mut text).map_err(|why| why.to_string())?;
+    if u64::try_from(read).is_ok_and(|read| read < CASE_BYTES_MAX) {
+        Ok(text)
+    } else {
+        Err(format!("longer than {} bytes: no case file", count(CASE_BYTES_MAX)))
+    }
+}
+
+/// Runs it to its end, or until so many events happened.
+fn play(world: &mut World<KvClients>, until: Option<u64>) -> (Seen, Tape) {
+    let mut stopped = false;
+    let run = guard::watched(|| match until {
+        None => world.run(),
+        Some(most) => {
+            while !stopped && world.step_event() {
+                stopped = trace::is_full(world, most);
+            }
+        }
+    });
+    let tape = trace::end(world, run.is_err(), until);
+    (Seen { violation: world.violation().cloned(), panicked: run.err(), stopped }, tape)
+}
+
+/// Did it do what was recorded?
+struct Verdict {
+    reproduced: Option<bool>,
+    words: String,
+    exit: Exit,
+}
+
+fn judge(seen: &Seen, recorded: Option<&Recorded>, digest: u64) -> Verdict {
+    let exit = seen.kind().map_or(Exit::Held, Kind::exit);
+    let told = |reproduced, words: String, exit| Verdict { reproduced, words, exit };
+    let Some(recorded) = recorded.filter(|_| !seen.stopped || seen.failure().is_some()) else {
+        let words = match (seen.failure(), seen.stopped) {
+            (Some(property), _) => format!("{property} does not hold"),
+            (None, true) => "stopped before its end: nothing is known of the rest".to_owned(),
+            (None, false) => "all held".to_owned(),
+        };
+        return told(None, words, exit);
+    };
+    let same = recorded.digest == digest;
+    match (recorded.violation.as_deref(), seen.failure()) {
+        (Some(then), Some(now)) if then == now && same => {
+            told(Some(true), format!("reproduced: {now}, the same run to the last event"), exit)
+        }
+        (Some(then), Some(now)) if then == now => {
+            let words =
+                format!("reproduced: {now}, but on another way than the recorded one, {}", hex(recorded.digest));
+            told(Some(true), words, exit)
+        }
+        (Some(then), Some(now)) => {
+            told(Some(false), format!("not reproduced: {then} was recorded, and now it is {now}"), Exit::NotReproduced)
+        }
+        (Some(then), None) => {
+            told(Some(false), format!("not reproduced: {then} was recorded, and now all held"), Exit::NotReproduced)
+        }
+        (None, Some(now)) => told(Some(false), format!("all held when it was recorded, and now {now} does not"), exit),
+        (None, None) if same => told(Some(true), "all held, as recorded".into(), exit),
+        (None, None) => {
+            let words = format!("all held, but it is another run than the recorded one, {}", hex(recorded.digest));
+            told(Some(false), words, Exit::NotReproduced)
+        }
+    }
+}
+
+/// What is told of it.
+struct Told {
+    seed: u64,
+    recorded: Option<Recorded>,
+    seen: Seen,
+    verdict: Verdict,
+    tape: Tape,
+}
+
+impl Told {
+    fn text(&self, world: &World<KvClients>, cluster: &str) -> String {
+        let mut lines = vec![format!("{}: {cluster}", strong().apply_to(format!("seed {}", self.seed)))];
+        lines.extend((0..world.members()).map(|at| replica(world, at)));
+        if self.seen.stopped {
+            lines.push(format!("  stopped after {}", counted(trace::events(&self.tape), "event")));
+        }
+        lines.push(format!(
+            "  {} virtual seconds, {}, {}, {} acknowledged",
+            Figure::seconds(virtual_time(world.now().0.into())),
+            counted(world.steps(), "step"),
+            counted(world.messages(), "message"),
+            counted(world.acked(), "operation"),
+        ));
+        lines.push(format!("  {}", faint().apply_to(format!("digest {}", hex(world.digest())))));
+        let message = self.message();
+        lines.extend(message.iter().flat_map(|message| message.lines()).map(|line| format!("  {line}")));
+        let style = if self.verdict.exit == Exit::Held { good() } else { bad() };
+        lines.push(style.apply_to(&self.verdict.words).to_string());
+        lines.join("\n")
+    }
+
+    fn message(&self) -> Option<String> {
+        let panicked = self.seen.panicked.as_ref().map(|what| format!("the code under test panicked: {what}"));
+        panicked.or_else(|| self.seen.violation.as_ref().map(|violation| violation.message.clone()))
+    }
+
+    fn json(&self, world: &World<KvClients>, args: &ReplayArgs) -> String {
+        let object = Json {
+            seed: self.seed,
+            case: self.recorded.is_some().then_some(&args.case),
+            property: self.seen.failure(),
+            message: self.message(),
+            digest: hex(world.digest()),
+            recorded_property: self.recorded.as_ref().and_then(|recorded| recorded.violation.as_deref()),
+            recorded_digest: self.recorded.as_ref().map(|recorded| hex(recorded.digest)),
+            reproduced: self.verdict.reproduced,
+            stopped: self.seen.stopped,
+            virtual_seconds: Figure::seconds(virtual_time(world.now().0.into())),
+            steps: world.steps(),
+            messages: world.messages(),
+            acked_ops: world.acked(),
+            trace: args.trace.as_ref(),
+            exit: self.verdict.exit.code(),
+        };
+        serde_json::to_string_pretty(&object).expect("plain numbers and strings")
+    }
+}
+
+/// A replica as it was in the end, in one line.
+fn replica(world: &World<KvClients>, at: usize) -> String {
+    world.snapshot(at).map_or_else(
+        || format!("  r{at}  down"),
+        |seen| {
+            let (view, log_view) = (seen.view.0, seen.log_view.0);
+            let (op, commit, executed) = (seen.op.0, seen.commit.0, seen.executed.0);
+            let status = format!("{:?}", seen.status).to_lowercase();
+            format!(
+                "  r{at}  {status:<10}  view {view} (log of {log_view})  op {op}  commit {commit}  executed {executed}"
+            )
+        },
+    )
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    seed: u64,
+    case: Option<&'a String>,
+    property: Option<&'a str>,
+    message: Option<String>,
+    digest: String,
+    recorded_property: Option<&'a str>,
+    recorded_digest: Option<String>,
+    reproduced: Option<bool>,
+    stopped: bool,
+    virtual_seconds: Figure,
+    steps: u64,
+    messages: u64,
+    acked_ops: u64,
+    trace: Option<&'a PathBuf>,
+    exit: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(property: Option<&'static str>) -> Seen {
+        let violation = property.map(|property| Violation {
+            property,
+            severity: Severity::Liveness,
+            message: String::new(),
+            replicas: Vec::new(),
+            ops: Vec::new(),
+        });
+        Seen { violation, panicked: None, stopped: false }
+    }
+
+    fn judged(then: Option<&str>, now: Option<&'static str>, digest: u64) -> (Option<bool>, u8) {
+        let recorded = Recorded { violation: then.map(str::to_owned), digest: 7 };
+        let verdict = judge(&seen(now), Some(&recorded), digest);
+        (verdict.reproduced, verdict.exit.code())
+    }
+
+    #[test]
+    fn what_was_recorded_must_happen_again() {
+        assert_eq!(judged(Some("L2 answered"), Some("L2 answered"), 7), (Some(true), 3));
+        assert_eq!(judged(Some("L2 answered"), Some("L2 answered"), 8), (Some(true), 3));
+        assert_eq!(judged(Some("S1 agreement"), Some("L2 answered"), 7), (Some(false), 7));
+        assert_eq!(judged(Some("S1 agreement"), None, 7), (Some(false), 7));
+        assert_eq!(judged(None, None, 7), (Some(true), 0));
+        assert_eq!(judged(None, None, 8), (Some(false), 7));
+        assert_eq!(judged(None, Some("L2 answered"), 8), (Some(false), 3));
+    }
+
+    #[test]
+    fn what_was_stopped_early_is_not_judged() {
+        let stopped = Seen { stopped: true, ..seen(None) };
+        let recorded = Recorded { violation: Some("S1 agreement".into()), digest: 7 };
+        assert_eq!(judge(&stopped, Some(&recorded), 8).exit, Exit::Held);
+        assert_eq!(judge(&stopped, Some(&recorded), 8).reproduced, None);
+    }
+}

@@ -1,0 +1,365 @@
+//! What came of a sweep: the sums, the rare events, the verdict; as text and as JSON.
+//!
+//! Owns the fields of `--json` (every number on the screen is among them) and which exit code a sweep earns. "Nothing
+//! happened" is never success. Must not know how seeds are run. DESIGN §8, 9.15.
+
+use super::Exit;
+use super::screen::{self, Figure, bad, count, counted, faint, good, lasting, strong, wrapped};
+use serde::{Serialize, Serializer};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+use vr_sim::digest::Digest;
+use vr_sim::marks::{Mark, Marks};
+use vr_sim::run::{Outcome, Severity};
+
+const WIDTH: usize = 100;
+/// What a sweep counts.
+pub(crate) const SEED: &str = "seed";
+/// Seeds below this are named one by one.
+const NAMED: usize = 8;
+
+/// What a failing seed did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// Something happened that never may.
+    Safety,
+    /// Something did not happen that must.
+    Liveness,
+    /// The code under test panicked.
+    Panic,
+}
+
+impl Kind {
+    /// Of an outcome, if it failed.
+    pub(crate) fn of(outcome: &Outcome) -> Option<Self> {
+        if outcome.panicked.is_some() {
+            return Some(Self::Panic);
+        }
+        outcome.violation.as_ref().map(|violation| match violation.severity {
+            Severity::Safety => Self::Safety,
+            Severity::Liveness => Self::Liveness,
+        })
+    }
+
+    /// The code it earns.
+    pub(crate) const fn exit(self) -> Exit {
+        match self {
+            Self::Safety => Exit::Safety,
+            Self::Liveness => Exit::Liveness,
+            Self::Panic => Exit::Panicked,
+        }
+    }
+
+    /// Its word.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Safety => "safety",
+            Self::Liveness => "liveness",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+/// A failing seed, as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) seed: u64,
+    /// The scenario, where it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scenario: Option<String>,
+    pub(crate) kind: Kind,
+    pub(crate) property: String,
+    pub(crate) message: String,
+    /// Where its case was written.
+    pub(crate) case: Option<PathBuf>,
+    /// Where its trace was written.
+    pub(crate) trace: Option<PathBuf>,
+    /// The command that replays it.
+    pub(crate) replay: String,
+}
+
+/// The sums of a sweep, in seed order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    /// What is counted: seeds, or runs of a scenario.
+    pub(crate) unit: &'static str,
+    pub(crate) seeds: u64,
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) virtual_ns: u128,
+    pub(crate) steps: u64,
+    pub(crate) messages: u64,
+    pub(crate) acked_ops: u64,
+    pub(crate) undecided: u64,
+    pub(crate) marks: Marks,
+    pub(crate) digest: u64,
+    /// Seeds in which nothing was committed.
+    pub(crate) without_commit: Vec<u64>,
+    /// Must rare events have been seen as often as their floors say?
+    pub(crate) floors_hold: bool,
+    pub(crate) interrupted: bool,
+    pub(crate) jobs: u16,
+    pub(crate) wall: Duration,
+    /// What all threads used of the processor.
+    pub(crate) cpu: Duration,
+}
+
+impl Report {
+    /// Nothing done yet, on so many threads.
+    pub(crate) fn new(unit: &'static str, jobs: u16) -> Self {
+        Self { unit, jobs, ..Self::default() }
+    }
+
+    /// One more seed is done. Its digest is bound to its seed and added, so that the digests of the shards of a range
+    /// add up (modulo 2⁶⁴) to the digest of the range.
+    pub(crate) fn add(&mut self, outcome: &Outcome) {
+        self.seeds += 1;
+        self.virtual_ns += u128::from(outcome.virtual_ns);
+        self.steps += outcome.steps;
+        self.messages += outcome.messages;
+        self.acked_ops += outcome.acked_ops;
+        self.undecided += outcome.undecided;
+        self.marks.merge(&outcome.marks);
+        let mut digest = Digest::of(outcome.seed);
+        digest.add(outcome.digest);
+        self.digest = self.digest.wrapping_add(digest.value());
+        // A group that more crashes befell than its mode tolerates is excused: it says so and waits.
+        if outcome.passed() && outcome.marks.commits == 0 && outcome.marks.stuck_groups == 0 {
+            self.without_commit.push(outcome.seed);
+        }
+    }
+
+    /// How many seeds failed.
+    pub(crate) fn failed(&self) -> u64 {
+        u64::try_from(self.failures.len()).expect("an address has at most 64 bits")
+    }
+
+    fn failed_by(&self, kind: Kind) -> u64 {
+        let those = self.failures.iter().filter(|failure| failure.kind == kind).count();
+        u64::try_from(those).expect("an address has at most 64 bits")
+    }
+
+    /// How much time passed in the worlds.
+    pub(crate) fn virtual_seconds(&self) -> Figure {
+        Figure::seconds(virtual_time(self.virtual_ns))
+    }
+
+    fn missed_floors(&self) -> Vec<Mark> {
+        if self.floors_hold { self.marks.missed_floors(self.seeds) } else { Vec::new() }
+    }
+
+    /// What the sweep earned: a failure counts more than an interruption, and both more than a floor.
+    pub(crate) fn exit(&self) -> Exit {
+        let worst = [Kind::Safety, Kind::Panic, Kind::Liveness].into_iter().find(|kind| self.failed_by(*kind) > 0);
+        match worst {
+            Some(kind) => kind.exit(),
+            None if self.interrupted => Exit::Interrupted,
+            None if self.is_vacuous() => Exit::Vacuous,
+            None => Exit::Held,
+        }
+    }
+
+    fn is_vacuous(&self) -> bool {
+        let idle = self.seeds == 0 || !self.without_commit.is_empty();
+        idle || self.undecided_over() || !self.missed_floors().is_empty()
+    }
+
+    /// The ceiling of undecided histories is none (DESIGN 9.15).
+    const fn undecided_over(&self) -> bool {
+        self.undecided > 0
+    }
+
+    /// As one JSON object.
+    pub(crate) fn json(&self) -> String {
+        let object = Json {
+            seeds: self.seeds,
+            passed: self.seeds - self.failed(),
+            failed: self.failed(),
+            safety_violations: self.failed_by(Kind::Safety),
+            liveness_violations: self.failed_by(Kind::Liveness),
+            panics: self.failed_by(Kind::Panic),
+            virtual_seconds: self.virtual_seconds(),
+            steps: self.steps,
+            messages: self.messages,
+            acked_ops: self.acked_ops,
+            undecided: self.undecided,
+            wall_seconds: Figure::seconds(self.wall),
+            cpu_seconds: Figure::seconds(self.cpu),
+            seeds_per_wall_s: Figure::rate(Figure::of(self.seeds), Figure::seconds(self.wall)),
+            virtual_s_per_wall_s: Figure::rate(self.virtual_seconds(), Figure::seconds(self.wall)),
+            steps_per_core_s: Figure::rate(Figure::of(self.steps), Figure::seconds(self.cpu)),
+            jobs: self.jobs,
+            marks: Table(self.marks.table()),
+            never_seen: self.marks.never_seen(),
+            floors_missed: self.missed_floors().into_iter().map(|mark| self.missed(mark)).collect(),
+            without_commit: &self.without_commit,
+            digest: hex(self.digest),
+            interrupted: self.interrupted,
+            exit: self.exit().code(),
+            failures: &self.failures,
+        };
+        serde_json::to_string_pretty(&object).expect("plain numbers and strings")
+    }
+
+    fn missed(&self, mark: Mark) -> Missed {
+        let needed = u128::from(mark.floor) * u128::from(self.seeds) / 1000;
+        Missed { mark: mark.name, seen: mark.seen, needed: u64::try_from(needed).unwrap_or(u64::MAX) }
+    }
+
+    /// As text for people: what was seen, what was done, and the verdict last.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        if self.seeds > 0 {
+            text += &self.rare_events();
+            text += &self.work();
+        }
+        text + &self.verdict()
+    }
+
+    fn rare_events(&self) -> String {
+        let (seen, never): (Vec<_>, Vec<_>) = self.marks.table().into_iter().partition(|mark| mark.seen > 0);
+        let mut text = format!("{}\n", strong().apply_to("seen"));
+        let rows = seen.len().div_ceil(COLUMNS);
+        for row in 0..rows {
+            let marks = seen.iter().skip(row).step_by(rows);
+            let cells = marks.map(|mark| format!("  {:<20}{:>10}", mark.name, count(mark.seen)));
+            text += cells.collect::<String>().trim_end();
+            text.push('\n');
+        }
+        // A scenario shows what it is about; what it never does says nothing.
+        if !never.is_empty() && self.unit == SEED {
+            let names: Vec<_> = never.iter().map(|mark| mark.name.to_owned()).collect();
+            let _ = writeln!(text, "{}\n{}", strong().apply_to("never seen"), wrapped(&names, ",", 2, WIDTH));
+        }
+        text
+    }
+
+    fn work(&self) -> String {
+        let virtual_time = virtual_time(self.virtual_ns);
+        let (wall, cpu) = (Figure::seconds(self.wall), Figure::seconds(self.cpu));
+        let steps = Figure::rate(Figure::of(self.steps), cpu);
+        let per_core = if self.cpu.is_zero() { String::new() } else { format!(", {steps} steps per core-second") };
+        let mut text = format!("{}\n", strong().apply_to("work"));
+        let _ = writeln!(
+            text,
+            "  {} virtual seconds, {}, {}, {} acknowledged",
+            Figure::seconds(virtual_time),
+            counted(self.steps, "step"),
+            counted(self.messages, "message"),
+            counted(self.acked_ops, "operation"),
+        );
+        let _ = writeln!(
+            text,
+            "  {} on {}, {} of processor: {} {}s/s, ×{} real time{per_core}",
+            lasting(self.wall),
+            counted(u64::from(self.jobs), "thread"),
+            lasting(self.cpu),
+            Figure::rate(Figure::of(self.seeds), wall),
+            self.unit,
+            Figure::rate(self.virtual_seconds(), wall),
+        );
+        let _ = writeln!(text, "  {}", faint().apply_to(format!("digest {}", hex(self.digest))));
+        text
+    }
+
+    fn verdict(&self) -> String {
+        let mut lines = Vec::new();
+        if self.interrupted {
+            lines.push(bad().apply_to("interrupted: this is what was done until then").to_string());
+        }
+        if self.seeds == 0 {
+            lines.push(bad().apply_to("nothing ran: no seed, no proof").to_string());
+        }
+        if !self.without_commit.is_empty() {
+            let idle = u64::try_from(self.without_commit.len()).unwrap_or(u64::MAX);
+            let named: Vec<_> = self.without_commit.iter().take(NAMED).map(u64::to_string).collect();
+            let told = format!("{} committed nothing: {}", counted(idle, self.unit), named.join(", "));
+            lines.push(bad().apply_to(told).to_string());
+        }
+        if self.undecided_over() {
+            let told = format!("{} undecided within the bound of the search", counted(self.undecided, "history"));
+            lines.push(bad().apply_to(told).to_string());
+        }
+        for Missed { mark, seen, needed } in self.missed_floors().into_iter().map(|mark| self.missed(mark)) {
+            let told = format!("floor missed: {mark} was seen {} times of at least {}", count(seen), count(needed));
+            lines.push(bad().apply_to(told).to_string());
+        }
+        let parts: Vec<_> = [Kind::Safety, Kind::Liveness, Kind::Panic]
+            .into_iter()
+            .filter(|kind| self.failed_by(*kind) > 0)
+            .map(|kind| format!("{} {}", count(self.failed_by(kind)), kind.word()))
+            .collect();
+        if !parts.is_empty() {
+            let passed = counted(self.seeds - self.failed(), self.unit);
+            let told = format!("{passed} held, {} failed: {}", count(self.failed()), parts.join(", "));
+            lines.push(bad().apply_to(told).to_string());
+        } else if self.seeds > 0 && lines.is_empty() {
+            lines.push(good().apply_to(format!("{}: all held", counted(self.seeds, self.unit))).to_string());
+        }
+        lines.join("\n")
+    }
+}
+
+const COLUMNS: usize = 3;
+
+/// Sixteen digits.
+pub(crate) fn hex(digest: u64) -> String {
+    format!("{digest:016x}")
+}
+
+/// Nanoseconds as a duration.
+pub(crate) fn virtual_time(ns: u128) -> Duration {
+    let nanos = u32::try_from(ns % 1_000_000_000).expect("a remainder below 10⁹");
+    Duration::new(u64::try_from(ns / 1_000_000_000).unwrap_or(u64::MAX), nanos)
+}
+
+/// Prints a report.
+pub(crate) fn print(report: &Report, json: bool) {
+    screen::say(&if json { report.json() } else { report.text() });
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    seeds: u64,
+    passed: u64,
+    failed: u64,
+    safety_violations: u64,
+    liveness_violations: u64,
+    panics: u64,
+    virtual_seconds: Figure,
+    steps: u64,
+    messages: u64,
+    acked_ops: u64,
+    undecided: u64,
+    wall_seconds: Figure,
+    cpu_seconds: Figure,
+    seeds_per_wall_s: Figure,
+    virtual_s_per_wall_s: Figure,
+    steps_per_core_s: Figure,
+    jobs: u16,
+    marks: Table,
+    never_seen: Vec<&'static str>,
+    floors_missed: Vec<Missed>,
+    without_commit: &'a [u64],
+    digest: String,
+    interrupted: bool,
+    exit: u8,
+    failures: &'a [Failure],
+}
+
+#[derive(Serialize)]
+struct Missed {
+    mark: &'static str,
+    seen: u64,
+    needed: u64,
+}
+
+/// Marks as an object, in their order.
+struct Table(Vec<Mark>);
+
+impl Serialize for Table {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|mark| (mark.name, mark.seen)))
+    }
+}

@@ -1,0 +1,60 @@
+//! Traces: what an observer saw of a run, as a file of JSON lines (vrtrace/1) and as sentences.
+//!
+//! Owns the recording of a run for the command line, and where it is cut off. Must not know the events themselves:
+//! those are `vr_core::trace`'s. VIEW §5.1.
+
+use super::guard;
+use vr_core::trace::TraceEvent;
+use vr_sim::case::Case;
+use vr_sim::decider::Decider;
+use vr_sim::run::world_of;
+use vr_sim::tape::Tape;
+use vr_sim::workload::KvClients;
+use vr_sim::world::World;
+
+/// The trace of a case, run again, as a file. `repro` is the command that repeats it.
+pub(crate) fn of_case(case: &Case, repro: &str) -> String {
+    let mut world = world_of(&case.setup, Decider::recorded(&case.decisions));
+    begin(&mut world, repro);
+    let panicked = guard::watched(|| world.run()).is_err();
+    end(&mut world, panicked, None).write()
+}
+
+/// From now on the world is recorded.
+pub(crate) fn begin(world: &mut World<KvClients>, repro: &str) {
+    let mut tape = Tape::default();
+    tape.begin(world.setup(), Some(repro.to_owned()));
+    world.record(tape);
+}
+
+/// Are so many events on its tape?
+pub(crate) fn is_full(world: &mut World<KvClients>, most: u64) -> bool {
+    let Some(tape) = world.take_tape() else { return false };
+    let is_full = events(&tape) >= most;
+    world.record(tape);
+    is_full
+}
+
+/// What was recorded: all of it with a trailer, or the first so many events. One without a trailer was cut off.
+pub(crate) fn end(world: &mut World<KvClients>, panicked: bool, most: Option<u64>) -> Tape {
+    let mut tape = world.take_tape().unwrap_or_default();
+    match most.filter(|most| events(&tape) >= *most) {
+        Some(most) => tape.events.truncate(usize::try_from(most).unwrap_or(usize::MAX)),
+        None => tape.end(world.now(), panicked),
+    }
+    tape
+}
+
+/// A sentence a line, behind its number and its moment in seconds.
+pub(crate) fn sentences(tape: &Tape) -> String {
+    let line = |event: &TraceEvent| {
+        let (seconds, micros) = (event.t / 1_000_000_000, event.t / 1000 % 1_000_000);
+        format!("{:>7}  {seconds:>3}.{micros:06}  {event}", event.i)
+    };
+    tape.events.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// How many events are on it.
+pub(crate) fn events(tape: &Tape) -> u64 {
+    u64::try_from(tape.events.len()).expect("an address has at most 64 bits")
+}

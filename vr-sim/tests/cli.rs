@@ -1,0 +1,309 @@
+//! The program as a person or a script meets it: exit codes, `--json`, what is written and what is not.
+//!
+//! Each exit code that a build without planted bugs can reach is seen here. Must not look into the program.
+
+use serde_json::Value;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A folder of its own for each test, gone when the test held.
+struct Room(PathBuf);
+
+impl Room {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("vr-sim-cli-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = env::temp_dir().join(name);
+        fs::create_dir(&path).expect("a new folder for the test");
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("a file in the test's folder");
+        path.display().to_string()
+    }
+
+    /// Everything in it.
+    fn names(&self) -> Vec<String> {
+        let listing = fs::read_dir(&self.0).expect("the test's folder");
+        let mut names: Vec<_> = listing.map(|item| name_of(&item.expect("an item of a folder").path())).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// What the program did.
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|why| panic!("{why}: {}", self.out))
+    }
+
+    fn last_line(&self) -> &str {
+        self.out.lines().last().unwrap_or_default()
+    }
+}
+
+/// Runs the program in a folder, on no terminal.
+fn run_in(room: &Room, words: &[&str]) -> Ran {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_vr-sim"));
+    let program = program.args(words).current_dir(&room.0).stdin(Stdio::null()).env_remove("CLICOLOR_FORCE");
+    let ran = program.output().expect("the program can be run");
+    Ran {
+        code: ran.status.code().expect("it ended by itself"),
+        out: String::from_utf8(ran.stdout).expect("text"),
+        err: String::from_utf8(ran.stderr).expect("text"),
+    }
+}
+
+fn run(words: &[&str]) -> Ran {
+    run_in(&Room::new(), words)
+}
+
+/// A cluster that nothing happens to: quick, and it holds.
+const QUIET: [&str; 4] = ["--faults", "none", "--replicas", "3"];
+
+fn quiet(words: &[&str]) -> Ran {
+    run(&[words, &QUIET].concat())
+}
+
+fn number(of: &Value, name: &str) -> u64 {
+    of[name].as_u64().unwrap_or_else(|| panic!("no number {name} in {of}"))
+}
+
+fn digest(of: &Value) -> u64 {
+    let digits = of["digest"].as_str().expect("a digest is a string of digits");
+    u64::from_str_radix(digits, 16).expect("hexadecimal digits")
+}
+
+/// A case file of a seed in which all held.
+fn case_of_a_quiet_seed() -> String {
+    let options = vr_sim::swarm::Options { faults: vr_sim::swarm::FaultSet::NONE, ..Default::default() };
+    let (setup, odds) = vr_sim::swarm::draw(1, &options);
+    let outcome = vr_sim::run::run_drawn(&setup, &odds, 1);
+    let decider = vr_sim::decider::Decider::seeded(1, odds).recording();
+    let mut world = vr_sim::run::world_of(&setup, decider);
+    world.run();
+    vr_sim::case::Case::new(1, setup, world.decisions().to_vec(), outcome.digest).write()
+}
+
+#[test]
+fn a_small_run_holds_and_says_so_last() {
+    let room = Room::new();
+    let ran = run_in(&room, &[&["run", "--seeds", "5"], &QUIET[..]].concat());
+    assert_eq!((ran.code, ran.last_line()), (0, "5 seeds: all held"), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("never seen") && ran.out.contains("digest "), "{}", ran.out);
+    assert!(!ran.out.contains('\x1b'), "colours on no terminal: {}", ran.out);
+    assert_eq!(room.names(), [""; 0], "what held leaves nothing behind");
+}
+
+#[test]
+fn the_summary_in_json_has_every_field() {
+    let ran = quiet(&["run", "--seeds", "4", "--json"]);
+    let json = ran.json();
+    assert_eq!(ran.code, 0, "{json}");
+    assert_eq!([number(&json, "seeds"), number(&json, "passed"), number(&json, "failed")], [4, 4, 0]);
+    for name in ["safety_violations", "liveness_violations", "panics"] {
+        assert_eq!(number(&json, name), 0, "{name}");
+    }
+    for name in ["virtual_seconds", "wall_seconds", "cpu_seconds"] {
+        assert!(json[name].as_f64().is_some_and(|seconds| seconds >= 0.0), "{name} in {json}");
+    }
+    assert!(number(&json, "steps") > 0 && number(&json, "messages") > 0);
+    assert!(number(&json["marks"], "commits") > 0);
+    assert_eq!(number(&json["marks"], "crashes"), 0);
+    assert!(json["failures"].as_array().is_some_and(Vec::is_empty));
+    assert!(json["never_seen"].as_array().is_some_and(|names| names.contains(&"crashes".into())));
+    assert_eq!(digest(&json), digest(&quiet(&["--seeds", "0..4", "--json"]).json()), "`run` is what is meant");
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing_but_the_time() {
+    let of = |jobs: &str| {
+        let mut json = run(&["run", "--seeds", "12", "--keep-going", "--jobs", jobs, "--json"]).json();
+        let object = json.as_object_mut().expect("an object");
+        let measured = ["wall_seconds", "cpu_seconds", "seeds_per_wall_s", "virtual_s_per_wall_s", "steps_per_core_s"];
+        for name in measured.into_iter().chain(["jobs"]) {
+            assert!(object.remove(name).is_some(), "{name}");
+        }
+        json
+    };
+    assert_eq!(of("1"), of("2"));
+}
+
+#[test]
+fn the_shards_of_a_range_add_up_to_the_range() {
+    let whole = quiet(&["--seeds", "7", "--json"]).json();
+    let shards = ["1/3", "2/3", "3/3"].map(|shard| quiet(&["--seeds", "7", "--json", "--shard", shard]).json());
+    let sum = |name: &str| shards.iter().map(|shard| number(shard, name)).sum::<u64>();
+    for name in ["seeds", "steps", "messages", "acked_ops"] {
+        assert_eq!(sum(name), number(&whole, name), "{name}");
+    }
+    let digests = shards.iter().fold(0u64, |sum, shard| sum.wrapping_add(digest(shard)));
+    assert_eq!(digests, digest(&whole), "each seed's digest is in it once");
+}
+
+#[test]
+fn a_seed_replays_to_the_same_digest_and_so_does_its_case() {
+    let room = Room::new();
+    let [one, other] = [(); 2].map(|()| run(&["replay", "1", "--faults", "none", "--json"]));
+    assert_eq!((one.code, digest(&one.json())), (0, digest(&other.json())));
+    let case = room.file("one.vrcase", &case_of_a_quiet_seed());
+    let replayed = run_in(&room, &["replay", &case, "--json"]);
+    assert_eq!(replayed.code, 0, "{}{}", replayed.out, replayed.err);
+    assert_eq!(digest(&replayed.json()), digest(&one.json()));
+    assert_eq!(replayed.json()["reproduced"], true);
+}
+
+#[test]
+fn a_replay_can_be_watched_event_by_event() {
+    let room = Room::new();
+    let words = ["replay", "1", "--faults", "none", "--until", "12", "--text", "--trace", "one.jsonl"];
+    let ran = run_in(&room, &words);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert!(lines.len() > 12 && ran.out.contains("stopped after 12 events"), "{}", ran.out);
+    assert_eq!(room.names(), ["one.jsonl"]);
+}
+
+#[test]
+fn a_case_that_does_something_else_now_is_not_reproduced() {
+    let room = Room::new();
+    let mut other = vr_sim::case::Case::read(&case_of_a_quiet_seed()).expect("it was just written");
+    other.digest ^= 1;
+    let case = room.file("other.vrcase", &other.write());
+    let ran = run_in(&room, &["replay", &case]);
+    assert_eq!(ran.code, 7, "{}{}", ran.out, ran.err);
+    assert!(ran.last_line().contains("another run than the recorded one"), "{}", ran.out);
+}
+
+#[test]
+fn nothing_that_ran_is_no_success() {
+    for words in [&["--seeds", "0"][..], &["--seeds", "5..5"], &["--for", "0s"], &["--seeds", "1", "--shard", "2/2"]] {
+        let ran = quiet(words);
+        assert_eq!((ran.code, ran.last_line()), (4, "nothing ran: no seed, no proof"), "{words:?}");
+        assert_eq!(quiet(&[words, &["--json"]].concat()).json()["exit"], 4);
+    }
+    assert_eq!(quiet(&["doctor", "--seeds", "0"]).code, 4);
+}
+
+#[test]
+fn two_processes_agree_about_every_seed() {
+    let ran = run(&["doctor", "--seeds", "3", "--faults", "none"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(run(&["doctor", "--seeds", "3", "--faults", "none", "--json"]).json()["seeds"], 3);
+}
+
+#[test]
+fn bad_input_is_refused_in_one_line_and_nothing_is_written() {
+    let room = Room::new();
+    let case = case_of_a_quiet_seed();
+    let cut = room.file("cut.vrcase", &case[..case.len() / 2]);
+    let foreign = room.file("foreign.vrcase", "{\"format\": \"vrtrace/1\"}");
+    let newer = room.file("newer.vrcase", &case.replace("vrcase/1", "vrcase/9"));
+    let crowd = room.file("crowd.vrcase", &case.replace("\"replicas\": ", "\"replicas\": 99"));
+    let good = room.file("good.vrcase", &case);
+    let before = room.names();
+    let bad: [&[&str]; 26] = [
+        &["--no-such-option"],
+        &["no-such-verb"],
+        &["run", "--seeds", "x"],
+        &["run", "--seeds", "9..5"],
+        &["run", "--seeds", "1..2..3"],
+        &["run", "--seeds", "3", "--for", "1s"],
+        &["run", "--for", "5"],
+        &["run", "--jobs", "0"],
+        &["run", "--shard", "4/3"],
+        &["run", "--shard", "0/3"],
+        &["run", "--replicas", "0"],
+        &["run", "--replicas", "65"],
+        &["run", "--replicas", "1", "--durability", "async"],
+        &["run", "--durability", "later"],
+        &["run", "--faults", "net,weather"],
+        &["run", "--scenario", "no-such-scenario"],
+        &["replay"],
+        &["replay", "no-such-file.vrcase"],
+        &["replay", "."],
+        &["replay", &cut],
+        &["replay", &foreign],
+        &["replay", &newer],
+        &["replay", &crowd],
+        &["replay", &good, "--replicas", "3"],
+        &["replay", "1", "--until", "soon"],
+        &["doctor", "--replicas", "65"],
+    ];
+    for words in bad {
+        let ran = run_in(&room, words);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{words:?}: {}", ran.err);
+        assert!(ran.err.starts_with("vr-sim: ") && ran.err.lines().count() == 1, "{words:?}: {}", ran.err);
+    }
+    assert_eq!(room.names(), before, "something was written");
+}
+
+#[cfg(not(feature = "mutants"))]
+#[test]
+fn without_planted_bugs_the_command_that_has_them_is_told() {
+    let command = "cargo run --release -p vr-sim --features mutants -- mutants";
+    for words in [&["mutants"][..], &["mutants", "--hunt"], &["run", "--mutant", "no_reack"]] {
+        let ran = run(words);
+        assert_eq!(ran.code, 2, "{words:?}");
+        assert!(ran.err.contains(command) && ran.err.lines().count() == 1, "{words:?}: {}", ran.err);
+    }
+}
+
+/// Starts a long run, interrupts it after so many seconds, and gives its code and what it printed.
+#[cfg(unix)]
+fn interrupted_after(seconds: u64) -> (Option<i32>, Vec<u8>) {
+    let room = Room::new();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_vr-sim"));
+    let words = [&["--for", "10m", "--json", "--keep-going"], &QUIET[..]].concat();
+    let program = program.args(words).current_dir(&room.0).stdout(Stdio::piped()).stderr(Stdio::null());
+    let child = program.spawn().expect("the program can be run");
+    std::thread::sleep(std::time::Duration::from_secs(seconds));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill is there").success());
+    let ran = child.wait_with_output().expect("it ends");
+    (ran.status.code(), ran.stdout)
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_leaves_the_summary_of_what_was_done() {
+    // On a busy machine a program may be interrupted before it began to listen; then it gets more time.
+    let seen = [1, 4, 16, 64].into_iter().map(interrupted_after).find(|(code, _)| code.is_some());
+    let (code, out) = seen.expect("it began to listen within a minute");
+    assert_eq!(code, Some(130));
+    let json: Value = serde_json::from_slice(&out).expect("a whole object");
+    assert_eq!((&json["interrupted"], number(&json, "failed")), (&Value::Bool(true), 0));
+}
+
+#[test]
+fn help_teaches_with_examples_and_exit_codes() {
+    let ran = run(&["--help"]);
+    assert_eq!(ran.code, 0);
+    for told in ["Usage", "Examples:", "Exit codes:", "vr-sim replay 123 --text", "130  interrupted"] {
+        assert!(ran.out.contains(told), "`{told}` is not in {}", ran.out);
+    }
+    assert!(run(&["run", "--help"]).out.contains("--keep-going"));
+}
