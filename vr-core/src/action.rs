@@ -338,4 +338,4 @@ pub enum EnterCause {
     RecoveryNeedsIt,
 }
 
-const _: () = assert!(size_of::<Action>() <= 128, "the hot path copies actions");
+const _: () = assert!(size_of::<Action>() <= 96, "the hot path copies actions");

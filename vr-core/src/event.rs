@@ -39,4 +39,4 @@ pub enum Input {
     },
 }
 
-const _: () = assert!(size_of::<Event>() <= 128, "the hot path copies events");
+const _: () = assert!(size_of::<Event>() <= 104, "the hot path copies events");

@@ -88,8 +88,8 @@ pub use id::{
 };
 pub use log::{ENTRY_OVERHEAD_BYTES, Head, Log};
 pub use message::{
-    Body, DoViewChange, GetState, Header, MAX_ANCHORS, Message, MessageKind, NewState, PROTOCOL_VERSION, Recovery,
-    RecoveryResponse, StartView, Tail,
+    Body, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, MessageKind, NewState, PROTOCOL_VERSION,
+    Recovery, RecoveryResponse, StartView, Tail,
 };
 pub use quorum::{Position, ReplicaSet, faults_tolerated, quorum};
 pub use replica::{OpenError, Replica, Snapshot, StatusName};

@@ -8,7 +8,9 @@ use crate::id::{Beat, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, Re
 use crate::log::Head;
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 use serde::{Deserialize, Serialize};
 
 /// The most positions a question names; a log of 2⁶⁴ entries needs no more.
@@ -37,13 +39,51 @@ pub struct Header {
     pub seq: Seq,
 }
 
-/// One message.
+/// One message: an envelope that is written once and shared from then on. Cloning one copies a pointer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message(Arc<Envelope>);
+
+/// What a message holds.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Message {
+pub struct Envelope {
     /// Who speaks, from where in time.
     pub header: Header,
     /// What is said.
     pub body: Body,
+}
+
+impl Message {
+    /// A message that says `body`.
+    #[must_use]
+    pub fn new(header: Header, body: Body) -> Self {
+        Self(Arc::new(Envelope { header, body }))
+    }
+}
+
+impl Deref for Message {
+    type Target = Envelope;
+    fn deref(&self) -> &Envelope {
+        &self.0
+    }
+}
+
+/// Changes this message only, not its clones.
+impl DerefMut for Message {
+    fn deref_mut(&mut self) -> &mut Envelope {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl Serialize for Message {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Envelope::deserialize(deserializer).map(|envelope| Self(Arc::new(envelope)))
+    }
 }
 
 /// What is said.
@@ -247,4 +287,4 @@ impl Body {
     }
 }
 
-const _: () = assert!(size_of::<Message>() <= 120, "the hot path copies messages");
+const _: () = assert!(size_of::<Envelope>() <= 120, "the hot path writes one per message");

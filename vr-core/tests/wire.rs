@@ -140,7 +140,7 @@ fn message() -> BoxedStrategy<Message> {
             seq: Seq(seq),
         },
     );
-    (header, said()).prop_map(|(header, body)| Message { header, body }).boxed()
+    (header, said()).prop_map(|(header, body)| Message::new(header, body)).boxed()
 }
 
 fn write() -> BoxedStrategy<Write> {
@@ -261,7 +261,7 @@ proptest! {
     fn a_body_shares_the_memory_of_its_frame(message in message()) {
         let frame = frame_of(&message);
         let decoded = decode(&frame).expect("a frame of ours");
-        if let Body::Prepare { entries, .. } = decoded.body {
+        if let Body::Prepare { entries, .. } = &decoded.body {
             for entry in entries.iter().filter(|entry| !entry.body().is_empty()) {
                 prop_assert!(frame.as_ptr_range().contains(&entry.body().as_ptr()));
             }
@@ -332,7 +332,7 @@ fn no_message_costs_more_than_the_core_reckons_with() {
         assert_eq!(bodies.each_ref().map(Body::kind), MessageKind::ALL);
         let room = usize::try_from(MESSAGE_OVERHEAD_BYTES).unwrap() + entries.len() * (ENTRY_OVERHEAD_BYTES + body);
         for body in bodies {
-            let message = Message { header: header(true), body };
+            let message = Message::new(header(true), body);
             let size = frame_of(&message).len();
             assert!(size <= room, "{:?}: {size} bytes, {room} reckoned", message.body.kind());
             assert_eq!(encoded_size(&message), size);
@@ -344,10 +344,8 @@ fn no_message_costs_more_than_the_core_reckons_with() {
 fn an_entry_and_the_rest_of_a_message_each_stay_within_their_own_allowance() {
     let size = |count| {
         let entries = largest_entries(count, 0);
-        encoded_size(&Message {
-            header: header(true),
-            body: Body::Prepare { entries, commit: Op(u64::MAX), beat: Beat(u64::MAX) },
-        })
+        let body = Body::Prepare { entries, commit: Op(u64::MAX), beat: Beat(u64::MAX) };
+        encoded_size(&Message::new(header(true), body))
     };
     assert!(size(2) - size(1) <= ENTRY_OVERHEAD_BYTES, "{} bytes an entry", size(2) - size(1));
     assert!(size(0) <= usize::try_from(MESSAGE_OVERHEAD_BYTES).unwrap());
@@ -355,7 +353,7 @@ fn an_entry_and_the_rest_of_a_message_each_stay_within_their_own_allowance() {
 
 #[test]
 fn encoding_appends_and_does_not_allocate_where_there_is_room() {
-    let message = Message { header: header(false), body: Body::CommitOk { beat: Beat(9) } };
+    let message = Message::new(header(false), Body::CommitOk { beat: Beat(9) });
     let mut out = Vec::with_capacity(1000);
     out.extend_from_slice(b"before");
     let place = out.as_ptr();
@@ -372,7 +370,7 @@ fn encoding_appends_and_does_not_allocate_where_there_is_room() {
 
 #[test]
 fn the_limit_is_looked_at_before_anything_else() {
-    let frame = frame_of(&Message { header: header(false), body: Body::CommitOk { beat: Beat(9) } });
+    let frame = frame_of(&Message::new(header(false), Body::CommitOk { beat: Beat(9) }));
     assert_eq!(Limits::of(&ClusterConfig::of_size(ClusterId(1), 3)), Limits::default());
     assert!(decode_within(&frame, &Limits { frame_bytes: frame.len() }).is_ok());
     let tight = Limits { frame_bytes: frame.len() - 1 };

@@ -40,7 +40,7 @@ impl Backup {
     }
 
     /// A message of our view.
-    pub(super) fn on_message(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, body: Body) -> Next {
+    pub(super) fn on_message(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, body: &Body) -> Next {
         let kind = body.kind();
         let from_primary = from == common.primary();
         match body {
@@ -48,19 +48,19 @@ impl Backup {
                 common.ignore(out, from, kind, Ignored::WrongRole);
             }
             Body::Prepare { entries, commit, beat } => {
-                self.hear(common, beat);
-                return self.on_prepare(common, out, &entries, commit);
+                self.hear(common, *beat);
+                return self.on_prepare(common, out, entries, *commit);
             }
             Body::Commit { commit, head, beat } => {
-                self.hear(common, beat);
-                return self.on_commit(common, out, commit, head);
+                self.hear(common, *beat);
+                return self.on_commit(common, out, *commit, *head);
             }
             Body::StartView(start) => {
                 common.hear_primary();
-                self.on_start_view(common, out, &start);
+                self.on_start_view(common, out, start);
             }
-            Body::GetState(question) => state_transfer::answer(common, out, from, &question),
-            Body::NewState(page) => self.on_new_state(common, out, from, &page),
+            Body::GetState(question) => state_transfer::answer(common, out, from, question),
+            Body::NewState(page) => self.on_new_state(common, out, from, page),
             Body::PrepareOk { .. } | Body::CommitOk { .. } | Body::DoViewChange(_) => {
                 common.ignore(out, from, kind, Ignored::WrongRole);
             }

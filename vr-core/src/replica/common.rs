@@ -148,7 +148,7 @@ impl Common {
     fn emit(&mut self, out: &mut Out, to: To, body: Body) {
         if self.pending.is_header_durable() {
             self.header.seq = self.header.seq.next();
-            out.push(Action::Send { to, message: Message { header: self.header, body } });
+            out.push(Action::Send { to, message: Message::new(self.header, body) });
         } else {
             self.pending.hold(to, body);
         }

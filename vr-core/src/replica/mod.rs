@@ -24,7 +24,7 @@ use crate::action::{Action, EnterCause, HaltReason, Ignored};
 use crate::config::{Config, ConfigError};
 use crate::event::{Event, Input};
 use crate::id::{Epoch, Hash, Incarnation, Op, ReplicaId, Time, View};
-use crate::message::{Body, Header, Message, Recovery};
+use crate::message::{Body, Header, Recovery};
 use crate::stored::Stored;
 use crate::timer::Timer;
 use alloc::vec::Vec;
@@ -187,7 +187,7 @@ impl Replica {
             return;
         }
         match event.input {
-            Input::Message(Message { header, body }) => self.on_message(out, &header, body),
+            Input::Message(message) => self.on_message(out, &message.header, &message.body),
             Input::Request(request) => match &mut self.status {
                 Status::Primary(primary) => primary.on_request(&mut self.common, out, request),
                 Status::Backup(_) | Status::ViewChange(_) => {
@@ -258,7 +258,7 @@ impl Replica {
 
     // ---- messages: one gate
 
-    fn on_message(&mut self, out: &mut Out, header: &Header, body: Body) {
+    fn on_message(&mut self, out: &mut Out, header: &Header, body: &Body) {
         let (from, kind) = (header.from, body.kind());
         let common = &mut self.common;
         let refused = if header.config != common.header().config {
@@ -285,7 +285,7 @@ impl Replica {
                 return self.transition(out, next);
             }
         }
-        if let Body::Recovery(question) = &body {
+        if let Body::Recovery(question) = body {
             return self.on_recovery(out, from, question);
         }
         if matches!(body, Body::RecoveryResponse(_)) {
@@ -299,9 +299,9 @@ impl Replica {
     }
 
     /// A message of our view.
-    fn on_current(&mut self, out: &mut Out, from: ReplicaId, message: (Incarnation, Body)) {
+    fn on_current(&mut self, out: &mut Out, from: ReplicaId, message: (Incarnation, &Body)) {
         let common = &mut self.common;
-        if let Body::StartViewChange { want, hears } = message.1 {
+        if let Body::StartViewChange { want, hears } = *message.1 {
             if let Some(position) = common.config.cluster.position(from) {
                 common.gate.vote(position, want, hears, common.now);
             }
@@ -320,7 +320,7 @@ impl Replica {
     }
 
     /// A message of a later view: a quorum has left ours, so do we. Our log and log_view stay as they are.
-    fn on_news(&mut self, out: &mut Out, header: &Header, body: Body) {
+    fn on_news(&mut self, out: &mut Out, header: &Header, body: &Body) {
         let common = &mut self.common;
         let rules = common.rules;
         if matches!(body, Body::DoViewChange(_)) && !rules.joins_on_early_report() {
@@ -340,7 +340,7 @@ impl Replica {
     }
 
     /// A message of an earlier view is dropped; whoever is still voting there is told where we are.
-    fn on_older(&mut self, out: &mut Out, header: &Header, body: Body) {
+    fn on_older(&mut self, out: &mut Out, header: &Header, body: &Body) {
         let common = &mut self.common;
         let (from, kind) = (header.from, body.kind());
         match (body, &mut self.status) {
@@ -353,13 +353,13 @@ impl Replica {
             (Body::PrepareOk { head, beat }, Status::Primary(primary))
                 if common.rules.counts_ack(false, head.hash, None) =>
             {
-                primary.on_prepare_ok(common, out, from, (head, beat), false);
+                primary.on_prepare_ok(common, out, from, (*head, *beat), false);
             }
             (Body::StartView(start), Status::Backup(_) | Status::ViewChange(_))
                 if common.rules.takes_older_start_view() && common.log.contains(start.tail.base) =>
             {
                 common.recover_in(header.view);
-                common.replace(out, start.tail.base.op, start.tail.entries);
+                common.replace(out, start.tail.base.op, start.tail.entries.clone());
                 self.transition(out, Next::Follow { commit: start.commit });
             }
             (Body::Prepare { .. } | Body::Commit { .. }, Status::Backup(_))

@@ -242,13 +242,13 @@ impl Primary {
     // ---- messages
 
     /// A message of our view.
-    pub(super) fn on_message(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, body: Body) -> Next {
+    pub(super) fn on_message(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, body: &Body) -> Next {
         let kind = body.kind();
         match body {
-            Body::PrepareOk { head, beat } => self.on_prepare_ok(common, out, from, (head, beat), true),
-            Body::CommitOk { beat } => self.on_beat(common, from, beat),
+            Body::PrepareOk { head, beat } => self.on_prepare_ok(common, out, from, (*head, *beat), true),
+            Body::CommitOk { beat } => self.on_beat(common, from, *beat),
             Body::DoViewChange(_) => self.welcome(common, out, from),
-            Body::GetState(question) => state_transfer::answer(common, out, from, &question),
+            Body::GetState(question) => state_transfer::answer(common, out, from, question),
             Body::NewState(_) => common.ignore(out, from, kind, Ignored::NotAsked),
             Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) => {
                 common.ignore(out, from, kind, Ignored::WrongRole);

@@ -62,12 +62,12 @@ impl Recovering {
         common: &mut Common,
         out: &mut Out,
         from: ReplicaId,
-        message: (View, Body),
+        message: (View, &Body),
     ) -> Next {
         let (view, body) = message;
         let kind = body.kind();
         match body {
-            Body::RecoveryResponse(answer) => return self.on_answer(common, out, from, view, *answer),
+            Body::RecoveryResponse(answer) => return self.on_answer(common, out, from, view, answer),
             Body::Prepare { .. }
             | Body::PrepareOk { .. }
             | Body::Commit { .. }
@@ -89,12 +89,14 @@ impl Recovering {
         out: &mut Out,
         from: ReplicaId,
         view: View,
-        answer: RecoveryResponse,
+        answer: &RecoveryResponse,
     ) -> Next {
         let RecoveryResponse { nonce, log } = answer;
-        let asked = common.rules.nonce_matches(nonce == self.nonce);
+        let asked = common.rules.nonce_matches(*nonce == self.nonce);
         let from_primary = from == common.config.cluster.primary(view);
-        let Some(start) = log.filter(|_| asked && from_primary && common.rules.recovers_in(view, self.view_min)) else {
+        let Some(start) =
+            log.as_ref().filter(|_| asked && from_primary && common.rules.recovers_in(view, self.view_min))
+        else {
             let why = if asked { Ignored::WrongRole } else { Ignored::NotAsked };
             common.ignore(out, from, MessageKind::RecoveryResponse, why);
             return Next::Stay;
@@ -103,7 +105,7 @@ impl Recovering {
             common.ignore(out, from, MessageKind::RecoveryResponse, Ignored::Malformed);
             return Next::Stay;
         }
-        self.take(common, out, view, &start)
+        self.take(common, out, view, start)
     }
 
     fn take(&mut self, common: &mut Common, out: &mut Out, view: View, start: &StartView) -> Next {

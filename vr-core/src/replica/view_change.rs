@@ -66,18 +66,18 @@ impl ViewChange {
         common: &mut Common,
         out: &mut Out,
         from: ReplicaId,
-        message: (Incarnation, Body),
+        message: (Incarnation, &Body),
     ) -> Next {
         let (incarnation, body) = message;
         let kind = body.kind();
         match body {
-            Body::DoViewChange(report) => return self.on_report(common, out, from, incarnation, report),
-            Body::StartView(start) => return self.on_start_view(common, out, from, &start),
-            Body::NewState(page) => return self.on_new_state(common, out, from, &page),
-            Body::GetState(question) => state_transfer::answer(common, out, from, &question),
+            Body::DoViewChange(report) => return self.on_report(common, out, from, incarnation, report.clone()),
+            Body::StartView(start) => return self.on_start_view(common, out, from, start),
+            Body::NewState(page) => return self.on_new_state(common, out, from, page),
+            Body::GetState(question) => state_transfer::answer(common, out, from, question),
             Body::Prepare { entries, .. } if common.rules.takes_prepare_in_view_change() => {
-                if crate::log::continues(&entries, common.log.head()) {
-                    common.append(out, entries);
+                if crate::log::continues(entries, common.log.head()) {
+                    common.append(out, entries.clone());
                     if let Some((head, proof)) = common.durable_log() {
                         let beat = crate::id::Beat::ZERO;
                         common.send_promise(out, To::One(from), Promise::prepare_ok(head, beat, &proof));

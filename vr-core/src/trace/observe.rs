@@ -185,7 +185,7 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
     }
 
     fn received(&mut self, message: &Message, step: &Step<'_>) {
-        let Message { header, body } = message;
+        let (header, body) = (&message.header, &message.body);
         let refusal = step.actions.iter().find_map(|action| {
             let Action::Note(Note::Ignored { from, kind, why }) = action else { return None };
             (*from == header.from && *kind == body.kind()).then(|| notes::ignored(*why))

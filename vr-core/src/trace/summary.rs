@@ -56,7 +56,7 @@ fn hexadecimal(data: &[u8]) -> String {
 /// A `send`: a replica sent this message.
 #[must_use]
 pub fn message_sent(to: Recipient, message: &Message) -> What {
-    let Message { header, body } = message;
+    let (header, body) = (&message.header, &message.body);
     let (op, commit, summary) = said(body);
     What::Sent(Sent {
         m: MessageId::of(header),

@@ -52,7 +52,7 @@ fn message(from: u16, seq: u64, body: Body) -> Message {
         incarnation: Incarnation(1),
         seq: Seq(seq),
     };
-    Message { header, body }
+    Message::new(header, body)
 }
 
 fn request() -> Request {

@@ -14,7 +14,8 @@ use crate::id::{
 };
 use crate::log::{Head, continues};
 use crate::message::{
-    Body, DoViewChange, GetState, Header, MAX_ANCHORS, Message, NewState, Recovery, RecoveryResponse, StartView, Tail,
+    Body, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, NewState, Recovery, RecoveryResponse,
+    StartView, Tail,
 };
 use crate::quorum::{Position, ReplicaSet};
 use alloc::boxed::Box;
@@ -134,6 +135,15 @@ impl Shape for ReplicaSet {
     }
 }
 
+impl Shape for Message {
+    fn put(&self, to: &mut impl Sink) {
+        Envelope::put(self, to);
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        Envelope::get(from).map(|envelope| Self::new(envelope.header, envelope.body))
+    }
+}
+
 /// A struct: its fields, in the order of their declaration.
 macro_rules! fields {
     ($($name:ident { $($field:ident),* $(,)? })*) => {
@@ -155,7 +165,7 @@ fields! {
     Predicted { wall_ns, seed }
     Request { client, session, number, kind, predicted, body }
     Header { config, epoch, view, from, instance, incarnation, seq }
-    Message { header, body }
+    Envelope { header, body }
     DoViewChange { log_view, commit, tail }
     StartView { view_start, commit, tail }
     GetState { id, have, want }

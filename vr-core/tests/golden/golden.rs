@@ -49,7 +49,7 @@ fn messages() -> Vec<(String, Message)> {
         incarnation: Incarnation(4),
         seq: Seq(70_000),
     };
-    bodies.map(|body| (format!("message.{}", body.kind().name()), Message { header, body })).into()
+    bodies.map(|body| (format!("message.{}", body.kind().name()), Message::new(header, body))).into()
 }
 
 /// The golden Prepare and its entries.

@@ -90,7 +90,8 @@ impl Watch {
     }
 
     /// No envelope before its header is durable, no promise before what it speaks of is.
-    fn said(&mut self, node: &Node, at: usize, Message { header, body }: &Message) {
+    fn said(&mut self, node: &Node, at: usize, message: &Message) {
+        let (header, body) = (&message.header, &message.body);
         let disk = &node.disk;
         self.heard[at] = self.heard[at].max((header.incarnation, header.view));
         assert_eq!(header.view, disk.view, "r{at}: a view is durable before anybody hears of it");

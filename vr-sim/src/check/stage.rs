@@ -229,7 +229,7 @@ impl Stage {
         let (from, instance) = (Self::id(r), Instance(u128::from(Self::id(r).0)));
         let (epoch, seq) = (Epoch(0), Seq(0));
         let header = Header { config: Hash(1), epoch, view, from, instance, incarnation, seq };
-        Action::Send { to: To::Others, message: Message { header, body } }
+        Action::Send { to: To::Others, message: Message::new(header, body) }
     }
 
     /// Says something in its own view.

@@ -22,6 +22,9 @@ const S10: &str = "S10 promise kept";
 const S13: &str = "S13 silence";
 const D27: &str = "S22 truthful hint";
 
+/// So many questions of one replica are remembered; of the later ones nothing is known.
+const QUESTIONS: u64 = 1 << 20;
+
 #[derive(Clone, Debug)]
 pub(super) struct Views {
     /// By position, over all lives: the largest view that any of its messages named as its own.
@@ -227,6 +230,9 @@ impl Views {
     }
 
     fn asks(&mut self, who: usize, question: &GetState) {
+        if question.id.0 > QUESTIONS {
+            return;
+        }
         let (questions, place) = (&mut self.questions[who], index(question.id.0));
         if questions.len() <= place {
             questions.resize(place + 1, Question::None);

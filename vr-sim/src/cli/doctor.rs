@@ -1,4 +1,4 @@
-//! `vr-sim doctor`: the same seeds in two processes, one thread here and all threads there; where they part, if they do.
+//! `vr-sim doctor`: the same seeds in two processes, on one thread here and on all there, and where they part.
 //!
 //! Owns the comparison. Two processes, because addresses and the seeds of hash maps differ between them, which is what
 //! hidden chance is made of. DESIGN §8.
@@ -149,6 +149,7 @@ mod tests {
 
     #[test]
     fn what_parts_is_told_with_a_command_last() {
+        console::set_colors_enabled(false);
         let parted = Diagnosis {
             seeds: 3,
             divergent_seed: Some(2),

@@ -96,7 +96,7 @@ fn again(args: &ReplayArgs) -> String {
 fn subject(args: &ReplayArgs) -> Result<Subject, String> {
     if let Ok(seed) = args.case.parse::<u64>() {
         let (setup, odds) = draw(seed, &args.cluster.options()?);
-        let world = world_of(&setup, Decider::seeded(seed, odds));
+        let world = guard::watched(|| world_of(&setup, Decider::seeded(seed, odds)))?;
         return Ok(Subject { seed, world, recorded: None });
     }
     let told = |why: &dyn std::fmt::Display| format!("{}: {why}", args.case);
@@ -104,7 +104,8 @@ fn subject(args: &ReplayArgs) -> Result<Subject, String> {
     if let Some(option) = args.cluster.words().first() {
         return Err(told(&format!("a case file brings its own cluster; {option} is for seeds")));
     }
-    let world = world_of(&case.setup, Decider::recorded(&case.decisions));
+    let world = guard::watched(|| world_of(&case.setup, Decider::recorded(&case.decisions)));
+    let world = world.map_err(|why| told(&format!("no cluster can be made of it: {why}")))?;
     let recorded = Recorded { violation: case.violation, digest: case.digest };
     Ok(Subject { seed: case.seed, world, recorded: Some(recorded) })
 }

@@ -363,3 +363,53 @@ impl Serialize for Table {
         serializer.collect_map(self.0.iter().map(|mark| (mark.name, mark.seen)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(failed: &[Kind]) -> Report {
+        let failure = |kind: &Kind| Failure {
+            seed: 1,
+            scenario: None,
+            kind: *kind,
+            property: "S1 agreement".into(),
+            message: "r1 and r2 differ".into(),
+            case: None,
+            trace: None,
+            replay: "cargo run".into(),
+        };
+        let failures = failed.iter().map(failure).collect();
+        Report { seeds: 9, failures, floors_hold: true, ..Report::new(SEED, 2) }
+    }
+
+    #[test]
+    fn each_kind_of_failure_earns_its_code_and_the_worst_one_counts() {
+        let code = |failed: &[Kind]| report(failed).exit().code();
+        assert_eq!([code(&[]), code(&[Kind::Safety]), code(&[Kind::Liveness]), code(&[Kind::Panic])], [0, 1, 3, 5]);
+        assert_eq!(code(&[Kind::Liveness, Kind::Panic]), 5);
+        assert_eq!(code(&[Kind::Panic, Kind::Liveness, Kind::Safety]), 1);
+        let interrupted = |failed: &[Kind]| Report { interrupted: true, ..report(failed) }.exit().code();
+        assert_eq!((interrupted(&[]), interrupted(&[Kind::Liveness])), (130, 3));
+    }
+
+    #[test]
+    fn a_sweep_that_saw_nothing_is_no_success() {
+        let code = |report: Report| report.exit().code();
+        assert_eq!(code(Report { seeds: 0, ..report(&[]) }), 4);
+        assert_eq!(code(Report { without_commit: vec![3], ..report(&[]) }), 4);
+        assert_eq!(code(Report { undecided: 1, ..report(&[]) }), 4);
+        let many = Report { seeds: 1000, ..report(&[]) };
+        let demanded = !many.marks.missed_floors(1000).is_empty();
+        assert_eq!(code(many.clone()), if demanded { 4 } else { 0 });
+        assert_eq!(code(Report { floors_hold: false, ..many }), 0, "floors are for the whole swarm");
+    }
+
+    #[test]
+    fn the_verdict_is_the_last_line_and_counts_what_failed() {
+        console::set_colors_enabled(false);
+        let told = report(&[Kind::Safety, Kind::Liveness]).text();
+        assert_eq!(told.lines().last(), Some("7 seeds held, 2 failed: 1 safety, 1 liveness"));
+        assert_eq!(report(&[]).text().lines().last(), Some("9 seeds: all held"));
+    }
+}

@@ -155,7 +155,7 @@ fn largest_commit(t: &mut Scenario) -> Verdict {
     drop(t.put(1, 2, "y"));
     t.run_ms(3)?;
     t.release_copies(Prepare, R0, R1)?;
-    t.release_oldest_copy(Prepare, R0, R2);
+    t.release_oldest_copy(Prepare, R0, R2)?;
     t.run_ms(80)?;
     t.expect_commit(R2, Op(3))?;
     t.expect_commit(R1, Op(2))?;

@@ -9,7 +9,7 @@ use crate::digest::{Digest, halves};
 use crate::marks::Marks;
 use crate::odds::place_of;
 use crate::workload::App;
-use vr_core::{Action, Body, Hash, Ignored, Input, Message, Note, To, Write};
+use vr_core::{Action, Body, Hash, Ignored, Input, Note, To, Write};
 
 impl<A: App> World<A> {
     /// Something happened.
@@ -159,11 +159,12 @@ fn count(marks: &mut Marks, actions: &[Action]) {
     for action in actions {
         match action {
             Action::Note(note) => count_note(marks, note),
-            Action::Send { message: Message { body: Body::Prepare { entries, .. }, .. }, .. } => {
-                marks.batches += u64::from(entries.len() > 1);
+            Action::Send { message, .. } => {
+                if let Body::Prepare { entries, .. } = &message.body {
+                    marks.batches += u64::from(entries.len() > 1);
+                }
             }
-            Action::Send { .. }
-            | Action::Persist { .. }
+            Action::Persist { .. }
             | Action::Execute(_)
             | Action::Reply(_)
             | Action::Reject(_)

@@ -172,7 +172,7 @@ fn answered_in_order(mut history: Vec<Call>) -> Vec<Call> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn the_search_finds_what_brute_force_finds(made_up in histories(), real in histories(), flip in 0usize..6) {
