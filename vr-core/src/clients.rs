@@ -135,11 +135,11 @@ impl ClientTable {
         }
     }
 
-    /// A primary logged or queued a request, which has or will have this op.
-    pub(crate) fn flies(&mut self, client: ClientId, number: RequestNumber, op: Op) {
-        if let Some(slot) = self.slot_mut(client) {
-            slot.flying = (number, op);
-        }
+    /// A primary logged or queued a request, which has or will have this op. False when the client has no session
+    /// yet to note it with.
+    pub(crate) fn flies(&mut self, client: ClientId, number: RequestNumber, op: Op) -> bool {
+        let slot = self.slot_mut(client);
+        slot.map(|slot| slot.flying = (number, op)).is_some()
     }
 
     /// Whoever becomes primary knows of no request in flight but those in its log.

@@ -70,9 +70,10 @@ const OPS_PER_SECOND: u32 = 20;
 #[must_use]
 pub fn calm(virtual_seconds: u32) -> Work {
     let mut setup = Setup::plain(3, Durability::Sync);
-    setup.clients = 5;
-    setup.ops = virtual_seconds * OPS_PER_SECOND / setup.clients + virtual_seconds;
-    setup.think = Wait::millis(400);
+    setup.clients = OPS_PER_SECOND;
+    setup.ops = virtual_seconds;
+    setup.think = Wait::millis(1000);
+    setup.in_step = true;
     setup.safety = Wait::millis(1000).times(u64::from(virtual_seconds));
     setup.slot = setup.safety;
     setup.checkpoint_interval = 1024;

@@ -148,6 +148,16 @@ impl Decider {
         self.record.as_deref().unwrap_or_default()
     }
 
+    /// Do its choices, or its record, depend on keys? If not, they need not be computed.
+    #[must_use]
+    pub fn reads_keys(&self) -> bool {
+        match &self.source {
+            Source::Seed(_) => self.record.is_some(),
+            Source::Bytes { .. } => true,
+            Source::Recorded(listed) => !listed.is_empty() || self.record.is_some(),
+        }
+    }
+
     /// Chooses a number below `bound`; 0 is the default.
     pub fn choose(&mut self, kind: ChoiceKind, key: u64, bound: u32) -> u32 {
         if bound <= 1 {

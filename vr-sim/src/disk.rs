@@ -48,7 +48,7 @@ impl Disk {
 
     /// Begins a sync of everything under way, unless one runs or there is nothing: the first write it covers.
     pub fn begin_sync(&mut self) -> Option<WriteId> {
-        if self.syncing != 0 {
+        if self.syncing != 0 || self.under_way.is_empty() {
             return None;
         }
         self.syncing = self.under_way.len();

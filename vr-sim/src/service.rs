@@ -147,7 +147,7 @@ impl<'a> KvResult<'a> {
     }
 }
 
-/// The sequential model of one key: what `op` makes of the value `found`; `None` when it leaves it as it is.
+/// The sequential model of one key, written apart from [`Kv`] on purpose: what `op` makes of the value `found`; `None` when it leaves it as it is.
 #[must_use]
 pub fn apply(found: Option<&[u8]>, op: &KvOp<'_>) -> Option<Option<Vec<u8>>> {
     match op {
@@ -198,6 +198,13 @@ impl Kv {
         let removed = old.as_deref().map_or(0, |v| hash_of(key, v));
         self.contents = self.contents.wrapping_sub(removed).wrapping_add(added);
     }
+
+    fn append(&mut self, key: Key, more: &[u8]) {
+        let Some(value) = self.values.get_mut(&key) else { return self.set(key, Some(more.to_vec())) };
+        let removed = hash_of(key, value);
+        value.extend_from_slice(more);
+        self.contents = self.contents.wrapping_sub(removed).wrapping_add(hash_of(key, value));
+    }
 }
 
 fn hash_of(key: Key, value: &[u8]) -> u64 {
@@ -215,10 +222,14 @@ impl Service for Kv {
         history.add_bytes(body);
         self.history = history.value();
         let Some(op) = KvOp::decode(body) else { return KvResult::Malformed.encode() };
-        let found = self.value(op.key());
-        let answer = KvResult::Found(found).encode();
-        if let Some(changed) = apply(found, &op) {
-            self.set(op.key(), changed);
+        let answer = KvResult::Found(self.value(op.key())).encode();
+        match op {
+            KvOp::Get { .. } => {}
+            KvOp::Put { key, value } => self.set(key, Some(value.to_vec())),
+            KvOp::Append { key, value } => self.append(key, value),
+            KvOp::Cas { key, expect, value } if self.value(key) == expect => self.set(key, Some(value.to_vec())),
+            KvOp::Cas { .. } => {}
+            KvOp::Delete { key } => self.set(key, None),
         }
         answer
     }

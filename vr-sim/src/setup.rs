@@ -54,6 +54,8 @@ pub struct Setup {
     pub ops: u32,
     /// The longest time a client thinks between two operations.
     pub think: Wait,
+    /// All clients call at the same moments, that far apart: bursts, and batches.
+    pub in_step: bool,
     /// When a client tries again.
     pub client_timeout: Wait,
     /// What clients ask for.
@@ -92,6 +94,7 @@ impl Setup {
             clients: 0,
             ops: 0,
             think: heartbeat,
+            in_step: false,
             client_timeout: heartbeat.times(6),
             mix: Mix::default(),
             safety: Wait::ZERO,

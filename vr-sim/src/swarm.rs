@@ -205,6 +205,7 @@ fn draw_clients(setup: &mut Setup, rng: &mut Rng, regime: Regime) {
     // A third of all workloads comes at once, the rest lasts as long as the faults.
     let pause = Wait(setup.safety.0 / u64::from(setup.ops + 1) * 2);
     setup.think = rng.pick(&[Wait(setup.latency.0 * 2), pause, pause]);
+    setup.in_step = rng.below(4) == 0;
     setup.client_timeout = setup.heartbeat.times(u64::from(rng.pick(&[3u32, 6, 6, 20])));
     let near = setup.clients.saturating_sub(rng.below(2)).max(1);
     setup.client_capacity = rng.pick(&[near, setup.clients, setup.clients + 2, 64]);

@@ -198,6 +198,34 @@ fn a_case_that_does_something_else_now_is_not_reproduced() {
     assert!(ran.last_line().contains("another run than the recorded one"), "{}", ran.out);
 }
 
+/// A case file that a person edited until it cannot hold: what must not happen happens in it.
+fn edited_case(edit: impl FnOnce(&mut vr_sim::setup::Setup)) -> String {
+    let mut case = vr_sim::case::Case::read(&case_of_a_quiet_seed()).expect("it was just written");
+    edit(&mut case.setup);
+    case.decisions.clear();
+    case.write()
+}
+
+#[test]
+fn a_group_whose_disks_take_for_ever_violates_liveness() {
+    let room = Room::new();
+    let case = room.file("slow.vrcase", &edited_case(|setup| setup.sync = setup.heartbeat.times(1 << 20)));
+    let ran = run_in(&room, &["replay", &case]);
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    let json = run_in(&room, &["replay", &case, "--json"]).json();
+    assert!(json["property"].as_str().is_some_and(|name| name.starts_with('L')), "{json}");
+    assert_eq!((json["exit"].as_u64(), json["reproduced"].as_bool()), (Some(3), Some(false)));
+}
+
+#[test]
+fn a_panic_in_a_run_is_told_and_not_shown_raw() {
+    let room = Room::new();
+    let case = room.file("late.vrcase", &edited_case(|setup| (setup.mix.get, setup.mix.put) = (u64::MAX, u64::MAX)));
+    let ran = run_in(&room, &["replay", &case]);
+    assert_eq!((ran.code, ran.err.as_str()), (5, ""), "{}", ran.out);
+    assert!(ran.out.contains("panicked") && ran.out.contains(".rs:"), "{}", ran.out);
+}
+
 #[test]
 fn nothing_that_ran_is_no_success() {
     for words in [&["--seeds", "0"][..], &["--seeds", "5..5"], &["--for", "0s"], &["--seeds", "1", "--shard", "2/2"]] {
@@ -259,6 +287,50 @@ fn bad_input_is_refused_in_one_line_and_nothing_is_written() {
         assert!(ran.err.starts_with("vr-sim: ") && ran.err.lines().count() == 1, "{words:?}: {}", ran.err);
     }
     assert_eq!(room.names(), before, "something was written");
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+fn a_failing_seed_leaves_its_case_and_its_trace_and_ends_with_the_command_that_replays_it() {
+    for (mutant, code) in [("count_acks", 1), ("rec_no_retry", 3)] {
+        let room = Room::new();
+        let ran = run_in(&room, &["run", "--seeds", "500", "--mutant", mutant, "--out", "kept"]);
+        assert_eq!(ran.code, code, "{mutant}: {}{}", ran.out, ran.err);
+        let command = ran.last_line();
+        assert!(
+            command.starts_with("cargo run ") && command.contains(" --features mutants -- replay kept/"),
+            "{command}"
+        );
+        let case = command.split(' ').next_back().expect("a command has words");
+        assert!(room.0.join(case.replace(".vrcase", ".vrt.jsonl")).exists(), "{command}");
+        let again = run_in(&room, &["replay", case]);
+        assert_eq!(again.code, code, "{mutant}: {}{}", again.out, again.err);
+        assert!(again.last_line().starts_with("reproduced: "), "{}", again.out);
+        let json = run_in(&room, &["run", "--seeds", "500", "--mutant", mutant, "--json"]).json();
+        let failure = &json["failures"][0];
+        assert!(failure["seed"].is_u64() && failure["case"].is_string(), "{json}");
+        assert!(["property", "message"].iter().all(|name| failure[name].as_str().is_some_and(|text| !text.is_empty())));
+    }
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+fn planted_bugs_are_listed_and_an_unknown_one_is_refused() {
+    let listed = run(&["mutants", "--json"]).json();
+    assert!(listed.as_array().is_some_and(|bugs| bugs.len() >= 25));
+    let ran = run(&["run", "--mutant", "no_such_bug"]);
+    assert_eq!((ran.code, ran.err.lines().count()), (2, 1), "{}", ran.err);
+}
+
+#[test]
+fn scenarios_are_listed_and_run_in_both_modes() {
+    let listed = run(&["scenarios", "--json"]).json();
+    let all = listed.as_array().expect("a list");
+    assert!(all.iter().any(|one| one["name"] == "a04-simple-view-change"), "{listed}");
+    let ran = run(&["run", "--scenario", "a04-simple-view-change"]);
+    assert_eq!((ran.code, ran.last_line()), (0, "2 runs: all held"), "{}{}", ran.out, ran.err);
+    let one = run(&["run", "--scenario", "a04-simple-view-change", "--durability", "async", "--json"]).json();
+    assert_eq!([number(&one, "seeds"), number(&one, "passed")], [1, 1]);
 }
 
 #[cfg(not(feature = "mutants"))]

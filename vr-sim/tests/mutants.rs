@@ -19,3 +19,12 @@ fn probe() {
         }
     }
 }
+
+#[test]
+fn tape() {
+    let (Ok(name), Ok(bug)) = (std::env::var("NAME"), std::env::var("BUG")) else { return };
+    let mode = if std::env::var("ASYNC").is_ok() { vr_core::Durability::Async } else { vr_core::Durability::Sync };
+    let (o, tape) = vr_sim::scenario::trace(&name, mode, Rules { mutant: Mutant::named(&bug) });
+    println!("{}", tape.sentences());
+    println!("{:?}", o.violation);
+}

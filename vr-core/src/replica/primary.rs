@@ -6,7 +6,7 @@
 use super::common::{Common, Next, Out};
 use super::state_transfer;
 use crate::action::{Action, Ignored, Note, Reject, To};
-use crate::clients::{Fold, Seen};
+use crate::clients::{ClientTable, Fold, Seen};
 use crate::entry::{Entries, Entry, Kind, Predicted, Request};
 use crate::id::{Beat, ClientId, Op, ReplicaId, RequestNumber, Session, Time, count, index};
 use crate::log::{ENTRY_OVERHEAD_BYTES, Head};
@@ -39,9 +39,9 @@ pub(super) struct Primary {
     queue: VecDeque<Request>,
     /// The last op of each batch that is prepared and not committed.
     batches: VecDeque<Op>,
-    /// Clients whose `Register` is logged or queued, with the op it has or will have. The other requests in flight
-    /// are noted with their sessions in the client table.
-    registering: HashMap<ClientId, Op, Fold>,
+    /// The newest request in flight, with its op, of each client whose `Register` is in flight itself. Those of the
+    /// others are noted with their sessions in the client table.
+    registering: HashMap<ClientId, (RequestNumber, Op), Fold>,
     predicted: Predicted,
     building: Vec<Entry>,
     beat: Beat,
@@ -78,11 +78,9 @@ impl Primary {
         common.commit_to(out, commit, true);
         common.clients.ground();
         if common.rules.rebuilds_in_flight() {
-            for entry in common.log.after(common.execution.issued()) {
-                match entry.kind() {
-                    Kind::Register => drop(this.registering.insert(entry.client(), entry.op())),
-                    Kind::Operation => common.clients.flies(entry.client(), entry.number(), entry.op()),
-                }
+            let Common { clients, log, execution, .. } = common;
+            for entry in log.after(execution.issued()) {
+                this.fly(clients, entry.client(), entry.number(), entry.op());
             }
         }
         if common.commit() < view_start {
@@ -131,10 +129,7 @@ impl Primary {
             return;
         }
         let op = common.log.op().plus(count(self.queue.len()) + 1);
-        match request.kind {
-            Kind::Register => drop(self.registering.insert(request.client, op)),
-            Kind::Operation => common.clients.flies(request.client, request.number, op),
-        }
+        self.fly(&mut common.clients, request.client, request.number, op);
         if common.rules.records_when_taken() {
             common.clients.record_early(request.client, request.number);
         }
@@ -157,7 +152,7 @@ impl Primary {
         let admitted = if register {
             self.admit_register(common, out, request)
         } else {
-            Self::admit_operation(common, out, request)
+            self.admit_operation(common, out, request)
         };
         if admitted.is_ok() && count(self.queue.len()) >= u64::from(common.config.batching.queue_entries) {
             return Err(Some(Reject::Busy));
@@ -171,16 +166,31 @@ impl Primary {
             common.reply(out, (client, session, number), (Op(session.0), Bytes::new()), true);
             return Err(duplicate(out, client, number));
         }
-        let flying = self.registering.get(&client).is_some_and(|op| *op > common.execution.issued());
-        if flying && common.rules.knows_in_flight() {
+        if self.is_flying(common, client, number) {
             return Err(duplicate(out, client, number));
         }
         Ok(())
     }
 
-    fn admit_operation(common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
+    /// Notes a request that is logged or queued and not executed.
+    fn fly(&mut self, clients: &mut ClientTable, client: ClientId, number: RequestNumber, op: Op) {
+        if number == RequestNumber::ZERO || !clients.flies(client, number, op) {
+            self.registering.insert(client, (number, op));
+        }
+    }
+
+    /// Is this request, or a later one, of a client that is only registering in flight?
+    fn is_flying(&self, common: &Common, client: ClientId, number: RequestNumber) -> bool {
+        let flying = |(newest, op): &(RequestNumber, Op)| *op > common.execution.issued() && *newest >= number;
+        !self.registering.is_empty()
+            && common.rules.knows_in_flight()
+            && self.registering.get(&client).is_some_and(flying)
+    }
+
+    fn admit_operation(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
         let Request { client, session, number, .. } = *request;
         match common.clients.seen(client, session, number, common.execution.issued()) {
+            Seen::New if self.is_flying(common, client, number) => Err(duplicate(out, client, number)),
             Seen::New => Ok(()),
             Seen::Flying if !common.rules.knows_in_flight() => Ok(()),
             Seen::Flying | Seen::Executing | Seen::Older => Err(duplicate(out, client, number)),
@@ -212,7 +222,7 @@ impl Primary {
         }
         if self.registering.len() > 64 + self.queue.len() {
             let issued = common.execution.issued();
-            self.registering.retain(|_, op| *op > issued);
+            self.registering.retain(|_, (_, op)| *op > issued);
         }
     }
 

@@ -74,7 +74,11 @@ impl ViewChange {
             Body::DoViewChange(report) => return self.on_report(common, out, from, incarnation, report.clone()),
             Body::StartView(start) => return self.on_start_view(common, out, from, start),
             Body::NewState(page) => return self.on_new_state(common, out, from, page),
-            Body::GetState(question) => state_transfer::answer(common, out, from, question),
+            // Between views a log is served by name only: ours is not that of the view (PROTOCOL D35).
+            Body::GetState(question) if question.want.is_some() => {
+                state_transfer::answer(common, out, from, question);
+            }
+            Body::GetState(_) => common.ignore(out, from, kind, Ignored::WrongStatus),
             Body::Prepare { entries, .. } if common.rules.takes_prepare_in_view_change() => {
                 if crate::log::continues(entries, common.log.head()) {
                     common.append(out, entries.clone());

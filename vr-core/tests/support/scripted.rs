@@ -126,7 +126,7 @@ impl Node {
     fn answer(&mut self, body: &[u8]) -> Bytes {
         self.text.push_str(&String::from_utf8_lossy(body));
         let start = self.text.len().saturating_sub(12);
-        Bytes::copy_from_slice(self.text[start..].as_bytes())
+        Bytes::copy_from_slice(&self.text.as_bytes()[start..])
     }
 }
 

@@ -20,8 +20,8 @@
 //!   With more than f down or recovering the count still holds; it then says nothing about being available.
 //!
 //! Both are stronger than the n − q + 1 copies that every quorum must meet, and say at once when a copy goes.
-//! A lost or rotten disk (PROTOCOL D56 to D60), once there is one, will have to be subtracted. Until there are checkpoints
-//! every log starts at op 1, so that S18 (every decided op can be had from somebody) is this count, too.
+//! A lost or rotten disk (PROTOCOL D56 to D60), once there is one, will have to be subtracted. Until there are
+//! checkpoints every log starts at op 1, so that S18 (every decided op can be had from somebody) is this count, too.
 
 use super::shadow::Shadow;
 use super::{Violation, short};

@@ -110,8 +110,8 @@ fn contradiction(key: &[u8], calls: &[&Call], call: &Call) -> Violation {
     let (client, session, number) = call.name;
     let result = call.returned.as_ref().map_or(&b""[..], |(_, result)| result);
     let message = format!(
-        "request {number} of {client:?} in session {session} (\"{}\") was answered \"{}\", which no order of the {} calls \
-         on key \"{}\" explains",
+        "request {number} of {client:?} in session {session} (\"{}\") was answered \"{}\", which no order of the {} \
+         calls on key \"{}\" explains",
         call.body.escape_ascii(),
         result.escape_ascii(),
         calls.len(),

@@ -177,7 +177,8 @@ impl Liveness {
         }
         let id = shadow.id(who);
         let message = format!(
-            "{id:?} still acts as the primary of view {view}, {HEARTBEATS} heartbeats after {gone} replicas had left that view"
+            "{id:?} still acts as the primary of view {view}, {HEARTBEATS} heartbeats after {gone} replicas had \
+             left that view"
         );
         Err(Violation::liveness(L4, message, &[id]))
     }
@@ -268,7 +269,8 @@ impl Liveness {
             if seen.view != view || seen.status != as_it_should || (leads && seen.wants_view_change) {
                 let wants = if seen.wants_view_change { " and wants to leave it" } else { "" };
                 let what = format!(
-                    "{:?} should be a normal member of view {view}, which is {primary:?}'s, but is in view {} (status {:?}){wants}",
+                    "{:?} should be a normal member of view {view}, which is {primary:?}'s, but is in view {} \
+                     (status {:?}){wants}",
                     seen.id, seen.view, seen.status
                 );
                 return Err((L1, what, vec![seen.id, primary]));

@@ -4,42 +4,56 @@
 //! concerns, in one pass over a step's actions. Must not know the simulator: the same checkers judge a recorded
 //! production run, if it begins with the opening of every replica. PROTOCOL §4.
 //!
-//! | Property | Paper | Rule | File |
-//! |---|---|---|---|
-//! | S1 agreement | VRR §8.1 | what is committed or executed at an op is the same everywhere | `agreement` |
-//! | S2 rising clock | §4.4 | the clock predicted for an op is later than the one before | `agreement` |
-//! | S2 prefix execution | §4.1 step 5–7 | ops with an effect are executed in order, each once per life; answers and states are equal at equal ops | `agreement`, `at_most_once` |
-//! | S3 monotone commit | §4.1, §4.2 step 3 | the commit-number never falls within a life, and a new primary starts with the largest reported | `agreement`, `promises` |
-//! | S4 bounds | Figure 2 | executed ≤ commit ≤ op, `log_view` ≤ view, and a replica looks as its writes say | `agreement` |
-//! | S4 crash image | §4.3, §5.1 | a disk comes back with its durable writes and a prefix of those in flight, the last perhaps torn | `shadow`, `image` |
-//! | S5 promise monotone | §8.2 | view and incarnation on a disk never go back, over all lives | `views` |
-//! | S5 durable header | §8.2 | no message names a view or an incarnation that its sender's disk does not | `promises` |
-//! | S6 log match | §8.1 | in one view, all logs agree, and only its primary makes new entries | `agreement` |
-//! | S7 one start | §4.2 step 3 | a view starts once; a restarted primary does not resume its view | `views` |
-//! | S7 justified start | §4.2 step 3 | a view starts after a quorum, the primary included, reported for exactly that view | `promises` |
-//! | S7 view prefix | §4.2 step 5 | whoever is normal in a view holds its whole initial log | `views` |
-//! | S8 leader completeness | §8.1 | a view starts with everything committed in earlier views, and nothing is committed in a view that a later one started without | `views` |
-//! | S8 best log | §4.2 step 3 | the chosen log is the best reported, by (`log_view`, op) | `promises` |
-//! | S9 ack durability | §8.1, §8.2 | what was decided is held by a quorum, whatever crashed (S18 with it) | `durability` |
-//! | S10 promise kept | §8.1, §8.2 | nobody speaks for a view below one it revealed, over all lives, nor logs or serves between views | `views`, `agreement` |
-//! | S10 justified recovery | §4.3 step 3 | memory comes from an answer of a view's primary to a question of this very life | `promises` |
-//! | S11 ack backed | §4.1 step 4, §8.2 | an acknowledgement, a report, a StartView says what the disk (asynchronous mode: the memory) holds; what was acknowledged goes only with a later view | `promises` |
-//! | S11 report monotone | §4.2 step 2 | the reports of one replica for one view never weaken | `promises` |
-//! | S12 commit justified | §4.1 step 5 | an op is committed when a quorum acknowledged it in the primary's view; nobody's commit-number is ahead of that | `promises` |
-//! | S13 silence | §4.3, §8.1 | who recovers only asks, who changes views serves nobody, who halted does nothing; only a view's primary leads it | `views` |
-//! | S14 taken once | §4.1 | a primary takes no request into its log that is there already | `at_most_once` |
-//! | S14 at most once | §4.1, §4.5 | the service executes each request once | `at_most_once` |
-//! | S15 linearizability | §8.1 | what clients saw could have happened one call at a time | `linearizability` |
-//! | S16 table equality | §4.1, §4.5 | client tables are equal after equal ops | `tables` |
-//! | S22 reply truth | §4.1, §4.5 | an answer is the result of exactly that request; a session called gone is gone | `at_most_once` |
-//! | S22 truthful hint | §4.1 | a client is told only of views that started | `views` |
-//! | S24 no unexcused halt | — | a replica stops only because a write failed | `liveness` |
-//! | L1 one view, L3 recovered | §8.2 | the healed quorum is normal in one view with its own primary | `liveness` |
-//! | L2 answered | §8.2 | every request is answered | `liveness` |
-//! | L4 abdication | §8.2 | a primary whose view a quorum left stops leading | `liveness` |
-//! | L5 no storm | §8.2 | few views are entered after the faults ended | `liveness` |
-//! | L6 converged | §8.2 | the healed quorum agrees on op, commit, execution and tables | `liveness` |
-//! | L9 vacuity | — | somebody was answered | `liveness` |
+//! Each with its section of the paper and the file that judges it:
+//!
+//! - **S1 agreement** (VRR §8.1; `agreement`): what is committed or executed at an op is the same everywhere.
+//! - **S2 rising clock** (§4.4; `agreement`): the clock predicted for an op is later than the one before.
+//! - **S2 prefix execution** (§4.1 step 5–7; `agreement`, `at_most_once`): ops with an effect are executed in order,
+//!   each once per life; answers and states are equal at equal ops.
+//! - **S3 monotone commit** (§4.1, §4.2 step 3; `agreement`, `promises`): the commit-number never falls within a
+//!   life, and a new primary starts with the largest reported.
+//! - **S4 bounds** (Figure 2; `agreement`): executed ≤ commit ≤ op, `log_view` ≤ view, and a replica looks as its
+//!   writes say.
+//! - **S4 crash image** (§4.3, §5.1; `shadow`, `image`): a disk comes back with its durable writes and a prefix of
+//!   those in flight, the last perhaps torn.
+//! - **S5 promise monotone** (§8.2; `views`): view and incarnation on a disk never go back, over all lives.
+//! - **S5 durable header** (§8.2; `promises`): no message names a view or an incarnation that its sender's disk does
+//!   not.
+//! - **S6 log match** (§8.1; `agreement`): in one view, all logs agree, and only its primary makes new entries.
+//! - **S7 one start** (§4.2 step 3; `views`): a view starts once; a restarted primary does not resume its view.
+//! - **S7 justified start** (§4.2 step 3; `promises`): a view starts after a quorum, the primary included, reported
+//!   for exactly that view.
+//! - **S7 view prefix** (§4.2 step 5; `views`): whoever is normal in a view holds its whole initial log.
+//! - **S8 leader completeness** (§8.1; `views`): a view starts with everything committed in earlier views, and
+//!   nothing is committed in a view that a later one started without.
+//! - **S8 best log** (§4.2 step 3; `promises`): the chosen log is the best reported, by (`log_view`, op).
+//! - **S9 ack durability** (§8.1, §8.2; `durability`): what was decided is held by a quorum, whatever crashed (S18
+//!   with it).
+//! - **S10 promise kept** (§8.1, §8.2; `views`, `agreement`): nobody speaks for a view below one it revealed, over
+//!   all lives, nor logs or serves between views.
+//! - **S10 justified recovery** (§4.3 step 3; `promises`): memory comes from an answer of a view's primary to a
+//!   question of this very life.
+//! - **S11 ack backed** (§4.1 step 4, §8.2; `promises`): an acknowledgement, a report, a StartView says what the disk
+//!   (asynchronous mode: the memory) holds; what was acknowledged goes only with a later view.
+//! - **S11 report monotone** (§4.2 step 2; `promises`): the reports of one replica for one view never weaken.
+//! - **S12 commit justified** (§4.1 step 5; `promises`): an op is committed when a quorum acknowledged it in the
+//!   primary's view; nobody's commit-number is ahead of that.
+//! - **S13 silence** (§4.3, §8.1; `views`): who recovers only asks, who changes views serves nobody, who halted does
+//!   nothing; only a view's primary leads it.
+//! - **S14 taken once** (§4.1; `at_most_once`): a primary takes no request into its log that is there already.
+//! - **S14 at most once** (§4.1, §4.5; `at_most_once`): the service executes each request once.
+//! - **S15 linearizability** (§8.1; `linearizability`): what clients saw could have happened one call at a time.
+//! - **S16 table equality** (§4.1, §4.5; `tables`): client tables are equal after equal ops.
+//! - **S22 reply truth** (§4.1, §4.5; `at_most_once`): an answer is the result of exactly that request; a session
+//!   called gone is gone.
+//! - **S22 truthful hint** (§4.1; `views`): a client is told only of views that started.
+//! - **S24 no unexcused halt** (`liveness`): a replica stops only because a write failed.
+//! - **L1 one view, L3 recovered** (§8.2; `liveness`): the healed quorum is normal in one view with its own primary.
+//! - **L2 answered** (§8.2; `liveness`): every request is answered.
+//! - **L4 abdication** (§8.2; `liveness`): a primary whose view a quorum left stops leading.
+//! - **L5 no storm** (§8.2; `liveness`): few views are entered after the faults ended.
+//! - **L6 converged** (§8.2; `liveness`): the healed quorum agrees on op, commit, execution and tables.
+//! - **L9 vacuity** (`liveness`): somebody was answered.
 
 mod agreement;
 mod at_most_once;

@@ -145,7 +145,8 @@ impl Promises {
         }
         let (id, op, end, of) = (mirror.id, acked.op, mirror.memory.op(), mirror.memory.log_view);
         let message = format!(
-            "{id:?} acknowledged op {op} in view {view} and drops it without a later view: its log of view {of} ends at op {end}"
+            "{id:?} acknowledged op {op} in view {view} and drops it without a later view: its log of view {of} \
+             ends at op {end}"
         );
         Err(Violation::safety(S11, message, &[id], &[op]))
     }
@@ -197,8 +198,8 @@ impl Promises {
             let (claims, end) = (said.view_start, said.tail.head.op);
             let (start, op) = (start.unwrap_or_default(), mirror.memory.op());
             let message = format!(
-                "{id:?} tells of a log of view {view} that started with op {claims} and reaches op {end}; it started with op \
-                 {start} and reaches op {op}, or is another one"
+                "{id:?} tells of a log of view {view} that started with op {claims} and reaches op {end}; it \
+                 started with op {start} and reaches op {op}, or is another one"
             );
             return Err(Violation::safety(S11, message, &[id], &[claims, end]));
         }
@@ -336,7 +337,8 @@ impl Promises {
             if theirs > chosen {
                 let best = theirs.map_or(Op::ZERO, |rank| rank.1);
                 let message = format!(
-                    "{id:?} chooses the log of {:?} for view {view}, but {other:?} reported a better one, through op {best}",
+                    "{id:?} chooses the log of {:?} for view {view}, but {other:?} reported a better one, through \
+                     op {best}",
                     shadow.id(of)
                 );
                 return Err(Violation::safety(S8, message, &[id, other], &[best]));

@@ -73,8 +73,8 @@ impl Views {
         let id = shadow.id(who);
         let (was, now) = (before.0, stored.log.head());
         let message = format!(
-            "the disk of {id:?} came back with op {} ({}) in view {}, log of view {}; durable were op {} ({}) in view {}, \
-             and no prefix of the writes in flight leads from there to here",
+            "the disk of {id:?} came back with op {} ({}) in view {}, log of view {}; durable were op {} ({}) in \
+             view {}, and no prefix of the writes in flight leads from there to here",
             now.op,
             short(now.hash),
             stored.view,
@@ -151,7 +151,8 @@ impl Views {
         let decided = decision(op).map_or_else(String::new, |decision| short(decision.hash));
         let ours = memory.hash(op).map_or("nothing".to_owned(), short);
         let message = format!(
-            "{id:?} starts view {view} with {ours} at op {op}, where {committed:?} had committed {decided} in an earlier view"
+            "{id:?} starts view {view} with {ours} at op {op}, where {committed:?} had committed {decided} in an \
+             earlier view"
         );
         Violation::safety(S8, message, &[id, committed], &[op])
     }
@@ -164,7 +165,8 @@ impl Views {
         let (id, other) = (shadow.id(who), shadow.id(log.by));
         let (later, end) = (log.view, log.start.op);
         let message = format!(
-            "{id:?} commits op {op} in view {view}, but view {later} has started without it: {other:?}, log through op {end}"
+            "{id:?} commits op {op} in view {view}, but view {later} has started without it: {other:?}, log through \
+             op {end}"
         );
         Err(Violation::safety(S8, message, &[id, other], &[op]))
     }
@@ -181,8 +183,8 @@ impl Views {
         if !memory.holds(log.start) {
             let (start, end) = (log.start.op, memory.op());
             let message = format!(
-                "{id:?} holds a log for that of view {view}, but does not have the view's initial log through op {start}: \
-                 its own ends at op {end} or differs"
+                "{id:?} holds a log for that of view {view}, but does not have the view's initial log through op \
+                 {start}: its own ends at op {end} or differs"
             );
             return Err(Violation::safety(S7P, message, &[id, primary], &[start, end]));
         }
@@ -280,7 +282,8 @@ impl Views {
         let (id, standing, of) = (mirror.id, mirror.standing.name(), mirror.memory.view);
         let Reply { client, number, op, view, .. } = reply;
         let message = format!(
-            "{id:?} answers request {number} of {client:?} (op {op}) for view {view} while it is {standing} in view {of}"
+            "{id:?} answers request {number} of {client:?} (op {op}) for view {view} while it is {standing} in view \
+             {of}"
         );
         Err(Violation::safety(S13, message, &[id], &[*op]))
     }

@@ -7,10 +7,10 @@
 use super::args::MutantsArgs;
 use super::jobs::{self, News, Plan, Then};
 use super::run::{guarded, watched};
-use super::screen::{Figure, bad, count, counted, good, strong};
-use super::{Exit, guard, screen};
+use super::screen::{Figure, WIDTH, bad, count, counted, good, lasting, strong, wrapped};
+use super::{Exit, failure, guard, screen};
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vr_core::{Mutant, Rules};
 use vr_sim::scenario::{self, Kill, mode_of};
 use vr_sim::swarm::Options;
@@ -129,18 +129,23 @@ fn hunt(mutant: Mutant, bug: &mut Bug, args: &MutantsArgs) {
     bug.swarm = Some(swarm(mutant, args));
 }
 
-/// Seeds, until one of them fails.
+/// Seeds, until one of them fails that holds when no bug is planted.
 fn swarm(mutant: Mutant, args: &MutantsArgs) -> Swarm {
-    let options = Options { mutant: Some(mutant.name().to_owned()), ..Options::default() };
+    let planted = Options { mutant: Some(mutant.name().to_owned()), ..Options::default() };
+    let caught = |seed: u64| {
+        let outcome = guarded(&planted, seed);
+        let caught_by = outcome.failure().map(str::to_owned);
+        caught_by.filter(|_| guarded(&Options::default(), seed).passed())
+    };
     let shard = super::args::Shard { part: 1, of: 1 };
     let plan = Plan { seeds: args.seeds.clone(), shard, until: None, jobs: jobs::threads(args.jobs.jobs) };
     let started = Instant::now();
     let mut swarm = Swarm { caught_by: None, seed: None, seeds: 0, seconds: Figure::default() };
-    jobs::sweep(&plan, &|seed| guarded(&options, seed), &|outcome| !outcome.passed(), &mut |news| {
-        let News::Done(seed, outcome) = news else { return Then::GoOn };
+    jobs::sweep(&plan, &caught, &Option::is_some, &mut |news| {
+        let News::Done(seed, caught_by) = news else { return Then::GoOn };
         swarm.seeds += 1;
-        swarm.caught_by = outcome.failure().map(str::to_owned);
-        swarm.seed = swarm.caught_by.is_some().then_some(seed);
+        swarm.seed = caught_by.is_some().then_some(seed);
+        swarm.caught_by = caught_by;
         if swarm.seed.is_some() { Then::Stop } else { Then::GoOn }
     });
     swarm.seconds = Figure::seconds(started.elapsed());
@@ -156,11 +161,11 @@ impl Directed {
         let aimed = format!("  directed  {}, {}", self.scenario, self.durability);
         match (&self.caught_by, self.seconds) {
             (Some(_), Some(seconds)) if self.is_caught() => {
-                format!("{aimed}: {} in {seconds} s", good().apply_to(self.expected))
+                format!("{aimed}: {} in {}", good().apply_to(self.expected), said(seconds))
             }
             (Some(caught), Some(seconds)) => {
                 let told = format!("{caught}, not {}", self.expected);
-                format!("{aimed}: {} in {seconds} s", bad().apply_to(told))
+                format!("{aimed}: {} in {}", bad().apply_to(told), said(seconds))
             }
             (None, _) if hunted => format!("{aimed}: {}", bad().apply_to("survived")),
             _ => format!("{aimed}: {}", self.expected),
@@ -170,7 +175,7 @@ impl Directed {
 
 impl Swarm {
     fn text(&self) -> String {
-        let effort = format!("{} and {} s", counted(self.seeds, "seed"), self.seconds);
+        let effort = format!("{} and {}", counted(self.seeds, "seed"), said(self.seconds));
         match (&self.caught_by, self.seed) {
             (Some(property), Some(seed)) => {
                 format!("  swarm     {} in seed {seed}, after {effort}", good().apply_to(property))
@@ -187,6 +192,17 @@ impl Bug {
         self.equivalent.is_none() && !aimed_well
     }
 
+    /// Runs what is aimed at it, or what should be.
+    fn command(&self) -> String {
+        let planted = ["--mutant", self.name];
+        let aimed = self.directed.iter().find(|directed| !directed.is_caught());
+        let words = aimed.map_or(vec!["run"], |directed| {
+            vec!["run", "--scenario", directed.scenario, "--durability", directed.durability]
+        });
+        let words: Vec<_> = words.into_iter().chain(planted).map(str::to_owned).collect();
+        failure::command(&words, true)
+    }
+
     fn text(&self, hunted: bool) -> String {
         let mut lines = vec![format!("{} ({}): {}", strong().apply_to(self.name), self.defect, self.sentence)];
         lines.extend(self.equivalent.map(|why| format!("  nothing can see it: {why}")));
@@ -199,18 +215,29 @@ impl Bug {
     }
 }
 
+/// Seconds, as a person says them.
+fn said(seconds: Figure) -> String {
+    lasting(Duration::try_from_secs_f64(seconds.0).unwrap_or_default())
+}
+
 fn summary(bugs: &[Bug], hunted: bool) -> String {
     let number = |of: usize| u64::try_from(of).expect("an address has at most 64 bits");
     let planted = counted(number(bugs.len()), "planted bug");
     if !hunted {
         return format!("{planted}; `vr-sim mutants --hunt` hunts them");
     }
-    let survivors: Vec<_> = bugs.iter().filter(|bug| bug.has_survived()).map(|bug| bug.name).collect();
-    let swarmed =
-        number(bugs.iter().filter(|bug| bug.swarm.as_ref().is_some_and(|swarm| swarm.seed.is_some())).count());
-    let told = format!("{planted}, {} of them seen by the swarm", count(swarmed));
-    if survivors.is_empty() {
+    let swarmed = bugs.iter().filter(|bug| bug.swarm.as_ref().is_some_and(|swarm| swarm.seed.is_some())).count();
+    let told = format!("{planted}, {} of them seen by the swarm", count(number(swarmed)));
+    let survivors: Vec<_> = bugs.iter().filter(|bug| bug.has_survived()).collect();
+    let Some(first) = survivors.first() else {
         return good().apply_to(format!("{told}: each was caught by the scenario aimed at it")).to_string();
-    }
-    bad().apply_to(format!("{told}; survived what is aimed at them: {}", survivors.join(", "))).to_string()
+    };
+    let names: Vec<_> = survivors.iter().map(|bug| bug.name.to_owned()).collect();
+    let lines = [
+        format!("{told}; {}", bad().apply_to("survived what is aimed at them, if anything is:")),
+        wrapped(&names, ",", 2, WIDTH),
+        "look at the first of them:".to_owned(),
+        first.command(),
+    ];
+    lines.join("\n")
 }

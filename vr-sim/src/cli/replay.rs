@@ -100,7 +100,8 @@ fn subject(args: &ReplayArgs) -> Result<Subject, String> {
         return Ok(Subject { seed, world, recorded: None });
     }
     let told = |why: &dyn std::fmt::Display| format!("{}: {why}", args.case);
-    let case = Case::read(&text_of(&args.case).map_err(|why| told(&why))?).map_err(|why| told(&why))?;
+    let text = text_of(&args.case).map_err(|why| told(&why))?;
+    let case = guard::watched(|| Case::read(&text)).map_err(|why| told(&why))?.map_err(|why| told(&why))?;
     if let Some(option) = args.cluster.words().first() {
         return Err(told(&format!("a case file brings its own cluster; {option} is for seeds")));
     }

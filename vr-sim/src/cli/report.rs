@@ -4,7 +4,7 @@
 //! happened" is never success. Must not know how seeds are run. DESIGN §8, 9.15.
 
 use super::Exit;
-use super::screen::{self, Figure, bad, count, counted, faint, good, lasting, strong, wrapped};
+use super::screen::{self, Figure, WIDTH, bad, count, counted, faint, good, lasting, strong, wrapped};
 use serde::{Serialize, Serializer};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -13,7 +13,6 @@ use vr_sim::digest::Digest;
 use vr_sim::marks::{Mark, Marks};
 use vr_sim::run::{Outcome, Severity};
 
-const WIDTH: usize = 100;
 /// What a sweep counts.
 pub(crate) const SEED: &str = "seed";
 /// Seeds below this are named one by one.

@@ -6,15 +6,13 @@ use super::args::{ListArgs, RunArgs};
 use super::failure::{self, Origin};
 use super::report::{Kind, Report};
 use super::run::{conclude, watched};
-use super::screen::{bad, counted, faint, good, strong, wrapped};
+use super::screen::{WIDTH, bad, counted, faint, good, strong, wrapped};
 use super::stopwatch::Stopwatch;
 use super::{Exit, guard, screen};
 use serde::Serialize;
 use vr_core::{Durability, Rules};
 use vr_sim::scenario::{self, ScenarioInfo, mode_of};
 use vr_sim::setup;
-
-const WIDTH: usize = 100;
 
 #[derive(Serialize)]
 struct Json {

@@ -9,6 +9,9 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
+/// Text is wrapped here.
+pub(crate) const WIDTH: usize = 100;
+
 /// Writes a line to stdout.
 pub(crate) fn say(line: &str) {
     // A reader that went away, such as `head`, is no failure.
@@ -42,7 +45,8 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
 pub(crate) fn lasting(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        0 => format!("{} ms", time.as_millis()),
+        1..60 => format!("{:.1} s", time.as_secs_f64()),
         60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
     }
@@ -142,8 +146,8 @@ mod tests {
 
     #[test]
     fn durations_are_said_as_people_say_them() {
-        let said = [900, 61_000, 7_260_000].map(|ms| lasting(Duration::from_millis(ms)));
-        assert_eq!(said, ["0.9 s", "1 min 01 s", "2 h 01 min"]);
+        let said = [900, 9_940, 61_000, 7_260_000].map(|ms| lasting(Duration::from_millis(ms)));
+        assert_eq!(said, ["900 ms", "9.9 s", "1 min 01 s", "2 h 01 min"]);
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl Scenario {
         self.request_at(Role::P, client, &KvOp::Append { key: Key(key), value: value.as_bytes() })
     }
 
+    /// Adds to the end of a value, through this replica first.
+    pub fn append_at(&mut self, who: Role, client: usize, key: u16, value: &str) -> Call<'_> {
+        self.request_at(who, client, &KvOp::Append { key: Key(key), value: value.as_bytes() })
+    }
+
     /// Removes a value.
     pub fn delete(&mut self, client: usize, key: u16) -> Call<'_> {
         self.request_at(Role::P, client, &KvOp::Delete { key: Key(key) })

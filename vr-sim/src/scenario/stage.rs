@@ -261,6 +261,7 @@ impl Scenario {
     pub(crate) fn rest(&mut self, core: &[usize], shape: Shape) -> Verdict {
         self.judge()?;
         self.ending = Ending::Done;
+        self.wake_clients();
         let settled = self.world.settle(core, shape == Shape::Mesh);
         self.judge()?;
         if settled { Ok(()) } else { self.disappoint("everything to come to rest") }

@@ -4,6 +4,8 @@
 //! story. DESIGN §10 "The gate".
 
 use super::stage::{Role, Scenario, Verdict};
+use crate::workload::KvClients;
+use crate::world::World;
 use vr_core::{Snapshot, StatusName, View, Wait};
 
 /// Is it in normal status?
@@ -32,11 +34,18 @@ impl Scenario {
     pub fn depose(&mut self, who: &[usize]) -> Verdict<View> {
         let views = |scenario: &Self| who.iter().filter_map(|at| scenario.world.snapshot(*at)).map(|s| s.view).max();
         let from = views(self).unwrap_or_default();
-        self.lose_patience(who);
-        let wait = self.heartbeat().times(6);
-        self.wait_until(wait, &format!("r{who:?} to leave view {from}"), |world| {
-            who.iter().all(|at| world.snapshot(*at).is_some_and(|s| s.view > from))
-        })?;
+        let left = |world: &World<KvClients>, at: usize| world.snapshot(at).is_some_and(|s| s.view > from);
+        // Whoever first has to learn of the view loses patience with it after that.
+        for _ in 0..4 {
+            let content = |at: &usize| self.world.snapshot(*at).is_some_and(|s| s.view <= from && !s.wants_view_change);
+            let impatient: Vec<usize> = who.iter().copied().filter(content).collect();
+            self.lose_patience(&impatient);
+            let until = self.world.now().after(self.heartbeat().times(2));
+            self.world.run_until(until, |world| who.iter().all(|at| left(world, *at)));
+            self.judge()?;
+        }
+        let all = who.iter().all(|at| left(&self.world, *at));
+        self.expect(all, format!("r{who:?} to leave view {from}"))?;
         Ok(views(self).unwrap_or_default())
     }
 

@@ -116,9 +116,9 @@ fn cut_off_tail(t: &mut Scenario) -> Verdict {
     t.expect(t.world.disk(2).log.op() == Op(4), "s1 and s2 on the disk of r2")?;
     t.isolate(R2);
     t.restart(R0);
-    t.elect(&[0, 1])?;
+    t.join(&[0, 1], View(1))?;
     t.heal();
-    t.join(&[0, 1, 2], t.view(R1)?)?;
+    t.join(&[0, 1, 2], View(1))?;
     t.run_ms(5)?;
     t.crash(R2);
     t.expect(t.world.disk(2).log.op() == Op(2), "s1 and s2 to be gone from the disk of r2")?;

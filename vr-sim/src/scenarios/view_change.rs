@@ -6,9 +6,9 @@
 use crate::scenario::Role::{All, R0, R1, R2, R3, R4};
 use crate::scenario::{BOTH, Scenario, ScenarioInfo, Verdict, plain};
 use bytes::Bytes;
-use vr_core::MessageKind::{Commit, CommitOk, DoViewChange, Prepare, PrepareOk, StartView};
+use vr_core::MessageKind::{Commit, CommitOk, DoViewChange, NewState, Prepare, PrepareOk, StartView};
 use vr_core::{
-    Body, Entries, Entry, Head, MessageKind, Note, Op, Reject, ReplicaId, StartView as Start, StatusName, Tail, View,
+    Body, Entries, Entry, Head, Note, Op, Reject, ReplicaId, StartView as Start, StatusName, Tail, View,
 };
 
 const fn story(
@@ -149,6 +149,7 @@ fn largest_commit(t: &mut Scenario) -> Verdict {
     t.open(&[0, 1])?;
     t.run(t.heartbeat().times(2))?;
     t.lose(Commit, R0, R1);
+    t.lose(NewState, R0, All);
     t.hold(Prepare, R0, All);
     t.hold(PrepareOk, R1, R0);
     drop(t.put(0, 1, "x"));
@@ -263,7 +264,10 @@ fn report_of_a_part(t: &mut Scenario) -> Verdict {
     t.isolate(R1);
     t.mend(R0, R2);
     t.lose(DoViewChange, R0, R2);
-    t.elect_as(0, &[0, 2])?;
+    while t.view(R0)? < View(3) {
+        t.depose(&[0, 2])?;
+    }
+    t.join(&[0, 2], View(3))?;
     t.expect_note(R0, "that it fetched what it lacks", |n| matches!(n, Note::AskedForState { .. }))?;
     t.settle_among(&[0, 2])?;
     t.expect_value(R0, 1, Some("b1b2s"))
@@ -366,7 +370,7 @@ fn view_that_never_started(t: &mut Scenario) -> Verdict {
     t.open(&[0])?;
     t.run(t.heartbeat().times(2))?;
     t.isolate(R0);
-    t.hold(MessageKind::DoViewChange, All, All);
+    t.hold(DoViewChange, All, All);
     t.depose(&[1, 2])?;
     let refusal = t.put_at(R2, 0, 1, "x").expect_refused()?;
     let hint = matches!(refusal, Reject::NotPrimary { view, .. } if view == View(0));

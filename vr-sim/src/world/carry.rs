@@ -99,12 +99,7 @@ impl<A: App> World<A> {
         if !self.filters.is_empty() && self.is_held_by_hand(from, to, &message) {
             return;
         }
-        let header = &message.header;
-        let mut digest = Digest::of(u64::from(header.from.0));
-        digest.add(header.incarnation.0);
-        digest.add(header.seq.0);
-        digest.add(num(to));
-        let key = digest.value();
+        let key = if self.decider.reads_keys() { key_of_message(&message, to) } else { 0 };
         let promise = match &message.body {
             Body::StartViewChange { want, .. } => *want,
             Body::DoViewChange(_) => true,
@@ -141,7 +136,7 @@ impl<A: App> World<A> {
                 self.queue.push(second, Pending::Deliver { to, life, held: false, message });
             }
             Route::Corrupt(at, damage) => {
-                if let Some(message) = self.through_codec(&message, key, damage) {
+                if let Some(message) = self.through_codec(&message, to, damage) {
                     self.queue.push(at, Pending::Deliver { to, life, held: false, message });
                 }
             }
@@ -163,11 +158,11 @@ impl<A: App> World<A> {
     }
 
     /// Encodes, damages and decodes a message; without damage it must come out as it went in.
-    fn through_codec(&mut self, message: &Message, key: u64, damage: u32) -> Option<Message> {
+    fn through_codec(&mut self, message: &Message, to: usize, damage: u32) -> Option<Message> {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
         wire::encode(message, &mut bytes);
-        let mut place = Digest::of(key);
+        let mut place = Digest::of(key_of_message(message, to));
         place.add(u64::from(damage));
         for flip in 0..damage % 4 {
             place.add(u64::from(flip));
@@ -242,9 +237,6 @@ impl<A: App> World<A> {
     /// Begins a sync of what was written, unless one runs.
     fn sync(&mut self, on: usize) {
         let node = &mut self.nodes[on];
-        if node.life.is_none() {
-            return;
-        }
         let Some(first) = node.disk.begin_sync() else { return };
         let (slowness, failing) = (node.disk.slowness, std::mem::take(&mut node.disk.failing));
         let (life, sync) = (node.lives, node.disk.sync());
@@ -331,6 +323,15 @@ impl<A: App> World<A> {
             Route::Twice(first, second) => [Some(first), Some(second)],
         }
     }
+}
+
+fn key_of_message(message: &Message, to: usize) -> u64 {
+    let header = &message.header;
+    let mut digest = Digest::of(u64::from(header.from.0));
+    digest.add(header.incarnation.0);
+    digest.add(header.seq.0);
+    digest.add(num(to));
+    digest.value()
 }
 
 fn key_of_answer(on: usize, client: ClientId, number: RequestNumber) -> u64 {

@@ -33,8 +33,8 @@ pub(super) struct Node<S> {
     pauses: u32,
     /// What arrived while it was paused.
     inbox: VecDeque<Pending>,
-    /// When the queue wakes it; earlier wake-ups are stale.
-    armed: Option<Time>,
+    /// When the queue wakes it, in the world's time and in its own; earlier wake-ups are stale.
+    armed: Option<(Time, Time)>,
     generation: u32,
     /// When it is started again after a failed write.
     pub(super) after_failure: Restart,
@@ -153,11 +153,22 @@ impl<A: App> World<A> {
     pub(super) fn arm(&mut self, on: usize) {
         let node = &mut self.nodes[on];
         let Some(deadline) = node.life.as_ref().and_then(|life| life.replica.next_deadline()) else { return };
+        if node.armed.is_some_and(|(_, own)| own <= deadline) {
+            return;
+        }
         let due = node.clock.world(deadline).max(self.now);
-        if node.armed.is_none_or(|armed| due < armed) {
-            node.armed = Some(due);
-            node.generation += 1;
-            self.queue.push(due, Pending::Tick { on, generation: node.generation });
+        node.armed = Some((due, deadline));
+        node.generation += 1;
+        self.queue.push(due, Pending::Tick { on, generation: node.generation });
+    }
+
+    /// A clock jumps forward: what was to wake its replica at a moment of its own is too late now.
+    pub(super) fn jump_clock(&mut self, on: usize, ahead: Wait) {
+        let node = &mut self.nodes[on];
+        node.clock.jump(self.now, ahead);
+        node.armed = node.armed.map(|(due, _)| (due, node.clock.own(due)));
+        if node.status() == Status::Up {
+            self.arm(on);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the carrying out of [`Fault`]s. Must not know who chose them. PROTOCOL F4–F12.
 
-use super::{Pending, Phase, Status, World};
+use super::{Pending, Phase, World};
 use crate::decider::ChoiceKind;
 use crate::digest::avalanche;
 use crate::faults::{Fault, Length, Way, Who};
@@ -185,10 +185,7 @@ impl<A: App> World<A> {
 
     /// A clock jumps forward.
     pub(super) fn jump(&mut self, on: usize, ahead: Wait) {
-        self.nodes[on].clock.jump(self.now, ahead);
-        if self.nodes[on].status() == Status::Up {
-            self.arm(on);
-        }
+        self.jump_clock(on, ahead);
     }
 
     /// A clock jumps to the next deadline of its replica.

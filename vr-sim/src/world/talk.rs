@@ -144,15 +144,23 @@ impl<A: App> World<A> {
         self.app.answered(u32::try_from(at).expect("few clients"), &body, &reply.result);
         match self.phase {
             Phase::Safety => {
-                let serial = self.clients[at].called;
-                let mut which = Digest::of(num(at));
-                which.add(serial);
-                let wait = self.setup.wait_up_to(self.setup.think, "think", which.value());
+                let wait = self.think(at);
                 self.set_client_timer(at, wait);
             }
             Phase::Liveness { .. } => self.begin_operation(at),
             Phase::Hands | Phase::Over => {}
         }
+    }
+
+    /// How long a client thinks before its next operation.
+    fn think(&self, at: usize) -> Wait {
+        let longest = self.setup.think;
+        if self.setup.in_step {
+            return Wait(longest.0 - self.now.0 % longest.0.max(1));
+        }
+        let mut which = Digest::of(num(at));
+        which.add(self.clients[at].called);
+        self.setup.wait_up_to(longest, "think", which.value())
     }
 
     pub(super) fn client_refused(&mut self, at: usize, rejection: &Rejection) {
