@@ -105,8 +105,6 @@ pub enum Mutant {
     NoPipelineDedupe,
     /// D71: the client table is written when a request is taken, not when it is executed.
     TableAtPrepare,
-    /// D70: an operation in the log twice is executed twice.
-    ExecuteDuplicates,
     /// D75: an answer goes to the client's newest request, whichever was executed.
     ReplyToNewest,
     /// D77: which session gives way depends on the replica.
@@ -225,7 +223,6 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "D71",
         "the client table is written when a request is taken, not when it is executed",
     ),
-    (Mutant::ExecuteDuplicates, "execute_duplicates", "D70", "an operation in the log twice is executed twice"),
     (
         Mutant::ReplyToNewest,
         "reply_by_op",

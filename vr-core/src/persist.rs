@@ -177,6 +177,10 @@ impl Pending {
 
     /// Keeps a message back until its header is durable.
     pub(crate) fn hold(&mut self, to: To, body: Body) {
+        if matches!(body, Body::StartViewChange { .. }) {
+            // Only the latest vote is worth saying.
+            self.held.retain(|(before, held)| *before != to || !matches!(held, Body::StartViewChange { .. }));
+        }
         self.held.push((to, body));
     }
 

@@ -75,7 +75,7 @@ impl Rules {
 
     /// A Prepare that is here already is acknowledged again: the first acknowledgement may be lost (D7).
     pub(crate) fn reacknowledges(self) -> bool {
-        !planted!(self, NoReack)
+        ![planted!(self, NoReack), planted!(self, NoAckAfterTransfer)].contains(&true)
     }
 
     /// The primary counts itself once its own copy is durable, like everybody else (D53). `durable` is what its
@@ -140,7 +140,7 @@ impl Rules {
         planted!(self, ReportAnyView)
     }
 
-    /// A report that arrives before anything else of its view opens that view (D13).
+    /// A report or a vote that arrives before anything else of its view opens that view (D13).
     pub(crate) fn joins_on_early_report(self) -> bool {
         !planted!(self, DropEarlyReport)
     }
@@ -275,7 +275,8 @@ impl Rules {
 
     /// A recovering replica names the view it promised, so that nobody leads it back behind that (D46).
     pub(crate) fn view_min(self, promised: View) -> View {
-        if planted!(self, RecoveryAsPrinted) { View::ZERO } else { promised }
+        let forgotten = [planted!(self, RecoveryAsPrinted), planted!(self, RecoverInAnyView)].contains(&true);
+        if forgotten { View::ZERO } else { promised }
     }
 
     /// Only a replica in normal status answers a recovering one (D51c).
@@ -306,9 +307,11 @@ impl Rules {
         planted!(self, TableAtPrepare)
     }
 
-    /// An operation whose number was executed before has no effect when its turn comes again (D70, D76).
+    /// An operation whose number was executed before has no effect when its turn comes again (D70, D76): the second
+    /// line of defence, taken down together with the first by the planted bugs, which each would mask.
     pub(crate) fn is_news(self, last: RequestNumber, number: RequestNumber) -> bool {
-        number > last || planted!(self, ExecuteDuplicates)
+        let forgetful = [planted!(self, NoInFlightRebuild), planted!(self, NoPipelineDedupe)].contains(&true);
+        number > last || forgetful
     }
 
     /// An answer belongs to the request it names (D75). `named` is that of the executed entry, `newest` the last

@@ -123,7 +123,7 @@ fn pick(choice: u8, among: usize) -> usize {
 
 /// Mostly the first ones.
 fn oldest(choice: u8, among: usize) -> usize {
-    usize::from(choice) * usize::from(choice) * among >> 16
+    (usize::from(choice) * usize::from(choice) * among) >> 16
 }
 
 impl World {

@@ -287,7 +287,6 @@ fn a_new_primary_answers_a_retry_of_what_an_older_view_prepared_once() {
 /// The lights went out; all commit-numbers are forgotten. The new primary finds in its log the Register of client 2 and
 /// a request behind it. The Register's turn comes, the request's has to wait: its retry must not be taken again.
 #[test]
-#[ignore = "flies() finds no slot for a session whose Register is not executed yet: the retry becomes op 5"]
 fn a_new_primary_knows_the_requests_of_sessions_it_has_yet_to_open() {
     let (mut group, session) = group(|config| config.cluster.checkpoint_interval = 3);
     group.ask(0, request(1, session, 1, "a"));

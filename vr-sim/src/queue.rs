@@ -1,36 +1,58 @@
-//! What happens next: a heap of moments over a slab of happenings.
+//! What happens next: moments in order, over a slab of happenings.
 //!
-//! Owns order: by time, then by when it was scheduled. Sixteen bytes move in the heap, whatever is scheduled.
-//! Must not know what is scheduled.
+//! Owns order: by time, then by when it was scheduled. A heap holds any moment; lanes hold those that are scheduled in
+//! the order in which they are due, as most are: messages of equal latency, syncs, upcalls. Sixteen bytes move,
+//! whatever is scheduled. Must not know what is scheduled.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use vr_core::Time;
+
+/// When; which one, counted up, above its place in the slab.
+type Key = (u64, u64);
 
 /// Things to come.
 #[derive(Clone, Debug)]
 pub struct Queue<T> {
-    /// When; which one, counted up, above the place in the slab.
-    heap: BinaryHeap<Reverse<(u64, u64)>>,
+    heap: BinaryHeap<Reverse<Key>>,
+    lanes: [VecDeque<Key>; LANES],
     slab: Vec<Option<T>>,
     free: Vec<u32>,
     scheduled: u64,
 }
 
+/// How many lanes there are.
+pub const LANES: usize = 3;
 const PLACE_BITS: u32 = 24;
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), slab: Vec::new(), free: Vec::new(), scheduled: 0 }
+        let lanes = std::array::from_fn(|_| VecDeque::new());
+        Self { heap: BinaryHeap::new(), lanes, slab: Vec::new(), free: Vec::new(), scheduled: 0 }
     }
 }
 
 impl<T> Queue<T> {
     /// Schedules `what`.
-    ///
+    pub fn push(&mut self, at: Time, what: T) {
+        let key = self.place(at, what);
+        self.heap.push(Reverse(key));
+    }
+
+    /// Schedules `what`, which is probably due after everything in this lane.
+    pub fn push_last(&mut self, lane: usize, at: Time, what: T) {
+        let key = self.place(at, what);
+        let lane = &mut self.lanes[lane];
+        if lane.back().is_none_or(|last| *last < key) {
+            lane.push_back(key);
+        } else {
+            self.heap.push(Reverse(key));
+        }
+    }
+
     /// # Panics
     /// When sixteen million things wait at once.
-    pub fn push(&mut self, at: Time, what: T) {
+    fn place(&mut self, at: Time, what: T) -> Key {
         let place = if let Some(place) = self.free.pop() {
             self.slab[index(place)] = Some(what);
             place
@@ -40,13 +62,26 @@ impl<T> Queue<T> {
         };
         assert!(place < 1 << PLACE_BITS, "a run stays small");
         self.scheduled += 1;
-        self.heap.push(Reverse((at.0, self.scheduled << PLACE_BITS | u64::from(place))));
+        (at.0, self.scheduled << PLACE_BITS | u64::from(place))
+    }
+
+    /// The earliest key, and its lane; beyond the last one is the heap.
+    fn earliest(&self) -> Option<(Key, usize)> {
+        let mut earliest = self.heap.peek().map(|Reverse(key)| (*key, LANES));
+        for (at, lane) in self.lanes.iter().enumerate() {
+            if let Some(key) = lane.front()
+                && earliest.is_none_or(|(other, _)| *key < other)
+            {
+                earliest = Some((*key, at));
+            }
+        }
+        earliest
     }
 
     /// When the next one is due.
     #[must_use]
     pub fn next_at(&self) -> Option<Time> {
-        self.heap.peek().map(|Reverse((at, _))| Time(*at))
+        self.earliest().map(|((at, _), _)| Time(at))
     }
 
     /// Takes the next one.
@@ -54,7 +89,11 @@ impl<T> Queue<T> {
     /// # Panics
     /// Never.
     pub fn pop(&mut self) -> Option<(Time, T)> {
-        let Reverse((at, key)) = self.heap.pop()?;
+        let ((at, key), lane) = self.earliest()?;
+        match self.lanes.get_mut(lane) {
+            Some(lane) => drop(lane.pop_front()),
+            None => drop(self.heap.pop()),
+        }
         let place = u32::try_from(key & ((1 << PLACE_BITS) - 1)).expect("masked to 24 bits");
         let what = self.slab[index(place)].take().expect("a scheduled thing is in its place");
         self.free.push(place);
@@ -69,13 +108,13 @@ impl<T> Queue<T> {
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.slab.len() - self.free.len()
     }
 
     /// None at all?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.len() == 0
     }
 }
 
@@ -99,5 +138,28 @@ mod tests {
         let rest: String = std::iter::from_fn(|| queue.pop()).map(|(_, what)| what).collect();
         assert_eq!(rest, "bcdef");
         assert!(queue.is_empty() && queue.slab.len() == 5, "places are used again");
+    }
+
+    #[test]
+    fn lanes_change_nothing_about_the_order() {
+        let mut rng = crate::rng::Rng::fork(1, "queue");
+        let (mut plain, mut laned) = (Queue::default(), Queue::default());
+        for i in 0..2000u32 {
+            let at = Time(u64::from(i / 3 + rng.below(20)));
+            plain.push(at, i);
+            match rng.below(4) {
+                0 => laned.push(at, i),
+                lane => laned.push_last(usize::try_from(lane - 1).unwrap(), at, i),
+            }
+            if rng.below(3) == 0 {
+                assert_eq!(plain.next_at(), laned.next_at());
+                assert_eq!(plain.pop(), laned.pop());
+            }
+        }
+        assert_eq!(plain.len(), laned.len());
+        while let Some(next) = plain.pop() {
+            assert_eq!(Some(next), laned.pop());
+        }
+        assert!(laned.is_empty());
     }
 }

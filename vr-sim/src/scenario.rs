@@ -99,6 +99,12 @@ pub fn all() -> &'static [ScenarioInfo] {
     scenarios::all()
 }
 
+/// The same by chapter, each with its title.
+#[must_use]
+pub fn chapters() -> &'static [(&'static str, &'static [ScenarioInfo])] {
+    scenarios::CHAPTERS
+}
+
 /// The scenario of this name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static ScenarioInfo> {
@@ -109,7 +115,7 @@ pub fn named(name: &str) -> Option<&'static ScenarioInfo> {
 #[cfg(feature = "mutants")]
 #[must_use]
 pub fn kills() -> &'static [Kill] {
-    scenarios::kills::KILLS
+    scenarios::kills::kills()
 }
 
 /// The planted bugs that nothing can see, and why.
@@ -126,7 +132,7 @@ pub fn equivalents() -> &'static [Equivalent] {
 /// [`ScenarioInfo::supports`].
 #[must_use]
 pub fn run(name: &str, durability: Durability, rules: Rules) -> Outcome {
-    play(find(name, durability), durability, rules, None).0
+    play(find(name, durability), durability, rules, false).0
 }
 
 /// [`run`], and the tape of everything that happened.
@@ -135,7 +141,7 @@ pub fn run(name: &str, durability: Durability, rules: Rules) -> Outcome {
 /// As [`run`].
 #[must_use]
 pub fn trace(name: &str, durability: Durability, rules: Rules) -> (Outcome, Tape) {
-    play(find(name, durability), durability, rules, Some(Tape::default()))
+    play(find(name, durability), durability, rules, true)
 }
 
 fn find(name: &str, durability: Durability) -> &'static ScenarioInfo {
@@ -145,14 +151,14 @@ fn find(name: &str, durability: Durability) -> &'static ScenarioInfo {
     info
 }
 
-fn play(info: &ScenarioInfo, durability: Durability, rules: Rules, tape: Option<Tape>) -> (Outcome, Tape) {
+fn play(info: &ScenarioInfo, durability: Durability, rules: Rules, recording: bool) -> (Outcome, Tape) {
     let mut setup = Setup::plain(info.replicas, durability);
     setup.clients = 4;
     setup.mutant = mutant_of(rules).map(str::to_owned);
     (info.tune)(&mut setup);
     let mut scenario = Scenario::new(setup);
-    if let Some(tape) = tape {
-        scenario.world.record(tape);
+    if recording {
+        scenario.record(info.command(durability, rules));
     }
     let verdict = catch_unwind(AssertUnwindSafe(|| (info.play)(&mut scenario).and_then(|()| scenario.conclude())));
     let (violation, panicked) = match verdict {
@@ -170,7 +176,8 @@ fn play(info: &ScenarioInfo, durability: Durability, rules: Rules, tape: Option<
         violation.message = again(violation.message);
         violation
     });
-    let tape = scenario.world.take_tape().unwrap_or_default();
+    let mut tape = scenario.world.take_tape().unwrap_or_default();
+    tape.end(scenario.world.now(), outcome.panicked.is_some());
     (outcome, tape)
 }
 

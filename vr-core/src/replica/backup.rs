@@ -125,7 +125,7 @@ impl Backup {
             return Next::Halt(HaltReason::ContradictsLog { op: head.op });
         }
         common.commit_to(out, commit, false);
-        if ours > common.commit() && common.rules.reacknowledges() {
+        if ours > common.commit() && common.rules.reacknowledges() && common.durable_log().is_some() {
             self.owes_ack = true;
         } else {
             let primary = common.primary();

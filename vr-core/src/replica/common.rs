@@ -64,6 +64,8 @@ pub(super) struct Common {
     /// The primary of `header.view`.
     primary: ReplicaId,
     pub(super) log_view: View,
+    /// The last view in which this replica led or followed in this life: what clients are told.
+    pub(super) normal_view: View,
     pub(super) log: Log,
     commit: Op,
     pub(super) execution: Execution,
@@ -95,13 +97,16 @@ impl Common {
             now: at,
             header,
             log_view: stored.log_view,
+            // What it led or followed before the crash is old news: until it is normal again it knows of no view.
+            normal_view: View::ZERO,
             commit: base,
             execution: Execution::new(base, u64::from(config.cluster.checkpoint_interval)),
             clients: ClientTable::new(index(u64::from(config.cluster.client_capacity))),
             pending: Pending::new(stored.log.op()),
             timers: Timers::default(),
             gate: Gate::new(me, config.cluster.members.len()),
-            fetches: FetchId::ZERO,
+            // Answers to an earlier life's questions are recognised as such.
+            fetches: FetchId(header.incarnation.0 << 32),
             log: stored.log,
             config,
         }
@@ -193,7 +198,7 @@ impl Common {
 
     /// The hint for a client that came to the wrong replica (PROTOCOL D27).
     pub(super) fn not_primary(&self, certain: bool) -> Reject {
-        let view = self.rules.view_for_clients(self.log_view, self.view());
+        let view = self.rules.view_for_clients(self.normal_view, self.view());
         let primary = certain.then(|| self.config.cluster.primary(view));
         Reject::NotPrimary { primary, view }
     }

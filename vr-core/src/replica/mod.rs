@@ -190,11 +190,11 @@ impl Replica {
             Input::Message(message) => self.on_message(out, &message.header, &message.body),
             Input::Request(request) => match &mut self.status {
                 Status::Primary(primary) => primary.on_request(&mut self.common, out, request),
-                Status::Backup(_) | Status::ViewChange(_) => {
+                Status::Backup(_) => {
                     let reason = self.common.not_primary(true);
                     self.common.reject(out, &request, reason);
                 }
-                Status::Recovering(_) | Status::Halted => {
+                Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
                     let reason = self.common.not_primary(false);
                     self.common.reject(out, &request, reason);
                 }
@@ -267,7 +267,7 @@ impl Replica {
             Some(Ignored::WrongEpoch)
         } else if from == common.config.me || common.config.cluster.position(from).is_none() {
             Some(Ignored::NotAMember)
-        } else if header.view > LAST_VIEW {
+        } else if header.view >= LAST_VIEW {
             Some(Ignored::Malformed)
         } else {
             None
@@ -323,7 +323,8 @@ impl Replica {
     fn on_news(&mut self, out: &mut Out, header: &Header, body: &Body) {
         let common = &mut self.common;
         let rules = common.rules;
-        if matches!(body, Body::DoViewChange(_)) && !rules.joins_on_early_report() {
+        let early = matches!(body, Body::DoViewChange(_) | Body::StartViewChange { .. });
+        if early && !rules.joins_on_early_report() {
             return common.ignore(out, header.from, body.kind(), Ignored::WrongStatus);
         }
         let normal = matches!(body, Body::Prepare { .. } | Body::Commit { .. });
@@ -384,7 +385,7 @@ impl Replica {
                 return common.ignore(out, from, crate::message::MessageKind::Recovery, Ignored::WrongStatus);
             }
         };
-        if question.view_min > LAST_VIEW {
+        if question.view_min >= LAST_VIEW {
             common.ignore(out, from, crate::message::MessageKind::Recovery, Ignored::Malformed);
         } else if common.view() < question.view_min {
             let led_by_asker = common.config.cluster.primary(question.view_min) == from;
@@ -430,8 +431,14 @@ impl Replica {
                 }
                 self.status = Status::ViewChange(between);
             }
-            Next::Lead { commit } => self.status = Status::Primary(Primary::enter(common, out, commit)),
-            Next::Follow { commit } => self.status = Status::Backup(Backup::enter(common, out, commit)),
+            Next::Lead { commit } => {
+                common.normal_view = common.view();
+                self.status = Status::Primary(Primary::enter(common, out, commit));
+            }
+            Next::Follow { commit } => {
+                common.normal_view = common.view();
+                self.status = Status::Backup(Backup::enter(common, out, commit));
+            }
             Next::Halt(reason) => {
                 self.status = Status::Halted;
                 out.push(Action::Halt(reason));

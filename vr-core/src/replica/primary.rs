@@ -435,7 +435,7 @@ impl Primary {
             }
             let to = common.config.cluster.members[position];
             let entries = common.tail_after(from, common.log.head()).entries;
-            let beat = self.next_beat(common, false);
+            let beat = self.beat;
             common.send(out, to, Plain::prepare(entries, common.commit(), beat));
             out.push(Action::Note(Note::Retransmitted { to, op: from.next() }));
         }

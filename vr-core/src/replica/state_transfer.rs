@@ -112,7 +112,7 @@ impl Assembly {
 
     /// Takes what leads on. True if anything did.
     pub(super) fn offer(&mut self, log: &Log, tail: &Tail) -> bool {
-        if self.head() == self.target {
+        if self.head() == self.target || tail.base.op >= self.target.op {
             return false;
         }
         let mut entries = tail.entries.clone();

@@ -7,7 +7,7 @@
 use super::common::{Common, Next, Out};
 use super::state_transfer::{self, Assembly, Fetch};
 use crate::action::{Action, HaltReason, Ignored, Note, To};
-use crate::id::{Incarnation, Op, ReplicaId};
+use crate::id::{Incarnation, Op, ReplicaId, View};
 use crate::log::Head;
 use crate::message::{Body, DoViewChange, MessageKind, NewState, StartView, Tail};
 use crate::persist::{Plain, Promise};
@@ -129,7 +129,8 @@ impl ViewChange {
         if common.rules.repeats_votes() {
             common.say_vote(out);
             common.arm_heartbeat();
-            if self.reported && !common.is_primary() {
+            // Whoever is fetching the log of the view was welcomed to it already.
+            if self.reported && self.installing.is_none() && !common.is_primary() {
                 return self.report(common, out);
             }
         }
@@ -156,6 +157,10 @@ impl ViewChange {
             common.ignore(out, from, MessageKind::DoViewChange, Ignored::WrongRole);
             return Next::Stay;
         };
+        if !is_coherent(&report, common.view()) {
+            common.ignore(out, from, MessageKind::DoViewChange, Ignored::Malformed);
+            return Next::Stay;
+        }
         self.arrived += 1;
         let slot = &mut self.reports[position.index()];
         if slot.as_ref().is_none_or(|(newest, _)| *newest <= incarnation) {
@@ -287,4 +292,10 @@ impl ViewChange {
             .then(|| common.start_view(common.log.op(), common.tail_after(common.log.base().op, common.log.head())));
         common.send(out, from, Plain::recovery_response(crate::message::RecoveryResponse { nonce, log }));
     }
+}
+
+/// Does a report say what a replica can say? Nobody has committed beyond its log, or was normal in a later view.
+fn is_coherent(report: &DoViewChange, view: View) -> bool {
+    let DoViewChange { log_view, commit, tail } = report;
+    *commit <= tail.head.op && tail.base.op <= tail.head.op && *log_view < view
 }

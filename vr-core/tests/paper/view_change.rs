@@ -101,9 +101,8 @@ pub(crate) fn the_new_commit_number_is_the_largest_reported() {
     assert_eq!((group.op(1), group.op(2), group.op(3), group.commit(3)), (Op(2), Op(2), Op(3), Op(1)));
     group.crash(0);
     group.until("r1 leads view 1", leads(1, 1));
-    let start = group.sent_since(0, 1).find_map(|message| match &message.body {
-        Body::StartView(start) => Some((start.tail.head.op, start.commit)),
-        _ => None,
+    let start = group.sent_since(0, 1).find_map(|message| {
+        if let Body::StartView(start) = &message.body { Some((start.tail.head.op, start.commit)) } else { None }
     });
     assert_eq!(start, Some((Op(3), Op(2))), "the longest log, the largest commit-number");
 }

@@ -127,10 +127,9 @@ impl Lie {
                 0 => question.id = FetchId(self.number(question.id.0)),
                 1 => self.heads(&mut question.have),
                 _ => {
-                    question.want = question.have.first().copied().map(|mut head| {
-                        self.head(&mut head);
-                        head
-                    })
+                    let mut head = question.have.first().copied().unwrap_or_default();
+                    self.head(&mut head);
+                    question.want = Some(head);
                 }
             },
             Body::NewState(page) => match field % 5 {

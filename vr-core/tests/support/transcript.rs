@@ -291,9 +291,15 @@ fn set(members: ReplicaSet) -> String {
 
 fn refusal(reason: Reject) -> String {
     match reason {
-        Reject::NotPrimary { primary: Some(ReplicaId(id)), view } => format!("not primary; r{id} is, of view {view}"),
-        Reject::NotPrimary { primary: None, view } => format!("not primary; the last view it knows is {view}"),
-        other => format!("{other:?}"),
+        Reject::NotPrimary { primary, view } => match primary {
+            Some(ReplicaId(id)) => format!("not primary; r{id} is, of view {view}"),
+            None => format!("not primary; the last view it knows is {view}"),
+        },
+        Reject::Busy => "busy, try again later".to_owned(),
+        Reject::Evicted => "its session is gone".to_owned(),
+        Reject::TooLarge => "too large".to_owned(),
+        Reject::Malformed => "it makes no sense".to_owned(),
+        other => panic!("{other:?} has no words yet"),
     }
 }
 
@@ -314,6 +320,7 @@ fn ignored(why: Ignored) -> &'static str {
         Ignored::Gap => "across a hole",
         Ignored::Malformed => "it makes no sense",
         Ignored::Unknown => "about entries it has not",
+        Ignored::Halted => "it has halted",
         other => panic!("{other:?} has no words yet"),
     }
 }
@@ -354,6 +361,6 @@ fn noted(note: &Note) -> Option<String> {
         Note::DuplicateRequest { number, .. } => format!("knows {number:?} already"),
         Note::SkippedDuplicate { op } => format!("passes over op {op}: executed before"),
         Note::TableAt { .. } => return None,
-        other => format!("{other:?}"),
+        other => panic!("{other:?} has no words yet"),
     })
 }

@@ -64,11 +64,10 @@ impl Progress {
     }
 
     /// Says something that stays, above the bar.
-    pub(crate) fn say(&self, text: &str, json: bool) {
-        let say = || if json { screen::complain(text) } else { screen::say(text) };
+    pub(crate) fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(say),
-            None => say(),
+            Some(bar) => bar.suspend(|| screen::say(text)),
+            None => screen::say(text),
         }
     }
 

@@ -6,6 +6,7 @@
 use super::Exit;
 use super::screen::{self, Figure, WIDTH, bad, count, counted, faint, good, lasting, strong, wrapped};
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -193,6 +194,7 @@ impl Report {
             never_seen: self.marks.never_seen(),
             floors_missed: self.missed_floors().into_iter().map(|mark| self.missed(mark)).collect(),
             without_commit: &self.without_commit,
+            violated: self.by_property(),
             digest: hex(self.digest),
             interrupted: self.interrupted,
             exit: self.exit().code(),
@@ -213,7 +215,29 @@ impl Report {
             text += &self.rare_events();
             text += &self.work();
         }
+        text += &self.violated();
         text + &self.verdict()
+    }
+
+    /// How often each property was violated.
+    fn by_property(&self) -> BTreeMap<&str, u64> {
+        let mut counts = BTreeMap::new();
+        for failure in &self.failures {
+            *counts.entry(failure.property.as_str()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Which properties did not hold, and in which seed first.
+    fn violated(&self) -> String {
+        let first = |property: &str| self.failures.iter().find(|failure| failure.property == property);
+        let mut text = String::new();
+        for (property, times) in self.by_property() {
+            let seed = first(property).map_or_else(String::new, |failure| format!("first in seed {}", failure.seed));
+            let _ = writeln!(text, "  {property:<30}{:>10}  {seed}", count(times));
+        }
+        // A single failure is told in full anyway.
+        if self.failures.len() < 2 { String::new() } else { format!("{}\n{text}", strong().apply_to("violated")) }
     }
 
     fn rare_events(&self) -> String {
@@ -250,7 +274,7 @@ impl Report {
         );
         let _ = writeln!(
             text,
-            "  {} on {}, {} of processor: {} {}s/s, ×{} real time{per_core}",
+            "  {} on {}, {} of processor\n  {} {}s/s, ×{} real time{per_core}",
             lasting(self.wall),
             counted(u64::from(self.jobs), "thread"),
             lasting(self.cpu),
@@ -341,6 +365,7 @@ struct Json<'a> {
     never_seen: Vec<&'static str>,
     floors_missed: Vec<Missed>,
     without_commit: &'a [u64],
+    violated: BTreeMap<&'a str, u64>,
     digest: String,
     interrupted: bool,
     exit: u8,

@@ -47,7 +47,10 @@ fn seeds(args: &RunArgs, options: &Options) -> Exit {
                 if !args.keep_going {
                     return Then::Stop;
                 }
-                progress.say(&format!("{last}\n"), args.json);
+                if !args.json {
+                    let gap = if report.failures.len() <= TOLD_IN_FULL { "\n" } else { "" };
+                    progress.say(&format!("{last}{gap}"));
+                }
             }
         }
         progress.show(&report);
@@ -106,7 +109,7 @@ fn keep(args: &RunArgs, report: &mut Report, outcome: &Outcome, kind: Kind, seed
         trace: traced.as_ref().map(|traced| -> &dyn Fn(&str) -> String { traced }),
     };
     let (failure, text) = failure::keep(outcome, kind, &origin);
-    let text = if in_full { text } else { format!("seed {seed} failed too: {}\n{}", failure.property, failure.replay) };
+    let text = if in_full { text } else { format!("seed {seed} violated {}: {}", failure.property, failure.replay) };
     report.failures.push(failure);
     text
 }

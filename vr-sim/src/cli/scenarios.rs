@@ -84,6 +84,9 @@ pub(crate) fn run(name: &str, args: &RunArgs) -> Result<Exit, String> {
             break;
         }
         if let Some(failure) = one(info, mode, rules, args, &mut report) {
+            if args.keep_going && !args.json {
+                screen::say(&failure);
+            }
             last = failure;
         }
     }

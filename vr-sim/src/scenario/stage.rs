@@ -79,6 +79,8 @@ enum Ending {
 pub struct Scenario {
     pub(crate) world: World<KvClients>,
     ending: Ending,
+    /// The command that repeats it, if it is put on a tape.
+    recorded: Option<String>,
 }
 
 impl Scenario {
@@ -94,7 +96,15 @@ impl Scenario {
     fn with(setup: Setup, decisions: &[Decision]) -> Self {
         let clients = KvClients::new(setup.seed, setup.mix);
         let world = World::by_hand(setup, clients, Decider::recorded(decisions)).expect("a setup that was thought of");
-        Self { world, ending: Ending::Rest }
+        Self { world, ending: Ending::Rest, recorded: None }
+    }
+
+    /// Puts everything that happens on a tape.
+    pub(super) fn record(&mut self, command: String) {
+        let mut tape = Tape::default();
+        tape.begin(self.world.setup(), Some(command.clone()));
+        self.world.record(tape);
+        self.recorded = Some(command);
     }
 
     // ---- who
@@ -248,9 +258,9 @@ impl Scenario {
         };
         let key = u64::try_from(at).expect("few replicas");
         let decision = Decision { kind: ChoiceKind::Outsider, key, occurrence: 0, value };
-        let tape = self.world.take_tape();
+        let recorded = self.recorded.take();
         *self = Self::with(self.world.setup().clone(), &[decision]);
-        tape.into_iter().for_each(|_| self.world.record(Tape::default()));
+        recorded.into_iter().for_each(|command| self.record(command));
     }
 
     /// These are healed, started and linked; everything that is waited for must come, and they must agree. The

@@ -1,24 +1,109 @@
-//! x
+//! Which scenario kills which planted bug, and under which property. Exists under the feature `mutants` only.
+//!
+//! Owns the table. `expectation` is the scenario's own: what must happen did not, in time, where no property can tell
+//! early. A bug that nothing can see stands in [`EQUIVALENTS`], with the reason. PROTOCOL §3.
+
+use crate::scenario::{EXPECTATION, named};
+use std::sync::LazyLock;
 use vr_core::{Durability, Mutant};
-/// x
-#[derive(Clone, Copy, Debug)]
+
+/// A planted bug, and what becomes of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Kill {
-    /// x
+    /// The bug.
     pub mutant: Mutant,
-    /// x
+    /// The scenario that fails with it, and passes without.
     pub scenario: &'static str,
-    /// x
+    /// In this mode.
     pub durability: Durability,
-    /// x
+    /// Under this property.
     pub property: &'static str,
 }
-/// x
-#[derive(Clone, Copy, Debug)]
+
+/// A planted bug that nothing can see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Equivalent {
-    /// x
+    /// The bug.
     pub mutant: Mutant,
-    /// x
+    /// Why.
     pub why: &'static str,
 }
-pub(crate) const KILLS: &[Kill] = &[];
-pub(crate) const EQUIVALENTS: &[Equivalent] = &[];
+
+/// One scenario per bug, which kills it in every mode in which it makes sense.
+const AIMED: &[(Mutant, &str, &str)] = &[
+    (Mutant::QuorumFPlusOne, "d08-even-group", "S12 commit justified"),
+    (Mutant::AckAnyView, "d01-ack-of-an-older-view", "S12 commit justified"),
+    (Mutant::CountAcks, "d02-duplicate-ack", "S12 commit justified"),
+    (Mutant::AckHole, "d03-ack-of-a-hole", "S11 ack backed"),
+    (Mutant::PrepareInViewChange, "d04-prepare-between-views", "S10 promise kept"),
+    (Mutant::OldCommitResetsTimer, "d05-heartbeats-of-the-deposed", EXPECTATION),
+    (Mutant::NoReack, "d07-lost-acknowledgement", "L2 answered"),
+    (Mutant::SelfAckEarly, "d53-own-ack-before-the-sync", "S12 commit justified"),
+    (Mutant::AckBeforeFsync, "d54-ack-before-the-sync", "S11 ack backed"),
+    (Mutant::AckBeforeLogView, "d43-ack-before-the-log-of-the-view", "S11 ack backed"),
+    (Mutant::CommitAssign, "d21-late-prepare", "S3 monotone commit"),
+    (Mutant::TimeUnclamped, "d100-clock-behind", "S2 rising clock"),
+    (Mutant::SelectByOp, "d09-longest-log", "S8 best log"),
+    (Mutant::LogViewFromLastEntry, "d10-view-of-the-last-entry", "S8 best log"),
+    (Mutant::CommitFromBest, "d11-largest-commit", "S3 monotone commit"),
+    (Mutant::CountReports, "d12-duplicate-reports", "S8 leader completeness"),
+    (Mutant::ReportAnyView, "d12-reports-of-older-views", "S8 best log"),
+    (Mutant::DropEarlyReport, "d13-early-report", EXPECTATION),
+    (Mutant::CommitInherited, "d14-inherited-entries", "S12 commit justified"),
+    (Mutant::StartViewNoGuard, "d16-late-start-view", "S5 promise monotone"),
+    (Mutant::StartViewReinstalled, "d17-start-view-again", "S11 ack backed"),
+    (Mutant::SkipExecutedCheck, "d19-contradiction", EXPECTATION),
+    (Mutant::NoStartViewResend, "d20-lost-start-view", EXPECTATION),
+    (Mutant::VoteOnce, "d22-lost-reports", "L1 one view"),
+    (Mutant::PrimaryToBeHasNoTimer, "d23-primary-to-be", "L1 one view"),
+    (Mutant::FixedTimeout, "d24-patience", EXPECTATION),
+    (Mutant::OneVoteMoves, "d25-deaf-backup", EXPECTATION),
+    (Mutant::NeverAbdicates, "d26-deaf-primary", "L1 one view"),
+    (Mutant::LeakView, "d27-view-that-never-started", "S22 truthful hint"),
+    (Mutant::StickyVotes, "d29-old-votes", EXPECTATION),
+    (Mutant::TruncateOnNews, "d30-truncate-on-news", "S7 view prefix"),
+    (Mutant::EagerLogView, "d31-eager-log-view", "S7 view prefix"),
+    (Mutant::FirstPageIsEnough, "d34-pages", "S7 view prefix"),
+    (Mutant::ViewNotPersisted, "d40-forgotten-view", "S5 durable header"),
+    (Mutant::NoAckAfterTransfer, "d37-ack-after-transfer", EXPECTATION),
+    (Mutant::OnePeerOnly, "d39-another-peer", EXPECTATION),
+    (Mutant::PrimaryResumesView, "d52-primary-comes-back", "S7 one start"),
+    (Mutant::AmnesiacNormal, "d47-back-without-memory", "S13 silence"),
+    (Mutant::RecoveringVotes, "d48-recovering-takes-no-part", "S13 silence"),
+    (Mutant::RecoveryCommittedOnly, "d49-uncommitted-entries-too", "S11 ack backed"),
+    (Mutant::NonceIgnored, "d50-answer-of-another-time", "S11 ack backed"),
+    (Mutant::RecoverInAnyView, "d51-log-of-the-deposed", "S5 promise monotone"),
+    (Mutant::RecoveryAsPrinted, "d46-view-forgotten-in-turn", "S5 durable header"),
+    (Mutant::AnswersWhileNotNormal, "d51-answer-between-views", "S11 ack backed"),
+    (Mutant::RecoveryAsksOnce, "d64-lost-question", "L3 recovered"),
+    (Mutant::NoInFlightRebuild, "d70-retry-after-a-view-change", "S14 taken once"),
+    (Mutant::NoPipelineDedupe, "d76-retry-in-flight", "S14 taken once"),
+    (Mutant::TableAtPrepare, "d71-table-of-a-deposed-primary", EXPECTATION),
+    (Mutant::ExecuteDuplicates, "d70-logged-twice", EXPECTATION),
+    (Mutant::ReplyToNewest, "d75-answer-to-the-right-request", "S22 reply truth"),
+    (Mutant::EvictByLocalOrder, "d77-who-gives-way", "S16 table equality"),
+    (Mutant::EvictedReregisters, "d77-session-that-is-gone", "S14 at most once"),
+    (Mutant::EvictWhenBehind, "d78-primary-that-is-behind", "S22 reply truth"),
+    (Mutant::CancelOnViewChange, "d79-uncertain-outcome", "S22 reply truth"),
+];
+
+static KILLS: LazyLock<Vec<Kill>> = LazyLock::new(|| {
+    let kill = |(mutant, scenario, property): &(Mutant, &'static str, &'static str)| {
+        let modes = named(scenario).map_or(&[][..], |info| info.modes);
+        let (mutant, scenario, property) = (*mutant, *scenario, *property);
+        modes.iter().map(move |durability| Kill { mutant, scenario, durability: *durability, property })
+    };
+    AIMED.iter().flat_map(kill).collect()
+});
+
+/// The table, mode by mode.
+pub(crate) fn kills() -> &'static [Kill] {
+    &KILLS
+}
+
+/// What nothing can see.
+pub(crate) const EQUIVALENTS: &[Equivalent] = &[Equivalent {
+    mutant: Mutant::ReportUnflushed,
+    why: "the view is written when it is entered, after every append and before the report, and disks complete writes in \
+          order: whoever may say that it is in the view (D40) has flushed everything that its report describes",
+}];

@@ -143,21 +143,24 @@ fn ack_before_the_log_of_the_view(t: &mut Scenario) -> Verdict {
     t.expect_answered(0).map(drop)
 }
 
-/// D44. The report waits for every write before it; the entry is in it.
+/// D44. The report waits for every write before it: x, half a second, then view 1, as long.
 fn report_before_the_disk(t: &mut Scenario) -> Verdict {
     t.open(&[0])?;
     t.run(t.heartbeat().times(2))?;
-    t.slow_disk(R2, 100);
+    t.slow_disk(R2, 1_000);
     t.hold(DoViewChange, R2, R1);
-    t.put(0, 1, "x").expect_answered()?;
+    t.put(0, 1, "x").expect_answered_within(Wait::millis(20))?;
     t.isolate(R0);
     t.depose(&[1, 2])?;
-    t.run_ms(20)?;
-    t.settle_among(&[1, 2]).or_else(|_| {
-        t.judge()?;
-        t.release(DoViewChange, R2, R1)?;
-        t.settle_among(&[1, 2])
-    })?;
+    t.run_ms(10)?;
+    t.expect(t.held(DoViewChange, R2, R1).is_empty(), "no report of r2 yet")?;
+    t.expect(t.world.disk(2).log.op() == Op(1), "x not to be on the disk of r2 yet")?;
+    let bound = Wait::millis(2_000);
+    t.wait_until(bound, "a report of r2", |w| w.held().iter().any(|m| m.message.body.kind() == DoViewChange))?;
+    t.expect(t.world.disk(2).log.op() == Op(2), "x to be on the disk of r2")?;
+    t.free_disk(R2);
+    t.release(DoViewChange, R2, R1)?;
+    t.settle_among(&[1, 2])?;
     t.expect_value(R1, 1, Some("x"))
 }
 

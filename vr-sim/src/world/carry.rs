@@ -23,6 +23,10 @@ use vr_core::{
 
 /// A slow upcall takes up to so many sixteenths of a heartbeat longer.
 const UPCALL_SIXTEENTHS: u32 = 64;
+/// The lanes of the queue.
+const MESSAGES: usize = 0;
+const SYNCS: usize = 1;
+const UPCALLS: usize = 2;
 /// However slow a disk is, a sync takes no longer than so many heartbeats.
 const SYNC_HEARTBEATS: u64 = 64;
 
@@ -47,7 +51,7 @@ impl<A: App> World<A> {
                     let key = key_of_answer(on, reply.client, reply.number);
                     let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
                     for at in arrivals.into_iter().flatten() {
-                        self.queue.push(at, Pending::Answer { client, reply: reply.clone() });
+                        self.queue.push_last(MESSAGES, at, Pending::Answer { client, reply: reply.clone() });
                     }
                 }
                 Action::Reject(rejection) => {
@@ -58,7 +62,7 @@ impl<A: App> World<A> {
                     let key = key_of_answer(on, rejection.client, rejection.number);
                     let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
                     for at in arrivals.into_iter().flatten() {
-                        self.queue.push(at, Pending::Refusal { client, rejection: rejection.clone() });
+                        self.queue.push_last(MESSAGES, at, Pending::Refusal { client, rejection: rejection.clone() });
                     }
                 }
                 Action::Note(note) => {
@@ -129,7 +133,7 @@ impl<A: App> World<A> {
         }
         match route {
             Route::Nowhere => {}
-            Route::Once(at) => self.queue.push(at, Pending::Deliver { to, life, held: false, message }),
+            Route::Once(at) => self.queue.push_last(MESSAGES, at, Pending::Deliver { to, life, held: false, message }),
             Route::Held(at) => self.queue.push(at, Pending::Deliver { to, life, held: true, message }),
             Route::Twice(first, second) => {
                 self.queue.push(first, Pending::Deliver { to, life, held: false, message: message.clone() });
@@ -255,7 +259,7 @@ impl<A: App> World<A> {
         let wait = wait.min(self.setup.heartbeat.times(SYNC_HEARTBEATS)).max(self.setup.sync);
         self.marks.slow_syncs += u64::from(wait > self.setup.sync);
         let failed = failed && (self.setup.durability == Durability::Sync || self.may_lose_memory(on));
-        self.queue.push(self.now.after(wait), Pending::Synced { on, life, sync, failed });
+        self.queue.push_last(SYNCS, self.now.after(wait), Pending::Synced { on, life, sync, failed });
     }
 
     /// A disk is as it should be: what runs on it ends as soon as it would have.
@@ -294,7 +298,7 @@ impl<A: App> World<A> {
             let Some(life) = &mut self.nodes[on].life else { return };
             let done = life.busy_until.max(self.now).after(self.setup.execute).after(longer);
             life.busy_until = done;
-            self.queue.push(done, Pending::Executed { on, life: lives, op, reply });
+            self.queue.push_last(UPCALLS, done, Pending::Executed { on, life: lives, op, reply });
         }
     }
 

@@ -67,7 +67,7 @@ impl<A: App> World<A> {
             }
         }
         for when in arrivals.into_iter().flatten() {
-            self.queue.push(when, Pending::Request { to, request: request.clone() });
+            self.queue.push_last(0, when, Pending::Request { to, request: request.clone() });
         }
     }
 
