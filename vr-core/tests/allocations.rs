@@ -1,8 +1,8 @@
 //! Few allocations: how often a committed op asks the heap for memory, over all three replicas.
 //!
-//! Owns a counting allocator, so it is a test binary of its own. The driver is the in-memory one of the benchmarks, whose
-//! queues are reused: what is counted is the protocol's. A request's and a reply's own bytes are the client's and the
-//! service's; here they are shared, and cost nothing. Allocations are asserted, times never.
+//! Owns a counting allocator, so it is a test binary of its own. The driver is the in-memory one of the benchmarks,
+//! whose queues are reused: what is counted is the protocol's. A request's and a reply's own bytes are the client's and
+//! the service's; here they are shared, and cost nothing. Allocations are asserted, times never.
 
 #![allow(unsafe_code)] // an allocator cannot be written without
 

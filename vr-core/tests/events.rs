@@ -267,8 +267,8 @@ impl World {
         }
     }
 
-    /// The faults end: everybody runs, every message arrives, disks and services answer. A new client is served, and all
-    /// replicas come to the same.
+    /// The faults end: everybody runs, every message arrives, disks and services answer. A new client is served, and
+    /// all replicas come to the same.
     fn heals(&mut self) {
         let latest = self.group.nodes.iter().map(|node| node.clock).max().expect("somebody");
         self.group.now = self.group.now.max(latest);

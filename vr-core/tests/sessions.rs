@@ -149,7 +149,7 @@ fn clients_hear_only_of_views_that_started() {
     group.until("r1 tries a third view", |group| group.snapshot(1).view > View(2));
     group.refusals();
     group.ask(1, request(1, session, 1, "a"));
-    assert_eq!(group.refusals(), [Reject::NotPrimary { primary: Some(ReplicaId(0)), view: View(0) }]);
+    assert_eq!(group.refusals(), [Reject::NotPrimary { primary: None, view: View(0) }]);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn a_request_that_contradicts_itself_is_malformed() {
     assert_eq!(group.snapshot(0).op, Op(1));
 }
 
-/// A session is the op of its Register: who executed that far and does not know it, saw it go. Another is perhaps to come.
+/// A session is the op of its Register: who executed that far and does not know it, saw it go. Another may be to come.
 #[test]
 fn a_session_that_is_not_there_is_evicted_and_one_to_come_is_busy() {
     let (mut group, session) = three();

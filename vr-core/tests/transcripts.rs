@@ -49,8 +49,8 @@ fn view_change() {
     let story = Transcript::begin(
         &cluster,
         "View change, VRR §4.2. The primary crashes when only r1 has its last op. The others hear nothing, want another
-         view, and enter it once a quorum wants it. The new primary starts from the best log that a quorum reports, so that
-         nothing committed is lost; what was not committed yet may survive too, and does here.
+         view, and enter it once a quorum wants it. The new primary starts from the best log that a quorum reports, so
+         that nothing committed is lost; what was not committed yet may survive too, and does here.
          Heartbeats that change nothing are left out.",
         HEARTBEATS,
     );
@@ -155,8 +155,8 @@ fn restart_of_a_primary() {
     let story = Transcript::begin(
         &cluster,
         "A primary restarts, synchronous mode (VRR §4.3 does not treat it; PROTOCOL D52). It cannot know whether it
-         prepared more than its disk holds, so it never resumes its view: it enters the next one, whose primary is somebody
-         else, and the others follow. Heartbeats that change nothing are left out.",
+         prepared more than its disk holds, so it never resumes its view: it enters the next one, whose primary is
+         somebody else, and the others follow. Heartbeats that change nothing are left out.",
         HEARTBEATS,
     );
     say(&mut cluster, "r0 prepares op 3 and crashes before its own disk has it; r1 and r2 do");

@@ -194,13 +194,14 @@ fn draw_surroundings(setup: &mut Setup, rng: &mut Rng, options: &Options) {
     if options.faults.clock {
         setup.drift_ppm = rng.pick(&[0, 0, 50, 1000, 10_000]);
     }
-    setup.safety = setup.heartbeat.times(u64::from(rng.within(60, 220)));
+    setup.safety = setup.heartbeat.times(u64::from(rng.within(60, 220) * rng.pick(&[1, 1, 1, 2, 4, 8])));
     setup.slot = Wait(heartbeat / 2);
 }
 
 fn draw_clients(setup: &mut Setup, rng: &mut Rng, regime: Regime) {
-    setup.clients = rng.within(1, 5);
+    setup.clients = rng.pick(&[1, 2, 3, 3, 4, 5, 8, 12]);
     let ops = if regime == Regime::PromiseHunter { rng.within(4, 16) } else { rng.within(12, 60) };
+    let ops = ops * rng.pick(&[1, 1, 1, 2]);
     setup.ops = ops.div_ceil(setup.clients);
     // A third of all workloads comes at once, the rest lasts as long as the faults.
     let pause = Wait(setup.safety.0 / u64::from(setup.ops + 1) * 2);

@@ -17,13 +17,14 @@ mod common;
 mod execution;
 mod primary;
 mod recovery;
+mod snapshot;
 mod state_transfer;
 mod view_change;
 
 use crate::action::{Action, EnterCause, HaltReason, Ignored};
 use crate::config::{Config, ConfigError};
 use crate::event::{Event, Input};
-use crate::id::{Epoch, Hash, Incarnation, Op, ReplicaId, Time, View};
+use crate::id::{Hash, Incarnation, ReplicaId, Time, View};
 use crate::message::{Body, Header, Recovery};
 use crate::stored::Stored;
 use crate::timer::Timer;
@@ -35,6 +36,7 @@ use core::fmt;
 use primary::Primary;
 use recovery::Recovering;
 use serde::{Deserialize, Serialize};
+pub use snapshot::{Snapshot, StatusName};
 use view_change::ViewChange;
 
 /// One replica. Equal replicas act equally.
@@ -52,50 +54,6 @@ enum Status {
     ViewChange(ViewChange),
     Recovering(Recovering),
     Halted,
-}
-
-/// The status, for observers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
-pub enum StatusName {
-    /// Normal, and primary of its view.
-    Primary,
-    /// Normal, and a backup.
-    Backup,
-    /// Between views.
-    ViewChange,
-    /// Asking for its memory.
-    Recovering,
-    /// Stopped for good.
-    Halted,
-}
-
-/// What an observer may see of a replica: the variables of VRR Figure 2.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// Who.
-    pub id: ReplicaId,
-    /// Which life.
-    pub incarnation: Incarnation,
-    /// Status and role.
-    pub status: StatusName,
-    /// The epoch.
-    pub epoch: Epoch,
-    /// The view-number.
-    pub view: View,
-    /// The last view in which it was normal.
-    pub log_view: View,
-    /// The primary of its view.
-    pub primary: ReplicaId,
-    /// The op-number: where its log ends.
-    pub op: Op,
-    /// Through here the log is durable on its own disk (in the asynchronous mode: held in memory).
-    pub durable: Op,
-    /// The commit-number.
-    pub commit: Op,
-    /// Through here the service has answered.
-    pub executed: Op,
-    /// Does it want to leave its view?
-    pub wants_view_change: bool,
 }
 
 /// Why a replica cannot be opened.

@@ -270,8 +270,8 @@ pub(crate) fn a_replica_that_hears_nobody_moves_nobody() {
     assert_eq!(group.commit(0), Op(2));
 }
 
-/// Of five, r3 never hears the primary, r1 did not for a moment, and long after that r2 does not. Three who never wanted
-/// to leave at the same time are no quorum.
+/// Of five, r3 never hears the primary, r1 did not for a moment, and long after that r2 does not. Three who never
+/// wanted to leave at the same time are no quorum.
 #[test]
 pub(crate) fn a_vote_grows_old() {
     let (mut group, _) = group_of(5, |config| {

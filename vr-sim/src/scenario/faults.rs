@@ -182,18 +182,6 @@ impl Scenario {
         self.all(who).into_iter().for_each(|at| self.world.go_on(at));
     }
 
-    /// Whoever of these starts the next time plays by this planted bug, as an older release might. False when this build
-    /// has none to plant: then everybody is correct.
-    pub fn plant(&mut self, who: Role, bug: &str) -> bool {
-        let Ok(rules) = crate::setup::rules(Some(bug)) else { return false };
-        for at in self.all(who) {
-            let mut config = self.world.config(at).clone();
-            config.rules = rules;
-            self.world.reconfigure(at, config);
-        }
-        true
-    }
-
     /// The next deadline of these is now.
     pub fn timeout(&mut self, who: Role) {
         self.all(who).into_iter().for_each(|at| self.world.timeout(at));

@@ -24,17 +24,9 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     story(
         "d70-retry-after-a-view-change",
         "A new primary has a request in its log, not executed yet, when its client tries again: it is not logged twice.",
-        ("isolation of the primary, hold of PrepareOk, retry", "S14 at most once"),
+        ("isolation of the primary, hold of PrepareOk, retry", "S14 taken once, S14 at most once"),
         plain,
         retry_after_a_view_change,
-    ),
-    story(
-        "d70-logged-twice",
-        "A request is in the log twice (with planted bugs in the build, because its primary does not know what is in \
-         flight): it has one effect. The checkers are off: they would stop at that primary.",
-        ("hold of PrepareOk, retry, a primary of an older release", "S14 at most once, S15 linearizability"),
-        plain,
-        logged_twice,
     ),
     story(
         "d71-table-of-a-deposed-primary",
@@ -60,7 +52,7 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     story(
         "d76-retry-in-flight",
         "A client tries again while its request is in flight, again and again: it is logged once.",
-        ("hold of PrepareOk, retries", "S14 at most once"),
+        ("hold of PrepareOk, retries", "S14 taken once, S14 at most once"),
         plain,
         retry_in_flight,
     ),
@@ -114,27 +106,6 @@ fn retry_after_a_view_change(t: &mut Scenario) -> Verdict {
     t.release(PrepareOk, R2, R1)?;
     t.expect_answered(0)?;
     t.expect_value(R1, 1, Some("x"))
-}
-
-/// D70. Only with planted bugs in the build is the request really there twice.
-fn logged_twice(t: &mut Scenario) -> Verdict {
-    t.world.without_checkers();
-    t.open(&[0])?;
-    t.run(t.heartbeat().times(2))?;
-    let older = t.plant(R1, "no_pipeline_dedupe");
-    t.crash(R1);
-    t.restart(R1);
-    t.settle()?;
-    t.elect_as(1, &[0, 1, 2])?;
-    t.hold(PrepareOk, All, R1);
-    t.append(0, 1, "x").expect_pending()?;
-    t.retry(0, R1);
-    t.run_ms(5)?;
-    t.expect_op(R1, Op(if older { 3 } else { 2 }))?;
-    t.release(PrepareOk, All, R1)?;
-    t.expect_answered(0)?;
-    t.settle()?;
-    t.expect_value(All, 1, Some("x"))
 }
 
 /// D71. A has taken the request at op 2; view 1 starts without it, and A leads view 3.

@@ -15,20 +15,25 @@ const LAYERS: &[&[&str]] = &[
     &["event", "action"],
     &["config", "rules"],
     // The parts: plain data that a replica is made of, each ignorant of the whole.
-    &["persist", "stored", "clients", "batch", "gate"],
-    &["wire"],
+    // `mutants` names the planted bugs of `rules`, and exists under a feature only.
+    &["persist", "stored", "clients", "gate", "mutants"],
+    &["wire/error"],
+    // `wire/shapes` spells out the layout under the frame that `wire` puts around it.
+    &["wire/shapes", "wire"],
+    &["replica/snapshot", "replica/execution"],
     &["replica/common"],
     // Not a status: what any of them uses to fetch what it lacks (VRR §5.2).
     &["replica/state_transfer"],
-    &[
-        "replica/normal",
-        "replica/primary",
-        "replica/backup",
-        "replica/view_change",
-        "replica/recovery",
-    ],
+    &["replica/primary", "replica/backup", "replica/view_change", "replica/recovery"],
     &["replica/mod"],
-    // The only ones outside replica/ that may name it.
+    // The only ones outside replica/ that may name it: what an observer sees of a step.
+    &["trace/names", "trace/words"],
+    &["trace/kinds"],
+    &["trace/event"],
+    &["trace/summary", "trace/describe"],
+    &["trace/notes"],
+    &["trace/observe"],
+    &["trace/record"],
     &["trace"],
     &["lib"],
 ];
@@ -37,9 +42,9 @@ const LAYERS: &[&[&str]] = &[
 const PEERS: &[(&str, &str)] = &[
     // A configuration carries the planted bug, a value it never looks into.
     ("config", "rules"),
-    // The two roles of the one status Normal.
-    ("replica/normal", "replica/primary"),
-    ("replica/normal", "replica/backup"),
+    ("rules", "mutants"),
+    ("wire/shapes", "wire"),
+    ("wire", "wire/shapes"),
 ];
 
 /// `(crate, the crates of the house it may depend on)`.

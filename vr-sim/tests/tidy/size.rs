@@ -6,7 +6,7 @@ use super::source::{Offence, Source, close_of, words_of};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
-const COLUMNS_MAX: usize = 120;
+const COLUMNS_MAX: usize = 130;
 /// Fewer characters than this cannot say what a file owns and what it must not know.
 const OPENING_MIN: usize = 40;
 
