@@ -54,8 +54,7 @@ fn main() {
         let total: u64 = bank.accounts.iter().sum();
         if total == Bank::TOTAL { Ok(()) } else { Err(format!("there are {total}, not {}", Bank::TOTAL)) }
     };
-    let simulation =
-        vr_sim::simulate(Bank::new, |rng| vec![rng.word().to_le_bytes()[0]]).check(no_money_is_lost);
+    let simulation = vr_sim::simulate(Bank::new, |rng| vec![rng.word().to_le_bytes()[0]]).check(no_money_is_lost);
     let report = simulation.seeds(0..200);
     for failure in &report.failures {
         println!("seed {}: {:?}", failure.seed, failure.violation);

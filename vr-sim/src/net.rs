@@ -218,7 +218,8 @@ mod tests {
     #[test]
     fn every_direction_of_every_link_has_its_own_place() {
         let net = net();
-        let mut all: Vec<_> = (0..3).flat_map(|a| (0..3).map(move |b| (a, b))).map(|(a, b)| net.between(a, b)).collect();
+        let mut all: Vec<_> =
+            (0..3).flat_map(|a| (0..3).map(move |b| (a, b))).map(|(a, b)| net.between(a, b)).collect();
         all.extend((0..3).map(|r| net.requests(r)));
         all.extend((0..3).map(|r| net.answers(r)));
         all.sort_unstable();

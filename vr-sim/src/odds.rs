@@ -193,13 +193,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_fault_can_be_drawn() {
-        let odds = Odds {
-            fault: Chance::of(1, 1),
-            weights: [1; FAULT_KINDS],
-            ways: [1; 3],
-            longest: 63,
-            ..Odds::default()
-        };
+        let odds =
+            Odds { fault: Chance::of(1, 1), weights: [1; FAULT_KINDS], ways: [1; 3], longest: 63, ..Odds::default() };
         let mut rng = Rng::fork(1, "test");
         let mut seen = [false; FAULT_KINDS];
         for _ in 0..500 {

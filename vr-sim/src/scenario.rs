@@ -17,8 +17,8 @@ mod stage;
 mod views;
 
 pub use calls::Call;
-pub use stage::{Role, Scenario, Verdict};
 pub(crate) use stage::{Outsider, Shape};
+pub use stage::{Role, Scenario, Verdict};
 
 use crate::run::Outcome;
 use crate::scenarios;

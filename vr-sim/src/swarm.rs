@@ -264,8 +264,12 @@ fn worsen(odds: &mut Odds, regime: Regime, rng: &mut Rng) {
         }
         Regime::Skewed => add(odds, rng, 60, &[(2, 4), (3, 6), (4, 6), (6, 1)]),
         Regime::PromiseHunter => {
-            let hunted =
-                [MessageKind::StartViewChange, MessageKind::DoViewChange, MessageKind::StartView, MessageKind::PrepareOk];
+            let hunted = [
+                MessageKind::StartViewChange,
+                MessageKind::DoViewChange,
+                MessageKind::StartView,
+                MessageKind::PrepareOk,
+            ];
             spoil(odds, &hunted, Fates::per_mille([0, 0, 30, rng.pick(&[30, 200, 500]), 0]));
             odds.strike_after_promise = Chance::per_mille(rng.pick(&[20, 100, 300]));
             odds.instant_restart = Chance::per_mille(900);
@@ -286,7 +290,8 @@ fn add(odds: &mut Odds, rng: &mut Rng, most: u32, kinds: &[(usize, u32)]) {
 /// Takes out what may not go wrong.
 fn restrict(odds: &mut Odds, setup: &mut Setup, faults: FaultSet) {
     let [both, out, back] = odds.ways;
-    odds.ways = [if faults.part { both } else { 0 }, if faults.oneway { out } else { 0 }, if faults.oneway { back } else { 0 }];
+    odds.ways =
+        [if faults.part { both } else { 0 }, if faults.oneway { out } else { 0 }, if faults.oneway { back } else { 0 }];
     let cuts = faults.part || faults.oneway;
     let allowed: [bool; FAULT_KINDS] = [
         faults.crash,
@@ -339,12 +344,8 @@ mod tests {
 
     #[test]
     fn what_is_fixed_stays_fixed_and_what_is_forbidden_does_not_happen() {
-        let options = Options {
-            replicas: Some(4),
-            durability: Some(Durability::Async),
-            faults: FaultSet::NONE,
-            mutant: None,
-        };
+        let options =
+            Options { replicas: Some(4), durability: Some(Durability::Async), faults: FaultSet::NONE, mutant: None };
         for seed in 0..200 {
             let (setup, odds) = draw(seed, &options);
             assert_eq!((setup.replicas, setup.durability, setup.drift_ppm), (4, Durability::Async, 0));

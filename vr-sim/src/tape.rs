@@ -8,8 +8,8 @@ use crate::faults::Fault;
 use crate::setup::Setup;
 use vr_core::trace::{
     BigNumber, Corrupted, Crashed, Delayed, DropCause, Dropped, Duplicated, Ended, FORMAT, Group, Healed, Invoked,
-    MessageId, Meta, Mode, Name, Node, Outcome, Partitioned, Producer, Recorder, Redact, Remark, Returned, Settled, Step,
-    TraceEvent, Violated, What, request_sent, shown,
+    MessageId, Meta, Mode, Name, Node, Outcome, Partitioned, Producer, Recorder, Redact, Remark, Returned, Settled,
+    Step, TraceEvent, Violated, What, request_sent, shown,
 };
 use vr_core::{Action, Message, ReplicaId, Request, Snapshot, Time};
 

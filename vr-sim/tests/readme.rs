@@ -37,8 +37,7 @@ fn read(path: &str) -> String {
 
 /// The texts a person reads, from the workspace's root.
 fn texts() -> Vec<String> {
-    let beside = ["vr-core", "vr-sim", "vr-tokio", "kv-demo", "fuzz"]
-        .map(|name| format!("{name}/README.md"));
+    let beside = ["vr-core", "vr-sim", "vr-tokio", "kv-demo", "fuzz"].map(|name| format!("{name}/README.md"));
     let top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(String::from);
     top.into_iter().chain(beside.into_iter().filter(|path| root().join(path).exists())).collect()
 }
@@ -58,9 +57,7 @@ fn commands(text: &str) -> Vec<String> {
             _ => None,
         };
         let bare = command.map(|line| line.split(" #").next().unwrap_or_default().trim());
-        commands.extend(
-            bare.filter(|line| !line.is_empty() && !line.starts_with('#')).map(String::from),
-        );
+        commands.extend(bare.filter(|line| !line.is_empty() && !line.starts_with('#')).map(String::from));
     }
     commands
 }
@@ -75,8 +72,7 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 /// What is wrong with a command line, if anything.
 fn check(line: &str) -> Result<(), String> {
     let piped = line.split(['|', '>']).next().unwrap_or_default();
-    let mut words: Vec<&str> =
-        piped.split_whitespace().skip_while(|word| is_setting(word)).collect();
+    let mut words: Vec<&str> = piped.split_whitespace().skip_while(|word| is_setting(word)).collect();
     if words.is_empty() {
         return Err("no command".to_owned());
     }
@@ -85,24 +81,20 @@ fn check(line: &str) -> Result<(), String> {
         "vr-sim" => simulator(&words),
         ".ci/run" => exists(".ci/run"),
         "cd" | "git" => Ok(()),
-        other => {
-            Err(format!("`{other}` is unknown here: teach vr-sim/tests/readme.rs to check it"))
-        }
+        other => Err(format!("`{other}` is unknown here: teach vr-sim/tests/readme.rs to check it")),
     }
 }
 
 /// `RUSTDOCFLAGS=x` before a command.
 fn is_setting(word: &str) -> bool {
-    word.split_once('=')
-        .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
 }
 
 fn cargo(words: &[&str]) -> Result<(), String> {
     let config = read(".cargo/config.toml");
     let (first, rest) = words.split_first().ok_or("cargo does nothing by itself")?;
     let alias = config.lines().find_map(|line| line.strip_prefix(&format!("{first} = \"")));
-    let mut words: Vec<&str> =
-        alias.map_or(vec![*first], |line| line.trim_end_matches('"').split(' ').collect());
+    let mut words: Vec<&str> = alias.map_or(vec![*first], |line| line.trim_end_matches('"').split(' ').collect());
     words.extend(rest);
 
     let forwarded_at = words.iter().position(|word| *word == "--").unwrap_or(words.len());
@@ -114,9 +106,7 @@ fn cargo(words: &[&str]) -> Result<(), String> {
     let package = cargo_flags(&words[1..forwarded_at])?;
     match (subcommand, package) {
         ("run", Some("vr-sim")) if !words.contains(&"--example") => simulator(forwarded),
-        ("fuzz", _) => {
-            exists(&format!("fuzz/fuzz_targets/{}.rs", words.get(2).ok_or("which target?")?))
-        }
+        ("fuzz", _) => exists(&format!("fuzz/fuzz_targets/{}.rs", words.get(2).ok_or("which target?")?)),
         _ => Ok(()),
     }
 }
@@ -162,39 +152,23 @@ fn profile(name: &str) -> Result<(), String> {
 fn feature(package: Option<&str>, name: &str) -> Result<(), String> {
     let (package, feature) = name.split_once('/').unwrap_or((package.unwrap_or("vr-sim"), name));
     exists(&format!("{package}/Cargo.toml"))?;
-    let listed = read(&format!("{package}/Cargo.toml"))
-        .lines()
-        .any(|line| line.starts_with(&format!("{feature} = [")));
+    let listed = read(&format!("{package}/Cargo.toml")).lines().any(|line| line.starts_with(&format!("{feature} = [")));
     if listed { Ok(()) } else { Err(format!("{package} has no feature `{feature}`")) }
 }
 
 /// Does `vr-sim` understand these arguments? `--help` behind them keeps it from doing anything.
 fn simulator(arguments: &[&str]) -> Result<(), String> {
     let mut program = Command::new(env!("CARGO_BIN_EXE_vr-sim"));
-    let ran = program
-        .args(arguments)
-        .arg("--help")
-        .env("NO_COLOR", "1")
-        .output()
-        .map_err(|why| why.to_string())?;
+    let ran = program.args(arguments).arg("--help").env("NO_COLOR", "1").output().map_err(|why| why.to_string())?;
     let helped = String::from_utf8_lossy(&ran.stdout).contains("Usage");
     if ran.status.success() && helped {
         return Ok(());
     }
-    Err(format!(
-        "vr-sim refuses it ({}): {}",
-        ran.status,
-        String::from_utf8_lossy(&ran.stderr).trim()
-    ))
+    Err(format!("vr-sim refuses it ({}): {}", ran.status, String::from_utf8_lossy(&ran.stderr).trim()))
 }
 
 fn none(wrong: &[String]) {
-    assert!(
-        wrong.is_empty(),
-        "{} that a reader would stumble over:\n  {}\n",
-        wrong.len(),
-        wrong.join("\n  ")
-    );
+    assert!(wrong.is_empty(), "{} that a reader would stumble over:\n  {}\n", wrong.len(), wrong.join("\n  "));
 }
 
 #[test]
@@ -215,9 +189,7 @@ fn every_link_of_the_texts_leads_to_a_file() {
         let folder = Path::new(&path).parent().unwrap_or(Path::new("")).to_owned();
         for target in links(&read(&path)) {
             let found = root().join(&folder).join(target).exists();
-            wrong.extend(
-                (!found).then(|| format!("{path}: a link to {target}, which does not exist")),
-            );
+            wrong.extend((!found).then(|| format!("{path}: a link to {target}, which does not exist")));
         }
     }
     none(&wrong);
@@ -225,10 +197,7 @@ fn every_link_of_the_texts_leads_to_a_file() {
 
 #[test]
 fn the_first_two_commands_are_to_run_it_and_to_test_it() {
-    assert_eq!(
-        commands(&read("README.md"))[..2],
-        ["cargo run --release -p vr-sim", "cargo test --workspace"]
-    );
+    assert_eq!(commands(&read("README.md"))[..2], ["cargo run --release -p vr-sim", "cargo test --workspace"]);
 }
 
 #[test]

@@ -19,20 +19,13 @@ use std::fs;
 fn hold(check: fn(&Source) -> Vec<Offence>) {
     let described = |source: Source| {
         let offences = check(&source);
-        offences
-            .into_iter()
-            .map(move |offence| format!("{}:{}: {}", source.path, offence.line, offence.what))
+        offences.into_iter().map(move |offence| format!("{}:{}: {}", source.path, offence.line, offence.what))
     };
     none(&every_source().into_iter().flat_map(described).collect::<Vec<_>>());
 }
 
 fn none(offenders: &[String]) {
-    assert!(
-        offenders.is_empty(),
-        "{} against the house rules:\n  {}\n",
-        offenders.len(),
-        offenders.join("\n  ")
-    );
+    assert!(offenders.is_empty(), "{} against the house rules:\n  {}\n", offenders.len(), offenders.join("\n  "));
 }
 
 #[test]
@@ -103,15 +96,8 @@ fn checkers_know_the_core_and_not_the_simulator() {
 
 #[test]
 fn arrows_between_crates_point_down() {
-    let manifest = |name: &str| {
-        fs::read_to_string(root().join(name).join("Cargo.toml")).expect("every crate has one")
-    };
-    none(
-        &CRATES
-            .iter()
-            .flat_map(|name| layers::crate_arrows(name, &manifest(name)))
-            .collect::<Vec<_>>(),
-    );
+    let manifest = |name: &str| fs::read_to_string(root().join(name).join("Cargo.toml")).expect("every crate has one");
+    none(&CRATES.iter().flat_map(|name| layers::crate_arrows(name, &manifest(name))).collect::<Vec<_>>());
 }
 
 /// The reporting itself: a rule that finds something must fail, and name every offender.

@@ -21,7 +21,10 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     story(
         "d46-view-forgotten-in-turn",
         "Two replicas crash one after the other with reports of view 1 on their way: they come back into view 1 or later.",
-        ("long hold of DoViewChange beyond its sender's life, crash and instant restart", "S5 durable header, S10 promise kept"),
+        (
+            "long hold of DoViewChange beyond its sender's life, crash and instant restart",
+            "S5 durable header, S10 promise kept",
+        ),
         view_forgotten_in_turn,
     ),
     story(

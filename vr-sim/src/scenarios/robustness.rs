@@ -80,11 +80,11 @@ fn anything_arrives(t: &mut Scenario) -> Verdict {
     MessageKind::ALL.iter().for_each(|kind| t.hold(*kind, All, All));
     for round in 0..4 {
         let (old, behind) = (t.at(P), t.at(B1));
-        t.isolate(R(behind));
+        t.crash(R(behind));
         drop(t.append(0, 1, &round.to_string()));
         listen(t, 60)?;
         t.expect(!t.world.is_waiting(0), "an answer")?;
-        t.mend(R(behind), All);
+        t.restart(R(behind));
         listen(t, 150)?;
         t.crash(R(old));
         listen(t, 1_200)?;

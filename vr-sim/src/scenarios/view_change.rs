@@ -7,9 +7,7 @@ use crate::scenario::Role::{All, R0, R1, R2, R3, R4};
 use crate::scenario::{BOTH, Scenario, ScenarioInfo, Verdict, plain};
 use bytes::Bytes;
 use vr_core::MessageKind::{Commit, CommitOk, DoViewChange, NewState, Prepare, PrepareOk, StartView};
-use vr_core::{
-    Body, Entries, Entry, Head, Note, Op, Reject, ReplicaId, StartView as Start, StatusName, Tail, View,
-};
+use vr_core::{Body, Entries, Entry, Head, Note, Op, Reject, ReplicaId, StartView as Start, StatusName, Tail, View};
 
 const fn story(
     name: &'static str,
@@ -164,7 +162,9 @@ fn largest_commit(t: &mut Scenario) -> Verdict {
     t.isolate(R0);
     t.hold(PrepareOk, R2, R1);
     t.depose(&[1, 2])?;
-    t.wait_until(t.heartbeat(), "r1 to lead view 1", |w| w.snapshot(1).is_some_and(|s| s.status == StatusName::Primary))?;
+    t.wait_until(t.heartbeat(), "r1 to lead view 1", |w| {
+        w.snapshot(1).is_some_and(|s| s.status == StatusName::Primary)
+    })?;
     t.expect_op(R1, Op(4))?;
     t.expect_commit(R1, Op(3))
 }

@@ -78,11 +78,8 @@ impl<A: App> World<A> {
 
     /// A process that stops for good exits; after a failed write somebody starts it again later.
     fn halt(&mut self, on: usize, reason: HaltReason) {
-        let restart = if reason == HaltReason::WriteFailed {
-            self.nodes[on].after_failure
-        } else {
-            crate::fate::Restart::NEVER
-        };
+        let restart =
+            if reason == HaltReason::WriteFailed { self.nodes[on].after_failure } else { crate::fate::Restart::NEVER };
         self.stop(on, restart);
     }
 

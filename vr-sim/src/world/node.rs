@@ -66,8 +66,8 @@ impl<S: Observed> Node<S> {
         let which = u64::from(position);
         let offset = Wait::millis(1000 + setup.number("clock", which) % 3_600_000);
         let width = u64::from(setup.drift_ppm) * 2 + 1;
-        let drift = i64::try_from(setup.number("drift", which) % width).expect("at most 2³³")
-            - i64::from(setup.drift_ppm);
+        let drift =
+            i64::try_from(setup.number("drift", which) % width).expect("at most 2³³") - i64::from(setup.drift_ppm);
         let cluster = &config.cluster;
         let stored = Stored::format(cluster.cluster, cluster.digest(), config.me, setup.instance(position));
         Ok(Self {
@@ -130,8 +130,7 @@ impl<A: App> World<A> {
         let stored = node.disk.durable().clone();
         let mut actions = std::mem::take(&mut self.actions);
         let at = node.clock.own(self.now);
-        let replica =
-            Replica::open(node.config.clone(), stored.clone(), at, &mut actions).expect("its own valid disk");
+        let replica = Replica::open(node.config.clone(), stored.clone(), at, &mut actions).expect("its own valid disk");
         if let Some(tape) = &mut self.tape {
             tape.opened(self.now, &actions, &replica.snapshot());
         }

@@ -164,11 +164,7 @@ fn count(marks: &mut Marks, actions: &[Action]) {
                     marks.batches += u64::from(entries.len() > 1);
                 }
             }
-            Action::Persist { .. }
-            | Action::Execute(_)
-            | Action::Reply(_)
-            | Action::Reject(_)
-            | Action::Halt(_) => {}
+            Action::Persist { .. } | Action::Execute(_) | Action::Reply(_) | Action::Reject(_) | Action::Halt(_) => {}
         }
     }
 }
@@ -193,10 +189,9 @@ fn count_note(marks: &mut Marks, note: &Note) {
         Note::SkippedDuplicate { .. } => &mut marks.duplicates_skipped,
         Note::Ignored { why: Ignored::OlderView, .. } => &mut marks.older_views_ignored,
         Note::Ignored { .. } => &mut marks.messages_ignored,
-        Note::Opened { .. }
-        | Note::WantsViewChange { .. }
-        | Note::AskedForState { .. }
-        | Note::TableAt { .. } => return,
+        Note::Opened { .. } | Note::WantsViewChange { .. } | Note::AskedForState { .. } | Note::TableAt { .. } => {
+            return;
+        }
         _ => return,
     };
     *mark += 1;

@@ -70,8 +70,7 @@ fn layer_of(file: &str) -> Option<usize> {
 
 /// A file that no layer lists has not been thought about.
 pub(crate) fn unlisted(source: &Source) -> Vec<Offence> {
-    let unlisted =
-        core_file(source).filter(|file| layer_of(file).is_none() && !source.is_tests_file());
+    let unlisted = core_file(source).filter(|file| layer_of(file).is_none() && !source.is_tests_file());
     let what = |file| format!("`{file}` is in no layer: add it to LAYERS and say why");
     unlisted.map(|file| source.offence(0, what(file))).into_iter().collect()
 }
@@ -80,10 +79,7 @@ pub(crate) fn unlisted(source: &Source) -> Vec<Offence> {
 pub(crate) fn gone(sources: &[Source]) -> Vec<String> {
     let exists = |file: &str| sources.iter().any(|source| core_file(source) == Some(file));
     let listed = LAYERS.iter().flat_map(|layer| layer.iter());
-    listed
-        .filter(|file| !exists(file))
-        .map(|file| format!("LAYERS lists `{file}`, which is gone"))
-        .collect()
+    listed.filter(|file| !exists(file)).map(|file| format!("LAYERS lists `{file}`, which is gone")).collect()
 }
 
 /// Every arrow of a listed file of vr-core points down. Its tests may look anywhere.
@@ -95,12 +91,9 @@ pub(crate) fn core_arrows(source: &Source) -> Vec<Offence> {
         let target = resolve(&path);
         let down = layer_of(target) < layer_of(file);
         if !(down || target == file || PEERS.contains(&(file, target))) {
-            let hint =
-                if target == "lib" { "; name an item by its module, not by lib.rs" } else { "" };
+            let hint = if target == "lib" { "; name an item by its module, not by lib.rs" } else { "" };
             let path = path.join("::");
-            offences.push(
-                source.offence(at, format!("`{file}` names `{target}` (crate::{path}){hint}")),
-            );
+            offences.push(source.offence(at, format!("`{file}` names `{target}` (crate::{path}){hint}")));
         }
     }
     offences
@@ -110,18 +103,11 @@ pub(crate) fn core_arrows(source: &Source) -> Vec<Offence> {
 pub(crate) fn checker_arrows(source: &Source) -> Vec<Offence> {
     let inside = source.path.strip_prefix("vr-sim/src/").and_then(|file| file.strip_suffix(".rs"));
     let Some(file) = inside.filter(|file| file.starts_with("check/")) else { return Vec::new() };
-    let outside = named(source, &module_of(file))
-        .into_iter()
-        .filter(|named| named.path.first() != Some(&"check"));
+    let outside = named(source, &module_of(file)).into_iter().filter(|named| named.path.first() != Some(&"check"));
     outside
         .map(|Named { at, path }| {
-            source.offence(
-                at,
-                format!(
-                    "a checker names crate::{}; it may know only vr_core and check",
-                    path.join("::")
-                ),
-            )
+            source
+                .offence(at, format!("a checker names crate::{}; it may know only vr_core and check", path.join("::")))
         })
         .collect()
 }
@@ -133,13 +119,8 @@ pub(crate) fn crate_arrows(name: &str, manifest: &str) -> Vec<String> {
     let mut offences = Vec::new();
     for (section, dependency) in dependencies(manifest) {
         if is_house(dependency) && !arrows.contains(&dependency) {
-            offences.push(format!(
-                "{name}/Cargo.toml: an arrow to {dependency} that CRATE_ARROWS does not list"
-            ));
-        } else if name == "vr-core"
-            && section == "dependencies"
-            && !CORE_DEPENDENCIES.contains(&dependency)
-        {
+            offences.push(format!("{name}/Cargo.toml: an arrow to {dependency} that CRATE_ARROWS does not list"));
+        } else if name == "vr-core" && section == "dependencies" && !CORE_DEPENDENCIES.contains(&dependency) {
             offences.push(format!("{name}/Cargo.toml: {dependency} is not in CORE_DEPENDENCIES"));
         }
     }
@@ -154,9 +135,7 @@ fn dependencies(manifest: &str) -> Vec<(&str, &str)> {
         if let Some(header) = line.strip_prefix('[') {
             let header = header.trim_end().trim_end_matches(']');
             section = header;
-            if let Some((table, name)) =
-                header.rsplit_once('.').filter(|(table, _)| table.ends_with("dependencies"))
-            {
+            if let Some((table, name)) = header.rsplit_once('.').filter(|(table, _)| table.ends_with("dependencies")) {
                 found.push((table, name));
             }
         } else if section.ends_with("dependencies") && line.contains('=') {
@@ -180,11 +159,9 @@ fn module_of(file: &str) -> Vec<&str> {
 
 /// The file in which the item at a path lies, as far as the path tells.
 fn resolve(path: &[&str]) -> &'static str {
-    let listed =
-        |name: &str| LAYERS.iter().flat_map(|layer| layer.iter()).find(|file| **file == name);
+    let listed = |name: &str| LAYERS.iter().flat_map(|layer| layer.iter()).find(|file| **file == name);
     let child = path.get(..2).and_then(|two| listed(&two.join("/")));
-    let module =
-        || path.first().and_then(|first| listed(first).or_else(|| listed(&format!("{first}/mod"))));
+    let module = || path.first().and_then(|first| listed(first).or_else(|| listed(&format!("{first}/mod"))));
     child.or_else(module).unwrap_or(&"lib")
 }
 
@@ -197,11 +174,7 @@ fn named<'a>(source: &'a Source, module: &[&'a str]) -> Vec<Named<'a>> {
         let before = shipped[..at].trim_end();
         let continued = before.ends_with("super::") || before.ends_with("self::");
         let is_visibility = before.ends_with("(in");
-        if !matches!(word, "crate" | "super")
-            || !rest.starts_with("::")
-            || continued
-            || is_visibility
-        {
+        if !matches!(word, "crate" | "super") || !rest.starts_with("::") || continued || is_visibility {
             continue;
         }
         let mut base = if word == "crate" { Vec::new() } else { module.to_vec() };
@@ -286,48 +259,22 @@ mod tests {
 
     #[test]
     fn a_status_that_names_another_is_caught() {
-        let status = |file: &str, text: &str| {
-            lines(core_arrows, &format!("vr-core/src/replica/{file}.rs"), text)
-        };
-        assert_eq!(
-            status(
-                "view_change",
-                "use super::common::Common;\nuse super::state_transfer::Fetch;\n"
-            ),
-            []
-        );
-        assert_eq!(status("view_change", "use super::normal::Normal;\n"), [1]);
+        let status = |file: &str, text: &str| lines(core_arrows, &format!("vr-core/src/replica/{file}.rs"), text);
+        assert_eq!(status("view_change", "use super::common::Common;\nuse super::state_transfer::Fetch;\n"), []);
+        assert_eq!(status("view_change", "use super::backup::Backup;\n"), [1]);
         assert_eq!(status("recovery", "use crate::replica::{common::Common, view_change};\n"), [1]);
-        assert_eq!(
-            status("normal", "use super::primary::Primary;\nuse super::recovery::Recovering;\n"),
-            [2]
-        );
+        assert_eq!(status("primary", "use super::common::Common;\nuse super::recovery::Recovering;\n"), [2]);
         assert_eq!(status("primary", "use super::backup::Backup;\n"), [1]);
         assert_eq!(status("primary", "use super::Next;\nuse super::super::id::Op;\n"), [1]);
-        assert_eq!(
-            status("mod", "use self::normal::Normal;\nuse crate::replica::recovery::Recovering;\n"),
-            []
-        );
+        assert_eq!(status("mod", "use self::normal::Normal;\nuse crate::replica::recovery::Recovering;\n"), []);
     }
 
     #[test]
     fn only_the_trace_and_the_root_name_the_replica() {
-        assert_eq!(
-            lines(core_arrows, "vr-core/src/wire.rs", "use crate::replica::Replica;\n"),
-            [1]
-        );
-        assert_eq!(
-            lines(core_arrows, "vr-core/src/replica/common.rs", "use crate::replica::Replica;\n"),
-            [1]
-        );
-        assert_eq!(
-            lines(core_arrows, "vr-core/src/trace.rs", "use crate::replica::Replica;\n"),
-            []
-        );
-        assert_eq!(
-            lines(core_arrows, "vr-core/src/lib.rs", "pub use crate::replica::Replica;\n"),
-            []
-        );
+        assert_eq!(lines(core_arrows, "vr-core/src/wire.rs", "use crate::replica::Replica;\n"), [1]);
+        assert_eq!(lines(core_arrows, "vr-core/src/replica/common.rs", "use crate::replica::Replica;\n"), [1]);
+        assert_eq!(lines(core_arrows, "vr-core/src/trace.rs", "use crate::replica::Replica;\n"), []);
+        assert_eq!(lines(core_arrows, "vr-core/src/lib.rs", "pub use crate::replica::Replica;\n"), []);
     }
 
     #[test]
@@ -335,11 +282,8 @@ mod tests {
         assert_eq!(lines(unlisted, "vr-core/src/helpers.rs", ""), [1]);
         assert_eq!(lines(unlisted, "vr-core/src/replica/common.rs", ""), []);
         assert_eq!(lines(unlisted, "vr-sim/src/helpers.rs", ""), []);
-        let files = |layer: &&[&str]| {
-            layer.iter().map(|file| format!("vr-core/src/{file}.rs")).collect::<Vec<_>>()
-        };
-        let mut all: Vec<_> =
-            LAYERS.iter().flat_map(files).map(|path| Source::new(&path, "")).collect();
+        let files = |layer: &&[&str]| layer.iter().map(|file| format!("vr-core/src/{file}.rs")).collect::<Vec<_>>();
+        let mut all: Vec<_> = LAYERS.iter().flat_map(files).map(|path| Source::new(&path, "")).collect();
         assert_eq!(gone(&all), Vec::<String>::new());
         all.remove(0);
         assert_eq!(gone(&all), ["LAYERS lists `id`, which is gone"]);
@@ -348,22 +292,9 @@ mod tests {
     #[test]
     fn a_checker_that_knows_the_simulator_is_caught() {
         let check = |text: &str| lines(checker_arrows, "vr-sim/src/check/views.rs", text);
-        assert_eq!(
-            check("use vr_core::View;\nuse crate::check::Checker;\nuse super::Violation;\n"),
-            []
-        );
-        assert_eq!(
-            check("use crate::world::World;\nuse super::super::net;\nuse crate::{check, disk};\n"),
-            [1, 2, 3]
-        );
-        assert_eq!(
-            lines(
-                checker_arrows,
-                "vr-sim/src/check/mod.rs",
-                "use super::net;\nuse crate::check::a;\n"
-            ),
-            [1]
-        );
+        assert_eq!(check("use vr_core::View;\nuse crate::check::Checker;\nuse super::Violation;\n"), []);
+        assert_eq!(check("use crate::world::World;\nuse super::super::net;\nuse crate::{check, disk};\n"), [1, 2, 3]);
+        assert_eq!(lines(checker_arrows, "vr-sim/src/check/mod.rs", "use super::net;\nuse crate::check::a;\n"), [1]);
         assert_eq!(lines(checker_arrows, "vr-sim/src/world.rs", "use crate::net;\n"), []);
     }
 

@@ -16,10 +16,7 @@ pub(crate) fn opening(source: &Source) -> Vec<Offence> {
     let opening: Vec<_> = lines.map(str::trim).take_while(|line| !line.is_empty()).collect();
     let mut offences = Vec::new();
     if opening.join(" ").chars().count() < OPENING_MIN {
-        offences.push(
-            source
-                .offence(0, "opens without a `//!` paragraph: what it owns, what it must not know"),
-        );
+        offences.push(source.offence(0, "opens without a `//!` paragraph: what it owns, what it must not know"));
     }
     let protocol = source.path.starts_with("vr-core/src/replica/") && !source.is_tests_file();
     if protocol && !source.comments.contains('§') {
@@ -33,12 +30,7 @@ pub(crate) fn file_length(source: &Source) -> Vec<Offence> {
     if lines <= FILE_LINES_MAX || source.is_generated() {
         return Vec::new();
     }
-    vec![
-        source.offence(
-            source.text.len(),
-            format!("{lines} lines; a file has at most {FILE_LINES_MAX}"),
-        ),
-    ]
+    vec![source.offence(source.text.len(), format!("{lines} lines; a file has at most {FILE_LINES_MAX}"))]
 }
 
 pub(crate) fn line_length(source: &Source) -> Vec<Offence> {
@@ -50,9 +42,7 @@ pub(crate) fn line_length(source: &Source) -> Vec<Offence> {
     for line in source.text.split_inclusive('\n') {
         let columns = line.trim_end().chars().count();
         if columns > COLUMNS_MAX {
-            offences.push(
-                source.offence(at, format!("{columns} columns; a line has at most {COLUMNS_MAX}")),
-            );
+            offences.push(source.offence(at, format!("{columns} columns; a line has at most {COLUMNS_MAX}")));
         }
         at += line.len();
     }
@@ -66,12 +56,7 @@ pub(crate) fn function_length(source: &Source) -> Vec<Offence> {
     let too_long = functions(source).filter(|function| function.lines > FUNCTION_LINES_MAX);
     too_long
         .map(|Function { at, name, lines }| {
-            source.offence(
-                at,
-                format!(
-                    "`fn {name}` has {lines} lines; a function has at most {FUNCTION_LINES_MAX}"
-                ),
-            )
+            source.offence(at, format!("`fn {name}` has {lines} lines; a function has at most {FUNCTION_LINES_MAX}"))
         })
         .collect()
 }
@@ -80,10 +65,7 @@ pub(crate) fn function_length(source: &Source) -> Vec<Offence> {
 pub(crate) fn names_of_tests(source: &Source) -> Vec<Offence> {
     let named = functions(source).filter(|function| function.name.starts_with("test_"));
     named
-        .map(|found| {
-            source
-                .offence(found.at, format!("`fn {}`: a test is named by its sentence", found.name))
-        })
+        .map(|found| source.offence(found.at, format!("`fn {}`: a test is named by its sentence", found.name)))
         .collect()
 }
 
@@ -154,27 +136,18 @@ mod tests {
 
     #[test]
     fn a_function_one_line_too_long_is_caught_and_its_neighbours_are_not() {
-        let body = |lines: usize| {
-            format!("fn f(a: [u8; 2]) -> fn(u8) {{\n{}}}\n", "{}\n".repeat(lines - 2))
-        };
+        let body = |lines: usize| format!("fn f(a: [u8; 2]) -> fn(u8) {{\n{}}}\n", "{}\n".repeat(lines - 2));
         assert_eq!(function_length(&of(&body(FUNCTION_LINES_MAX))), []);
         let long = body(FUNCTION_LINES_MAX + 1);
-        let found =
-            function_length(&of(&format!("trait T {{\n    fn g();\n}}\n{long}{}", body(3))));
+        let found = function_length(&of(&format!("trait T {{\n    fn g();\n}}\n{long}{}", body(3))));
         assert_eq!(found.iter().map(|offence| offence.line).collect::<Vec<_>>(), [4]);
         let braces_in_text = body(3).replace("{}\n", "let a = (\"{\", '{'); // {\n");
-        assert_eq!(
-            function_length(&of(&format!("{braces_in_text}{}", "\n".repeat(FUNCTION_LINES_MAX)))),
-            []
-        );
+        assert_eq!(function_length(&of(&format!("{braces_in_text}{}", "\n".repeat(FUNCTION_LINES_MAX)))), []);
     }
 
     #[test]
     fn a_test_named_test_is_caught_and_a_mention_of_one_is_not() {
         assert_eq!(names_of_tests(&of("#[test]\nfn test_commit() {}\n")).len(), 1);
-        assert_eq!(
-            names_of_tests(&of("fn a_test_is_a_sentence() { call(\"fn test_a\") } // fn test_b\n")),
-            []
-        );
+        assert_eq!(names_of_tests(&of("fn a_test_is_a_sentence() { call(\"fn test_a\") } // fn test_b\n")), []);
     }
 }

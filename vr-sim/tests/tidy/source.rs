@@ -233,10 +233,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     let listing = fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
     for item in listing {
         let path = item.expect("a folder that opened can be listed").path();
-        let name =
-            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let skipped =
-            ["target", "corpus", "artifacts"].contains(&name.as_str()) || name.starts_with('.');
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let skipped = ["target", "corpus", "artifacts"].contains(&name.as_str()) || name.starts_with('.');
         if path.is_dir() && !skipped {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -271,9 +269,7 @@ mod tests {
     #[test]
     fn the_walk_finds_the_house_and_no_build_folder() {
         let paths: Vec<_> = every_source().into_iter().map(|source| source.path).collect();
-        for known in
-            ["vr-core/src/lib.rs", "vr-sim/tests/tidy/source.rs", "fuzz/fuzz_targets/wire.rs"]
-        {
+        for known in ["vr-core/src/lib.rs", "vr-sim/tests/tidy/source.rs", "fuzz/fuzz_targets/wire.rs"] {
             assert!(paths.iter().any(|path| path == known), "{known} is not in {paths:?}");
         }
         assert!(paths.iter().all(|path| !path.contains("/target/")), "{paths:?}");

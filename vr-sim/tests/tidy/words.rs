@@ -13,16 +13,10 @@ pub(crate) fn conditional_compilation(source: &Source) -> Vec<Offence> {
     if !source.path.starts_with("vr-core/src/") || source.path == "vr-core/src/rules.rs" {
         return Vec::new();
     }
-    let found =
-        source.words().filter(|(_, word)| matches!(*word, "cfg" | "cfg_attr" | "cfg_select"));
+    let found = source.words().filter(|(_, word)| matches!(*word, "cfg" | "cfg_attr" | "cfg_select"));
     let unlawful = found.filter(|(at, word)| !is_lawful_cfg(source, *at, word));
     unlawful
-        .map(|(at, word)| {
-            source.offence(
-                at,
-                format!("`{word}` outside rules.rs: what is tested must be what ships"),
-            )
-        })
+        .map(|(at, word)| source.offence(at, format!("`{word}` outside rules.rs: what is tested must be what ships")))
         .collect()
 }
 
@@ -55,14 +49,12 @@ pub(crate) fn purity(source: &Source) -> Vec<Offence> {
     let is_lib = source.path == "vr-core/src/lib.rs";
     for needed in ["#![no_std]", "#![forbid(unsafe_code)]"] {
         if is_lib && !shipped.contains(needed) {
-            offences
-                .push(source.offence(0, format!("without `{needed}` nothing keeps the core pure")));
+            offences.push(source.offence(0, format!("without `{needed}` nothing keeps the core pure")));
         }
     }
     for (at, found) in shipped.match_indices("extern crate std") {
         if !(is_lib && shipped[..at].trim_end().ends_with("#[cfg(test)]")) {
-            offences
-                .push(source.offence(at, format!("`{found}` outside tests: the core is no_std")));
+            offences.push(source.offence(at, format!("`{found}` outside tests: the core is no_std")));
         }
     }
     offences
@@ -72,9 +64,7 @@ pub(crate) fn purity(source: &Source) -> Vec<Offence> {
 pub(crate) fn pinned_codec(source: &Source) -> Vec<Offence> {
     let allowed = source.path == "vr-core/src/wire.rs";
     let found = source.words().filter(|(_, word)| !allowed && *word == "bincode");
-    found
-        .map(|(at, _)| source.offence(at, "`bincode` may be named in vr-core/src/wire.rs only"))
-        .collect()
+    found.map(|(at, _)| source.offence(at, "`bincode` may be named in vr-core/src/wire.rs only")).collect()
 }
 
 /// A run of the simulator is a function of its seed on every machine: no clock, no threads, no unordered
@@ -93,16 +83,13 @@ pub(crate) fn determinism(source: &Source) -> Vec<Offence> {
             "thread" | "thread_local" => "a run has one thread",
             "f32" | "f64" => "floats round differently; sample in integers",
             "isize" => "its width is the machine's",
-            "usize" if next.starts_with("::MAX") || next.starts_with("::BITS") => {
-                "its width is the machine's"
-            }
+            "usize" if next.starts_with("::MAX") || next.starts_with("::BITS") => "its width is the machine's",
             _ => continue,
         };
         offences.push(source.offence(at, format!("`{word}` outside cli/: {why}")));
     }
     let floats = float_literals(&source.code);
-    offences
-        .extend(floats.map(|at| source.offence(at, "a float outside cli/: sample in integers")));
+    offences.extend(floats.map(|at| source.offence(at, "a float outside cli/: sample in integers")));
     offences
 }
 
@@ -110,26 +97,21 @@ pub(crate) fn determinism(source: &Source) -> Vec<Offence> {
 fn float_literals(code: &str) -> impl Iterator<Item = usize> {
     let bytes = code.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    (1..bytes.len())
-        .filter(move |&at| bytes[at] == b'.' && digit(at - 1) && digit(at + 1))
-        .filter_map(move |at| {
-            let number = code[..at].trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
-            let before = number.chars().next_back().unwrap_or(' ');
-            (before != '.' && !before.is_alphabetic()).then_some(number.len())
-        })
+    (1..bytes.len()).filter(move |&at| bytes[at] == b'.' && digit(at - 1) && digit(at + 1)).filter_map(move |at| {
+        let number = code[..at].trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+        let before = number.chars().next_back().unwrap_or(' ');
+        (before != '.' && !before.is_alphabetic()).then_some(number.len())
+    })
 }
 
 /// A note for later says why it waits: `TODO(reason)`.
 pub(crate) fn notes_for_later(source: &Source) -> Vec<Offence> {
     let mut offences = Vec::new();
     for (at, word) in super::source::words_of(&source.comments) {
-        let reason = source.comments[at + word.len()..]
-            .strip_prefix('(')
-            .and_then(|rest| rest.split_once(')'));
+        let reason = source.comments[at + word.len()..].strip_prefix('(').and_then(|rest| rest.split_once(')'));
         let is_note = matches!(word, "TODO" | "FIXME" | "XXX");
         if is_note && reason.is_none_or(|(reason, _)| reason.trim().is_empty()) {
-            offences
-                .push(source.offence(at, format!("`{word}` without its reason in parentheses")));
+            offences.push(source.offence(at, format!("`{word}` without its reason in parentheses")));
         }
     }
     offences
@@ -150,27 +132,14 @@ mod tests {
         assert_eq!(log("#[cfg_attr(feature = \"mutants\", inline)]\nfn a() {}\n"), [1]);
         assert_eq!(log("fn a() {\n    if cfg!(debug_assertions) {}\n}\n"), [2]);
         assert_eq!(log("#[cfg(feature = \"mutants\")]\npub use rules::Mutant;\n"), [1]);
-        assert_eq!(
-            log("//! cfg(test)\nlet cfg = 1;\n#[cfg(test)]\nmod tests {\n    #![allow(x)]\n}\n"),
-            []
-        );
+        assert_eq!(log("//! cfg(test)\nlet cfg = 1;\n#[cfg(test)]\nmod tests {\n    #![allow(x)]\n}\n"), []);
         assert_eq!(log("#[cfg(test)]\nmod tests {}\nfn a() {}\n"), [1]);
 
         let lib = |text: &str| lines(conditional_compilation, "vr-core/src/lib.rs", text);
         assert_eq!(lib("#[cfg(feature = \"mutants\")]\npub use rules::Mutant;\n"), []);
         assert_eq!(lib("#[cfg(test)]\nextern crate std;\n#[cfg(doctest)]\nstruct Readme;\n"), []);
-        assert_eq!(
-            lib("#![cfg_attr(doctest, doc = \"x\")]\n#![cfg_attr(not(test), no_std)]\n"),
-            [2]
-        );
-        assert_eq!(
-            lines(
-                conditional_compilation,
-                "vr-core/src/rules.rs",
-                "#[cfg(feature = \"mutants\")]\n"
-            ),
-            []
-        );
+        assert_eq!(lib("#![cfg_attr(doctest, doc = \"x\")]\n#![cfg_attr(not(test), no_std)]\n"), [2]);
+        assert_eq!(lines(conditional_compilation, "vr-core/src/rules.rs", "#[cfg(feature = \"mutants\")]\n"), []);
     }
 
     #[test]
@@ -185,10 +154,7 @@ mod tests {
 
     #[test]
     fn bincode_outside_the_wire_is_caught() {
-        assert_eq!(
-            lines(pinned_codec, "vr-core/src/log.rs", "// bincode\nuse bincode::config;\n"),
-            [2]
-        );
+        assert_eq!(lines(pinned_codec, "vr-core/src/log.rs", "// bincode\nuse bincode::config;\n"), [2]);
         assert_eq!(lines(pinned_codec, "vr-core/src/wire.rs", "use bincode::config;\n"), []);
     }
 
