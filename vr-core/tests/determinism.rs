@@ -39,7 +39,11 @@ fn eventful(durability: Durability) -> Scripted {
     group.until("there is another primary", |group| group.find_primary().is_some_and(|at| at != 0));
     group.restart(0);
     group.pass(Wait::millis(500));
-    group.ask(group.primary(), request(1, session, 14, "c"));
+    for _ in 0..2 {
+        group.ask(group.primary(), request(1, session, 14, "c"));
+    }
+    group.ask((group.primary() + 1) % 3, request(1, session, 14, "c"));
+    assert!(group.replies.last().is_some_and(|reply| reply.duplicate) && !group.rejections.is_empty());
     group.pass(Wait::millis(500));
     let notes = || (0..3).flat_map(|at| group.notes_since(0, at));
     assert!(notes().any(|note| matches!(note, Note::BecamePrimary { view, .. } if view.0 > 0)));
@@ -132,7 +136,7 @@ fn a_copy_goes_on_equally_and_apart() {
     let group = eventful(Durability::Sync);
     let mut copies: Vec<Replica> = Vec::new();
     again(&group, |at, replica| {
-        if at.is_multiple_of(10) {
+        if at % 10 == 0 {
             copies.push(replica.clone());
         }
         replica

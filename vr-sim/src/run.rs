@@ -39,7 +39,7 @@ pub struct Outcome {
     pub undecided: u64,
     /// The rare events seen.
     pub marks: Marks,
-    /// The run as a case, with every decision, if something failed.
+    /// The run as a case, with every decision, if something failed or it was asked for.
     pub case: Option<Box<Case>>,
 }
 
@@ -71,7 +71,7 @@ pub fn run_seed(options: &Options, seed: u64) -> Outcome {
     run_drawn(&setup, &odds, seed)
 }
 
-/// Runs what was drawn for a seed, perhaps changed since.
+/// Runs what was drawn for a seed, perhaps changed since. A failure comes with its case.
 ///
 /// # Panics
 /// When the setup is impossible.
@@ -79,11 +79,26 @@ pub fn run_seed(options: &Options, seed: u64) -> Outcome {
 pub fn run_drawn(setup: &Setup, odds: &Odds, seed: u64) -> Outcome {
     let (mut outcome, _) = run(setup, Decider::seeded(seed, odds.clone()), seed);
     if !outcome.passed() {
-        let (again, decisions) = run(setup, Decider::seeded(seed, odds.clone()).recording(), seed);
-        let mut case = Case::new(seed, setup.clone(), decisions, again.digest);
-        case.violation = outcome.failure().map(str::to_owned);
-        outcome.case = Some(Box::new(case));
+        outcome.case = record_drawn(setup, odds, seed).case;
     }
+    outcome
+}
+
+/// Runs a seed of the swarm and gives its case, whatever came of it.
+///
+/// # Panics
+/// When the options are impossible: see [`Options::validate`].
+#[must_use]
+pub fn record_seed(options: &Options, seed: u64) -> Outcome {
+    let (setup, odds) = draw(seed, options);
+    record_drawn(&setup, &odds, seed)
+}
+
+fn record_drawn(setup: &Setup, odds: &Odds, seed: u64) -> Outcome {
+    let (mut outcome, decisions) = run(setup, Decider::seeded(seed, odds.clone()).recording(), seed);
+    let mut case = Case::new(seed, setup.clone(), decisions, outcome.digest);
+    case.violation = outcome.failure().map(str::to_owned);
+    outcome.case = Some(Box::new(case));
     outcome
 }
 
@@ -96,15 +111,15 @@ pub fn run_case(case: &Case) -> Outcome {
     run(&case.setup, Decider::recorded(&case.decisions), case.seed).0
 }
 
-/// Runs a case again and gives the tape of everything that happened.
+/// Runs a case again and gives the tape of everything that happened. `repro` is the command that repeats it.
 ///
 /// # Panics
 /// When its setup is impossible; [`Case::read`] refuses such a one.
 #[must_use]
-pub fn trace_case(case: &Case) -> (Outcome, Tape) {
+pub fn trace_case(case: &Case, repro: Option<String>) -> (Outcome, Tape) {
     let mut world = world_of(&case.setup, Decider::recorded(&case.decisions));
     let mut tape = Tape::default();
-    tape.begin(&case.setup, None);
+    tape.begin(&case.setup, repro);
     world.record(tape);
     let panicked = catch(&mut world);
     let mut tape = world.take_tape().unwrap_or_default();
@@ -152,5 +167,64 @@ pub(crate) fn outcome<A: App>(world: &World<A>, seed: u64, panicked: Option<Stri
         undecided: world.undecided(),
         marks: *world.marks(),
         case: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_is_the_same_run() {
+        for seed in 0..20 {
+            let (one, two) = (run_seed(&Options::default(), seed), run_seed(&Options::default(), seed));
+            assert_eq!((one.digest, one.steps, one.marks), (two.digest, two.steps, two.marks));
+        }
+    }
+
+    #[test]
+    fn the_decisions_alone_give_the_same_run_as_the_seed_they_came_from() {
+        for seed in 0..40 {
+            let outcome = record_seed(&Options::default(), seed);
+            let text = outcome.case.as_ref().unwrap().write();
+            let again = run_case(&Case::read(&text).unwrap());
+            assert_eq!((outcome.digest, outcome.steps), (again.digest, again.steps), "seed {seed}");
+            assert_eq!(outcome.digest, run_seed(&Options::default(), seed).digest, "recording changes nothing");
+        }
+    }
+
+    #[test]
+    fn a_run_forks_anywhere_and_each_branch_goes_on_by_itself() {
+        let (setup, odds) = draw(5, &Options::default());
+        let mut world = world_of(&setup, Decider::seeded(5, odds));
+        (0..500).for_each(|_| assert!(world.step_event()));
+        let mut fork = world.clone();
+        let mut other = world.clone();
+        other.crash_now(0);
+        world.run();
+        fork.run();
+        other.run();
+        assert_eq!(world.digest(), fork.digest());
+        assert_ne!(world.digest(), other.digest());
+    }
+
+    #[test]
+    fn without_faults_nothing_fails_and_no_view_changes() {
+        let options = Options { faults: crate::swarm::FaultSet::NONE, ..Options::default() };
+        for seed in 0..50 {
+            let outcome = run_seed(&options, seed);
+            assert!(outcome.passed(), "seed {seed}: {:?}", outcome.violation);
+            assert!(outcome.acked_ops > 0);
+            let marks = outcome.marks;
+            assert_eq!((marks.crashes, marks.messages_lost, marks.long_holds), (0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn large_clusters_run_too() {
+        let options = Options { replicas: Some(31), ..Options::default() };
+        let outcome = run_seed(&options, 1);
+        assert!(outcome.passed(), "{:?}", outcome.violation);
+        assert!(outcome.acked_ops > 0);
     }
 }

@@ -261,25 +261,21 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    thread_local! {
-        static CALLS: Cell<u64> = const { Cell::new(0) };
-    }
-
-    /// Answers and keeps what no state machine may: how often anybody called it.
-    #[derive(Clone, Default)]
-    struct Impure(u64);
+    /// Keeps what no state machine may: how often anybody called any replica.
+    #[derive(Clone)]
+    struct Impure(Rc<Cell<u64>>, u64);
 
     impl Service for Impure {
         fn execute(&mut self, _: &Context, _: &[u8]) -> Bytes {
-            CALLS.set(CALLS.get() + 1);
-            self.0 = CALLS.get();
+            self.0.set(self.0.get() + 1);
+            self.1 = self.0.get();
             Bytes::new()
         }
         fn read(&self, _: &[u8]) -> Bytes {
             Bytes::new()
         }
         fn checkpoint(&self) -> Bytes {
-            Bytes::copy_from_slice(&self.0.to_le_bytes())
+            Bytes::copy_from_slice(&self.1.to_le_bytes())
         }
         fn restore(&mut self, _: &[u8]) {}
     }
@@ -287,7 +283,8 @@ mod tests {
     #[test]
     fn a_service_that_is_not_deterministic_is_caught() {
         let options = Options { replicas: Some(3), ..Options::default() };
-        let report = simulate(Impure::default, |_| vec![1]).options(options).seeds(0..3);
+        let calls = Rc::new(Cell::new(0));
+        let report = simulate(move || Impure(Rc::clone(&calls), 0), |_| vec![1]).options(options).seeds(0..3);
         assert_eq!(report.failures.len(), 3);
         assert!(report.failures.iter().all(|outcome| outcome.case.is_some()));
     }

@@ -195,6 +195,9 @@ fn draw_surroundings(setup: &mut Setup, rng: &mut Rng, options: &Options) {
         setup.drift_ppm = rng.pick(&[0, 0, 50, 1000, 10_000]);
     }
     setup.safety = setup.heartbeat.times(u64::from(rng.within(60, 220) * rng.pick(&[1, 1, 1, 2, 4, 8])));
+    if setup.replicas > 9 {
+        setup.safety = setup.heartbeat.times(40);
+    }
     setup.slot = Wait(heartbeat / 2);
 }
 
@@ -207,6 +210,13 @@ fn draw_clients(setup: &mut Setup, rng: &mut Rng, regime: Regime) {
     let pause = Wait(setup.safety.0 / u64::from(setup.ops + 1) * 2);
     setup.think = rng.pick(&[Wait(setup.latency.0 * 2), pause, pause]);
     setup.in_step = rng.below(4) == 0;
+    if setup.in_step {
+        // Bursts: batches of many entries, and torn tails.
+        setup.clients = setup.clients.max(4);
+        setup.batching.pipeline = rng.pick(&[1, 1, 2]);
+        setup.batching.batch_entries = rng.pick(&[4, 64]);
+        setup.batching.queue_entries = 64;
+    }
     setup.client_timeout = setup.heartbeat.times(u64::from(rng.pick(&[3u32, 6, 6, 20])));
     let near = setup.clients.saturating_sub(rng.below(2)).max(1);
     setup.client_capacity = rng.pick(&[near, setup.clients, setup.clients + 2, 64]);

@@ -322,6 +322,19 @@ fn planted_bugs_are_listed_and_an_unknown_one_is_refused() {
     assert_eq!((ran.code, ran.err.lines().count()), (2, 1), "{}", ran.err);
 }
 
+#[cfg(feature = "mutants")]
+#[test]
+fn a_hunt_catches_every_planted_bug_by_what_is_aimed_at_it() {
+    let ran = run(&["mutants", "--hunt", "--seeds", "1", "--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    for bug in ran.json().as_array().expect("a list") {
+        let aimed = bug["directed"].as_array().expect("a list");
+        assert!(!aimed.is_empty() || bug["equivalent"].is_string(), "{bug}");
+        assert!(aimed.iter().all(|one| one["caught_by"] == one["expected"]), "{bug}");
+        assert_eq!(number(&bug["swarm"], "seeds"), 1, "{bug}");
+    }
+}
+
 #[test]
 fn scenarios_are_listed_and_run_in_both_modes() {
     let listed = run(&["scenarios", "--json"]).json();

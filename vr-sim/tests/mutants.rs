@@ -66,12 +66,3 @@ fn a_failure_ends_with_the_command_that_shows_it_again() {
     let command = format!("-- run --scenario {} --durability {}", kill.scenario, mode_of(kill.durability));
     assert!(message.contains(&command) && message.ends_with(&format!("--mutant {}", kill.mutant.name())), "{message}");
 }
-
-#[test]
-fn a_reading_of_all_runs() {
-    let (Ok(name), Ok(bug)) = (std::env::var("NAME"), std::env::var("BUG")) else { return };
-    let mode = if std::env::var("ASYNC").is_ok() { vr_core::Durability::Async } else { vr_core::Durability::Sync };
-    let (o, tape) = scenario::trace(&name, mode, Rules { mutant: Mutant::named(&bug) });
-    println!("{}", tape.sentences());
-    println!("{:?}", o.violation);
-}

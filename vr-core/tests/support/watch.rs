@@ -40,11 +40,6 @@ impl Watch {
         }
     }
 
-    /// Through here somebody ever committed.
-    pub(crate) fn committed(&self) -> Op {
-        self.committed.keys().next_back().copied().unwrap_or(Op::ZERO)
-    }
-
     /// A replica started.
     pub(crate) fn opened(&mut self, nodes: &[Node], at: usize, actions: &[Action]) {
         let now = nodes[at].snapshot().expect("it runs");

@@ -205,7 +205,11 @@ impl Bug {
 
     fn text(&self, hunted: bool) -> String {
         let mut lines = vec![format!("{} ({}): {}", strong().apply_to(self.name), self.defect, self.sentence)];
-        lines.extend(self.equivalent.map(|why| format!("  nothing can see it: {why}")));
+        if let Some(why) = self.equivalent {
+            let words: Vec<_> =
+                "nothing can see it:".split(' ').chain(why.split_whitespace()).map(str::to_owned).collect();
+            lines.push(wrapped(&words, "", 2, WIDTH));
+        }
         lines.extend(self.directed.iter().map(|directed| directed.text(hunted)));
         if self.directed.is_empty() && self.equivalent.is_none() {
             lines.push(format!("  {}", bad().apply_to("no scenario is aimed at it")));

@@ -19,6 +19,7 @@ mod run;
 mod scenarios;
 mod screen;
 mod stopwatch;
+mod summary;
 mod trace;
 
 use args::{Cli, Verb};

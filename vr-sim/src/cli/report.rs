@@ -1,13 +1,12 @@
-//! What came of a sweep: the sums, the rare events, the verdict; as text and as JSON.
+//! What came of a sweep: the sums, the rare events, the exit code; as JSON, and as text in `summary`.
 //!
 //! Owns the fields of `--json` (every number on the screen is among them) and which exit code a sweep earns. "Nothing
-//! happened" is never success. Must not know how seeds are run. DESIGN §8, 9.15.
+//! happened" is never success. Must not know how seeds are run, nor how it looks on a screen. DESIGN §8, 9.15.
 
 use super::Exit;
-use super::screen::{self, Figure, WIDTH, bad, count, counted, faint, good, lasting, strong, wrapped};
+use super::screen::{self, Figure};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 use vr_sim::digest::Digest;
@@ -16,8 +15,6 @@ use vr_sim::run::{Outcome, Severity};
 
 /// What a sweep counts.
 pub(crate) const SEED: &str = "seed";
-/// Seeds below this are named one by one.
-const NAMED: usize = 8;
 
 /// What a failing seed did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -92,6 +89,8 @@ pub(crate) struct Report {
     pub(crate) messages: u64,
     pub(crate) acked_ops: u64,
     pub(crate) undecided: u64,
+    /// Seeds with histories that the bounded search could not decide.
+    pub(crate) undecided_in: Vec<u64>,
     pub(crate) marks: Marks,
     pub(crate) digest: u64,
     /// Seeds in which nothing was committed.
@@ -120,6 +119,9 @@ impl Report {
         self.messages += outcome.messages;
         self.acked_ops += outcome.acked_ops;
         self.undecided += outcome.undecided;
+        if outcome.undecided > 0 {
+            self.undecided_in.push(outcome.seed);
+        }
         self.marks.merge(&outcome.marks);
         let mut digest = Digest::of(outcome.seed);
         digest.add(outcome.digest);
@@ -135,7 +137,7 @@ impl Report {
         u64::try_from(self.failures.len()).expect("an address has at most 64 bits")
     }
 
-    fn failed_by(&self, kind: Kind) -> u64 {
+    pub(crate) fn failed_by(&self, kind: Kind) -> u64 {
         let those = self.failures.iter().filter(|failure| failure.kind == kind).count();
         u64::try_from(those).expect("an address has at most 64 bits")
     }
@@ -145,7 +147,7 @@ impl Report {
         Figure::seconds(virtual_time(self.virtual_ns))
     }
 
-    fn missed_floors(&self) -> Vec<Mark> {
+    pub(crate) fn missed_floors(&self) -> Vec<Mark> {
         if self.floors_hold { self.marks.missed_floors(self.seeds) } else { Vec::new() }
     }
 
@@ -166,8 +168,22 @@ impl Report {
     }
 
     /// The ceiling of undecided histories is none (DESIGN 9.15).
-    const fn undecided_over(&self) -> bool {
+    pub(crate) const fn undecided_over(&self) -> bool {
         self.undecided > 0
+    }
+
+    /// A seed that proves less than it should, if one does.
+    pub(crate) fn doubtful(&self) -> Option<u64> {
+        self.without_commit.iter().chain(&self.undecided_in).next().copied()
+    }
+
+    /// How often each property was violated.
+    pub(crate) fn by_property(&self) -> BTreeMap<&str, u64> {
+        let mut counts = BTreeMap::new();
+        for failure in &self.failures {
+            *counts.entry(failure.property.as_str()).or_default() += 1;
+        }
+        counts
     }
 
     /// As one JSON object.
@@ -184,6 +200,7 @@ impl Report {
             messages: self.messages,
             acked_ops: self.acked_ops,
             undecided: self.undecided,
+            undecided_in: &self.undecided_in,
             wall_seconds: Figure::seconds(self.wall),
             cpu_seconds: Figure::seconds(self.cpu),
             seeds_per_wall_s: Figure::rate(Figure::of(self.seeds), Figure::seconds(self.wall)),
@@ -203,128 +220,11 @@ impl Report {
         serde_json::to_string_pretty(&object).expect("plain numbers and strings")
     }
 
-    fn missed(&self, mark: Mark) -> Missed {
+    pub(crate) fn missed(&self, mark: Mark) -> Missed {
         let needed = u128::from(mark.floor) * u128::from(self.seeds) / 1000;
         Missed { mark: mark.name, seen: mark.seen, needed: u64::try_from(needed).unwrap_or(u64::MAX) }
     }
-
-    /// As text for people: what was seen, what was done, and the verdict last.
-    pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
-        if self.seeds > 0 {
-            text += &self.rare_events();
-            text += &self.work();
-        }
-        text += &self.violated();
-        text + &self.verdict()
-    }
-
-    /// How often each property was violated.
-    fn by_property(&self) -> BTreeMap<&str, u64> {
-        let mut counts = BTreeMap::new();
-        for failure in &self.failures {
-            *counts.entry(failure.property.as_str()).or_default() += 1;
-        }
-        counts
-    }
-
-    /// Which properties did not hold, and in which seed first.
-    fn violated(&self) -> String {
-        let first = |property: &str| self.failures.iter().find(|failure| failure.property == property);
-        let mut text = String::new();
-        for (property, times) in self.by_property() {
-            let seed = first(property).map_or_else(String::new, |failure| format!("first in seed {}", failure.seed));
-            let _ = writeln!(text, "  {property:<30}{:>10}  {seed}", count(times));
-        }
-        // A single failure is told in full anyway.
-        if self.failures.len() < 2 { String::new() } else { format!("{}\n{text}", strong().apply_to("violated")) }
-    }
-
-    fn rare_events(&self) -> String {
-        let (seen, never): (Vec<_>, Vec<_>) = self.marks.table().into_iter().partition(|mark| mark.seen > 0);
-        let mut text = format!("{}\n", strong().apply_to("seen"));
-        let rows = seen.len().div_ceil(COLUMNS);
-        for row in 0..rows {
-            let marks = seen.iter().skip(row).step_by(rows);
-            let cells = marks.map(|mark| format!("  {:<20}{:>10}", mark.name, count(mark.seen)));
-            text += cells.collect::<String>().trim_end();
-            text.push('\n');
-        }
-        // A scenario shows what it is about; what it never does says nothing.
-        if !never.is_empty() && self.unit == SEED {
-            let names: Vec<_> = never.iter().map(|mark| mark.name.to_owned()).collect();
-            let _ = writeln!(text, "{}\n{}", strong().apply_to("never seen"), wrapped(&names, ",", 2, WIDTH));
-        }
-        text
-    }
-
-    fn work(&self) -> String {
-        let virtual_time = virtual_time(self.virtual_ns);
-        let (wall, cpu) = (Figure::seconds(self.wall), Figure::seconds(self.cpu));
-        let steps = Figure::rate(Figure::of(self.steps), cpu);
-        let per_core = if self.cpu.is_zero() { String::new() } else { format!(", {steps} steps per core-second") };
-        let mut text = format!("{}\n", strong().apply_to("work"));
-        let _ = writeln!(
-            text,
-            "  {} virtual seconds, {}, {}, {} acknowledged",
-            Figure::seconds(virtual_time),
-            counted(self.steps, "step"),
-            counted(self.messages, "message"),
-            counted(self.acked_ops, "operation"),
-        );
-        let _ = writeln!(
-            text,
-            "  {} on {}, {} of processor\n  {} {}s/s, ×{} real time{per_core}",
-            lasting(self.wall),
-            counted(u64::from(self.jobs), "thread"),
-            lasting(self.cpu),
-            Figure::rate(Figure::of(self.seeds), wall),
-            self.unit,
-            Figure::rate(self.virtual_seconds(), wall),
-        );
-        let _ = writeln!(text, "  {}", faint().apply_to(format!("digest {}", hex(self.digest))));
-        text
-    }
-
-    fn verdict(&self) -> String {
-        let mut lines = Vec::new();
-        if self.interrupted {
-            lines.push(bad().apply_to("interrupted: this is what was done until then").to_string());
-        }
-        if self.seeds == 0 {
-            lines.push(bad().apply_to("nothing ran: no seed, no proof").to_string());
-        }
-        if !self.without_commit.is_empty() {
-            let idle = u64::try_from(self.without_commit.len()).unwrap_or(u64::MAX);
-            let named: Vec<_> = self.without_commit.iter().take(NAMED).map(u64::to_string).collect();
-            let told = format!("{} committed nothing: {}", counted(idle, self.unit), named.join(", "));
-            lines.push(bad().apply_to(told).to_string());
-        }
-        if self.undecided_over() {
-            let told = format!("{} undecided within the bound of the search", counted(self.undecided, "history"));
-            lines.push(bad().apply_to(told).to_string());
-        }
-        for Missed { mark, seen, needed } in self.missed_floors().into_iter().map(|mark| self.missed(mark)) {
-            let told = format!("floor missed: {mark} was seen {} times of at least {}", count(seen), count(needed));
-            lines.push(bad().apply_to(told).to_string());
-        }
-        let parts: Vec<_> = [Kind::Safety, Kind::Liveness, Kind::Panic]
-            .into_iter()
-            .filter(|kind| self.failed_by(*kind) > 0)
-            .map(|kind| format!("{} {}", count(self.failed_by(kind)), kind.word()))
-            .collect();
-        if !parts.is_empty() {
-            let passed = counted(self.seeds - self.failed(), self.unit);
-            let told = format!("{passed} held, {} failed: {}", count(self.failed()), parts.join(", "));
-            lines.push(bad().apply_to(told).to_string());
-        } else if self.seeds > 0 && lines.is_empty() {
-            lines.push(good().apply_to(format!("{}: all held", counted(self.seeds, self.unit))).to_string());
-        }
-        lines.join("\n")
-    }
 }
-
-const COLUMNS: usize = 3;
 
 /// Sixteen digits.
 pub(crate) fn hex(digest: u64) -> String {
@@ -355,6 +255,7 @@ struct Json<'a> {
     messages: u64,
     acked_ops: u64,
     undecided: u64,
+    undecided_in: &'a [u64],
     wall_seconds: Figure,
     cpu_seconds: Figure,
     seeds_per_wall_s: Figure,
@@ -373,10 +274,10 @@ struct Json<'a> {
 }
 
 #[derive(Serialize)]
-struct Missed {
-    mark: &'static str,
-    seen: u64,
-    needed: u64,
+pub(crate) struct Missed {
+    pub(crate) mark: &'static str,
+    pub(crate) seen: u64,
+    pub(crate) needed: u64,
 }
 
 /// Marks as an object, in their order.

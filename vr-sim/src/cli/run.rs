@@ -121,7 +121,17 @@ pub(crate) fn conclude(report: &Report, last: &str, args: &RunArgs) -> Exit {
         let told = if args.keep_going { report.failures.first().map(first_again) } else { None };
         screen::say(&format!("\n{}", told.as_deref().unwrap_or(last)));
     }
+    let is_plain = !args.json && last.is_empty() && args.scenario.is_none();
+    if let Some(seed) = report.doubtful().filter(|_| is_plain) {
+        screen::say(&format!("look at the first:\n{}", again(args, seed)));
+    }
     report.exit()
+}
+
+/// The command that runs this seed again.
+fn again(args: &RunArgs, seed: u64) -> String {
+    let words = [vec!["replay".to_owned(), seed.to_string()], args.cluster.words()].concat();
+    failure::command(&words, args.cluster.mutant.is_some())
 }
 
 fn first_again(first: &report::Failure) -> String {

@@ -45,6 +45,7 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
 pub(crate) fn lasting(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
+        0 if time.as_millis() == 0 => format!("{} µs", time.as_micros()),
         0 => format!("{} ms", time.as_millis()),
         1..60 => format!("{:.1} s", time.as_secs_f64()),
         60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
@@ -88,7 +89,7 @@ impl fmt::Display for Figure {
 
 impl Serialize for Figure {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64((self.0 * 1000.0).round() / 1000.0)
+        serializer.serialize_f64((self.0 * 1e6).round() / 1e6)
     }
 }
 
@@ -146,8 +147,8 @@ mod tests {
 
     #[test]
     fn durations_are_said_as_people_say_them() {
-        let said = [900, 9_940, 61_000, 7_260_000].map(|ms| lasting(Duration::from_millis(ms)));
-        assert_eq!(said, ["900 ms", "9.9 s", "1 min 01 s", "2 h 01 min"]);
+        let said = [12, 900_000, 9_940_000, 61_000_000, 7_260_000_000].map(|us| lasting(Duration::from_micros(us)));
+        assert_eq!(said, ["12 µs", "900 ms", "9.9 s", "1 min 01 s", "2 h 01 min"]);
     }
 
     #[test]

@@ -155,6 +155,9 @@ impl Scenario {
 }
 
 impl Call<'_> {
+    /// Whether and how it is answered will show.
+    pub const fn unwatched(self) {}
+
     /// It is answered, sooner or later. Gives the answer.
     ///
     /// # Errors

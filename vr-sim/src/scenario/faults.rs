@@ -145,9 +145,9 @@ impl Scenario {
     }
 
     fn filters(&self, kind: MessageKind, from: Role, to: Role) -> Vec<Filter> {
-        let ends = |role: Role| match role {
-            Role::All => vec![None],
-            one => self.all(one).into_iter().map(|at| Some(self.id(at))).collect(),
+        let ends = |role: Role| {
+            let some = |at: usize| Some(self.id(at));
+            if role == Role::All { vec![None] } else { self.all(role).into_iter().map(some).collect() }
         };
         let tos = ends(to);
         let filter = |from| tos.iter().map(move |to| Filter { kind: Some(kind), from, to: *to });

@@ -303,8 +303,9 @@ fn expect_kept(t: &Scenario, backup: usize, through: Op) -> Verdict {
     if t.world.setup().durability == Durability::Sync {
         return t.expect_no_note(R(backup), "a recovery", |n| matches!(n, Note::Recovering { .. }));
     }
-    let recoveries = t.world.notes().iter().filter(|(at, n)| *at == backup && matches!(n, Note::Recovered { .. }));
-    let kept = matches!(recoveries.last(), Some((_, Note::Recovered { kept, .. })) if *kept == through);
+    let mut recoveries =
+        t.world.notes().iter().rev().filter(|(at, n)| *at == backup && matches!(n, Note::Recovered { .. }));
+    let kept = matches!(recoveries.next(), Some((_, Note::Recovered { kept, .. })) if *kept == through);
     t.expect(kept, format!("its own log to have been kept through op {through}"))
 }
 
@@ -375,7 +376,7 @@ fn performance(t: &mut Scenario) -> Verdict {
     for round in 0..100_000 / crowd.len() {
         for client in &crowd {
             let call = if round % 2 == 0 { t.put(*client, 1, &round.to_string()) } else { t.delete(*client, 1) };
-            drop(call);
+            call.unwatched();
         }
         t.settle()?;
     }

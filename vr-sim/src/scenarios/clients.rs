@@ -156,7 +156,7 @@ fn slow_upcalls(setup: &mut Setup) {
 fn answer_to_the_right_request(t: &mut Scenario) -> Verdict {
     t.open(&[0])?;
     t.run(t.heartbeat().times(2))?;
-    drop(t.put(0, 1, "one"));
+    t.put(0, 1, "one").unwatched();
     t.run_ms(2)?;
     t.inject(P, 0, 2, &KvOp::Put { key: Key(9), value: b"two" });
     let answer = t.expect_answered(0)?;

@@ -108,8 +108,8 @@ fn cut_off_tail(t: &mut Scenario) -> Verdict {
     t.lose(Prepare, R0, R1);
     t.hold(PrepareOk, R2, R0);
     t.stick_disk(R0);
-    drop(t.put(0, 1, "s1"));
-    drop(t.put(1, 1, "s2"));
+    t.put(0, 1, "s1").unwatched();
+    t.put(1, 1, "s2").unwatched();
     t.run_ms(10)?;
     t.crash(R0);
     t.free_disk(R0);

@@ -81,7 +81,7 @@ fn anything_arrives(t: &mut Scenario) -> Verdict {
     for round in 0..4 {
         let (old, behind) = (t.at(P), t.at(B1));
         t.crash(R(behind));
-        drop(t.append(0, 1, &round.to_string()));
+        t.append(0, 1, &round.to_string()).unwatched();
         listen(t, 60)?;
         t.expect(!t.world.is_waiting(0), "an answer")?;
         t.restart(R(behind));
@@ -116,11 +116,11 @@ fn one_batch_at_a_time(setup: &mut Setup) {
 fn two_in_a_batch(t: &mut Scenario) -> Verdict {
     t.open(&[0, 1, 2])?;
     t.run(t.heartbeat().times(2))?;
-    drop(t.put(2, 7, "first"));
-    drop(t.append(0, 1, "a"));
+    t.put(2, 7, "first").unwatched();
+    t.append(0, 1, "a").unwatched();
     t.run(Wait::micros(1_500))?;
     t.inject(R0, 0, 2, &KvOp::Put { key: Key(9), value: b"b" });
-    drop(t.append(1, 1, "c"));
+    t.append(1, 1, "c").unwatched();
     t.run_ms(20)?;
     t.settle()?;
     t.expect_op(All, Op(7))?;

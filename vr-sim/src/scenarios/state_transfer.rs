@@ -1,4 +1,4 @@
-//! State transfer: PROTOCOL §2 C.
+//! State transfer: PROTOCOL §2 C, what a replica may do while it fetches what it lacks.
 //!
 //! Owns one story per defect: it passes because of one rule, and with that rule broken it fails. Must not know other
 //! sections.
@@ -192,7 +192,7 @@ fn ack_after_transfer(t: &mut Scenario) -> Verdict {
     t.put(0, 1, "x").expect_pending()?;
     t.pass(Prepare, R0, R1);
     let asked = t.count_notes(R1, |n| matches!(n, Note::AskedForState { .. }));
-    drop(t.put(1, 2, "y"));
+    t.put(1, 2, "y").unwatched();
     t.wait_until(Wait::millis(20), "r1 to ask for what it lacks", |w| {
         w.notes().iter().filter(|(at, n)| *at == 1 && matches!(n, Note::AskedForState { .. })).count() > asked
     })?;
@@ -250,9 +250,8 @@ fn another_peer(t: &mut Scenario) -> Verdict {
     t.hold(GetState, R1, All);
     t.depose(&[1, 2, 3, 4])?;
     t.run_ms(10)?;
-    let chosen = t.world.notes().iter().rev().find_map(|(at, note)| match note {
-        Note::ChoseLog { of, .. } if *at == 1 => Some(usize::from(of.0)),
-        _ => None,
+    let chosen = t.world.notes().iter().rev().find_map(|(at, note)| {
+        if let Note::ChoseLog { of, .. } = note { (*at == 1).then_some(usize::from(of.0)) } else { None }
     });
     let Some(chosen) = chosen else { return t.disappoint("r1 to have chosen a log") };
     t.expect(chosen == 2 || chosen == 3, "r1 to have chosen the log of r2 or r3")?;

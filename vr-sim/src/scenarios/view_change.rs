@@ -150,8 +150,8 @@ fn largest_commit(t: &mut Scenario) -> Verdict {
     t.lose(NewState, R0, All);
     t.hold(Prepare, R0, All);
     t.hold(PrepareOk, R1, R0);
-    drop(t.put(0, 1, "x"));
-    drop(t.put(1, 2, "y"));
+    t.put(0, 1, "x").unwatched();
+    t.put(1, 2, "y").unwatched();
     t.run_ms(3)?;
     t.release_copies(Prepare, R0, R1)?;
     t.release_oldest_copy(Prepare, R0, R2)?;

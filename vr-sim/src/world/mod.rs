@@ -37,8 +37,10 @@ use node::Node;
 use vr_core::wire::Limits;
 use vr_core::{Action, Message, Op, Rejection, Reply, Request, Time};
 
-/// More steps than any sane run takes: a storm.
-const STEPS_MAX: u64 = 3_000_000;
+/// More steps than any sane run of so many replicas takes: a storm.
+const fn storm(members: u64) -> u64 {
+    1_000_000 + 100_000 * members * members
+}
 
 /// Something that is going to happen.
 #[derive(Clone, Debug)]
@@ -198,7 +200,7 @@ impl<A: App> World<A> {
             steps: 0,
             messages: 0,
             acked: 0,
-            steps_max: STEPS_MAX,
+            steps_max: storm(num(members)),
             schedule: Schedule::default(),
             filters: Vec::new(),
             held: Vec::new(),
