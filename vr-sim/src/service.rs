@@ -147,7 +147,8 @@ impl<'a> KvResult<'a> {
     }
 }
 
-/// The sequential model of one key, written apart from [`Kv`] on purpose: what `op` makes of the value `found`; `None` when it leaves it as it is.
+/// The sequential model of one key, written apart from [`Kv`] on purpose: what `op` makes of the value `found`; `None`
+/// when it leaves it as it is.
 #[must_use]
 pub fn apply(found: Option<&[u8]>, op: &KvOp<'_>) -> Option<Option<Vec<u8>>> {
     match op {
