@@ -108,11 +108,7 @@ impl Case {
     }
 
     fn validate(&self) -> Result<(), CaseError> {
-        self.setup.config(0).map_err(CaseError::Invalid)?;
-        if self.setup.slot.0 == 0 || self.setup.heartbeat.0 == 0 || self.setup.clients > 0xffff {
-            return Err(CaseError::Invalid("a time is zero, or there are too many clients".into()));
-        }
-        Ok(())
+        self.setup.validate().map_err(CaseError::Invalid)
     }
 }
 

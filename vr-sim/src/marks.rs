@@ -39,123 +39,123 @@ pub struct Mark {
 
 marks! {
     /// Commit-numbers rose.
-    commits 0,
+    commits 46_000,
     /// Operations were acknowledged to clients.
-    acked_ops 0,
+    acked_ops 12_000,
     /// Replicas entered a view change.
-    view_changes 0,
+    view_changes 5_800,
     /// Views began.
-    views_started 0,
+    views_started 1_700,
     /// Replicas became backups again.
-    backups_followed 0,
+    backups_followed 5_900,
     /// Primaries that no quorum hears gave up.
-    abdications 0,
+    abdications 820,
     /// Quorums reported, and a log was chosen.
-    logs_chosen 0,
+    logs_chosen 1_400,
     /// Entries were dropped because the new view did not have them.
-    truncations 0,
+    truncations 88,
     /// Log entries were fetched from peers.
-    state_transfers 0,
+    state_transfers 1_600,
     /// Prepares were sent again.
-    retransmissions 0,
+    retransmissions 1_500,
     /// What was acknowledged was acknowledged again.
-    reacknowledgements 0,
+    reacknowledgements 9_500,
     /// Replicas asked the group for their memory.
-    recoveries_begun 0,
+    recoveries_begun 540,
     /// They got it back.
-    recoveries 0,
+    recoveries 380,
     /// Batches of more than one entry left.
-    batches 0,
+    batches 1_000,
     /// Sessions were opened.
-    registrations 0,
+    registrations 17_000,
     /// Sessions gave way to others.
-    evictions 0,
+    evictions 2_600,
     /// Clients were told so.
-    clients_evicted 0,
+    clients_evicted 270,
     /// Requests were recognised as taken before.
-    duplicate_requests 0,
+    duplicate_requests 1_300,
     /// Duplicates in the log were passed over.
-    duplicates_skipped 0,
+    duplicates_skipped 300,
     /// Requests were refused because too much waited, or the primary was unsure.
-    busy 0,
+    busy 520,
     /// Clients were sent elsewhere.
-    redirects 0,
+    redirects 20_000,
     /// Clients tried again.
-    client_retries 0,
+    client_retries 32_000,
     /// Clients crashed with a request outstanding.
-    client_crashes 0,
+    client_crashes 90,
     /// Replicas crashed.
-    crashes 0,
+    crashes 4_800,
     /// Crashes struck while a write was under way.
-    crashes_at_write 0,
+    crashes_at_write 420,
     /// Crashes struck right after a promise was said.
-    crashes_after_promise 0,
+    crashes_after_promise 5_600,
     /// Replicas were started again.
-    restarts 0,
+    restarts 4_800,
     /// All replicas were down at once.
-    full_restarts 0,
+    full_restarts 650,
     /// Writes under way were lost in a crash.
-    lost_writes 0,
+    lost_writes 390,
     /// Writes under way survived a crash without having been reported.
-    silent_writes 0,
+    silent_writes 390,
     /// Runs of entries were torn by a crash.
-    torn_tails 0,
+    torn_tails 2,
     /// Syncs were slow.
-    slow_syncs 0,
+    slow_syncs 1_900,
     /// Syncs failed.
-    write_errors 0,
+    write_errors 130,
     /// Processes stood still.
-    pauses 0,
+    pauses 580,
     /// Clocks jumped.
-    clock_jumps 0,
+    clock_jumps 900,
     /// Timers fired early.
-    early_timeouts 0,
+    early_timeouts 4_400,
     /// Replicas were cut off in both directions, or the group fell apart.
-    partitions 0,
+    partitions 1_300,
     /// Links were cut in one direction only.
-    one_way_cuts 0,
+    one_way_cuts 3_000,
     /// Single links were cut.
-    link_cuts 0,
+    link_cuts 1_200,
     /// Links flapped.
-    flaps 0,
+    flaps 250,
     /// Only a star of links remained.
-    stars 0,
+    stars 390,
     /// Clients were cut off.
-    client_cuts 0,
+    client_cuts 500,
     /// Messages between replicas were lost.
-    messages_lost 0,
+    messages_lost 13_000,
     /// Messages did not pass a cut link.
-    messages_cut 0,
+    messages_cut 240_000,
     /// Messages arrived twice.
-    messages_twice 0,
+    messages_twice 15_000,
     /// Messages overtook others.
-    messages_reordered 0,
+    messages_reordered 2_500,
     /// Messages were held for long.
-    long_holds 0,
+    long_holds 18_000,
     /// Messages arrived after their sender had crashed.
-    messages_of_the_dead 0,
+    messages_of_the_dead 8_000,
     /// Messages held for long arrived after their sender had crashed.
-    holds_of_the_dead 0,
+    holds_of_the_dead 3_900,
     /// Damaged messages were recognised.
-    corruption_rejected 0,
+    corruption_rejected 1_500,
     /// Messages passed the codec unharmed.
-    codec_passes 0,
+    codec_passes 530,
     /// Messages were dropped by replicas, with a reason.
-    messages_ignored 0,
+    messages_ignored 41_000,
     /// Replicas dropped messages of earlier views.
-    older_views_ignored 0,
+    older_views_ignored 1_800,
     /// Requests or answers were lost on their way.
-    client_messages_lost 0,
+    client_messages_lost 2_200,
     /// Upcalls took long.
-    slow_upcalls 0,
+    slow_upcalls 1_000,
     /// A star was healed in the end.
-    star_heals 0,
+    star_heals 71,
     /// A mesh was healed in the end.
-    mesh_heals 0,
+    mesh_heals 260,
     /// Some were left out when the rest was healed.
-    partial_heals 0,
+    partial_heals 240,
     /// Runs whose group could not be expected to come back (asynchronous mode).
-    stuck_groups 0,
+    stuck_groups 6,
 }
 
 impl Marks {

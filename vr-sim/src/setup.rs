@@ -103,6 +103,30 @@ impl Setup {
         }
     }
 
+    /// Can a world be made of it? Also whoever edited a case file by hand is told here, not by a panic.
+    ///
+    /// # Errors
+    /// In one line, when not.
+    pub fn validate(&self) -> Result<(), String> {
+        self.config(0)?;
+        let longest = Wait::millis(3_600_000);
+        let all = [self.heartbeat, self.latency, self.sync, self.execute, self.think, self.client_timeout, self.slot];
+        if all.iter().any(|wait| *wait > longest) || self.safety > longest.times(10_000) {
+            return Err("a time is longer than an hour, or the faults last longer than a year".into());
+        }
+        if [self.heartbeat, self.client_timeout, self.slot].contains(&Wait::ZERO) {
+            return Err("heartbeat, client_timeout and slot must not be zero".into());
+        }
+        let numbers = [self.view_change.0, self.view_change.1, self.abdicate, self.latency_spread / 10];
+        if numbers.iter().any(|n| *n > 10_000) || self.drift_ppm > 500_000 {
+            return Err("view_change, abdicate, latency_spread or drift_ppm is out of bounds".into());
+        }
+        if self.clients > 10_000 || u64::from(self.ops) * u64::from(self.clients) > 100_000_000 {
+            return Err("too many clients or operations".into());
+        }
+        Ok(())
+    }
+
     /// What all replicas share.
     #[must_use]
     pub fn cluster(&self) -> ClusterConfig {

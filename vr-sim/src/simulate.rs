@@ -69,7 +69,7 @@ impl Report {
 ///
 /// impl Service for Counter {
 ///     fn execute(&mut self, _: &Context, body: &[u8]) -> Bytes {
-///         self.0 = self.0 * 3 + u64::from(body[0]);
+///         self.0 = self.0.wrapping_mul(3).wrapping_add(u64::from(body[0]));
 ///         self.read(&[])
 ///     }
 ///     fn read(&self, _: &[u8]) -> Bytes {

@@ -213,6 +213,8 @@ impl Timeline {
 struct Frame {
     call: Option<usize>,
     state: Vec<u8>,
+    /// The latest hint of the calls that took effect so far.
+    reached: Option<Op>,
     /// Where its candidates begin in the common stack.
     first: usize,
     /// The next one to try.
@@ -299,9 +301,13 @@ impl Search<'_> {
         let first = self.candidates.len();
         let stuck_at = self.timeline.front(&mut self.candidates);
         let calls = self.calls;
-        let key = |call: &usize| (calls[*call].hint.is_none(), calls[*call].hint, calls[*call].invoked);
+        let before = self.frames.last().and_then(|frame| frame.reached);
+        let reached = before.max(call.and_then(|call| calls[call].hint));
+        // A hint that lies behind is that of a call which changed nothing when its turn came: to be tried last, like
+        // one that is not said to have taken effect at all.
+        let key = |call: &usize| (calls[*call].hint <= reached, calls[*call].hint, calls[*call].invoked);
         self.candidates[first..].sort_unstable_by_key(key);
-        self.frames.push(Frame { call, state, first, next: first });
+        self.frames.push(Frame { call, state, reached, first, next: first });
         if let Some(stuck_at) = stuck_at.filter(|_| self.frames.len() > self.furthest.0) {
             self.furthest = (self.frames.len(), stuck_at);
         }

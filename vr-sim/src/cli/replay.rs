@@ -204,6 +204,10 @@ impl Told {
             counted(world.acked(), "operation"),
         ));
         lines.push(format!("  {}", faint().apply_to(format!("digest {}", hex(world.digest())))));
+        if world.undecided() > 0 {
+            let told = format!("histories not judged within the bound: {}", count(world.undecided()));
+            lines.push(format!("  {}", bad().apply_to(told)));
+        }
         let message = self.message();
         lines.extend(message.iter().flat_map(|message| message.lines()).map(|line| format!("  {line}")));
         let style = if self.verdict.exit == Exit::Held { good() } else { bad() };
@@ -231,6 +235,7 @@ impl Told {
             steps: world.steps(),
             messages: world.messages(),
             acked_ops: world.acked(),
+            undecided: world.undecided(),
             trace: args.trace.as_ref(),
             exit: self.verdict.exit.code(),
         };
@@ -268,6 +273,7 @@ struct Json<'a> {
     steps: u64,
     messages: u64,
     acked_ops: u64,
+    undecided: u64,
     trace: Option<&'a PathBuf>,
     exit: u8,
 }

@@ -16,6 +16,8 @@ mod node;
 mod observe;
 mod strike;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 pub use hands::HeldMessage;
 pub use node::Status;
@@ -165,6 +167,7 @@ impl<A: App> World<A> {
     }
 
     fn empty(setup: Setup, app: A, decider: Decider) -> Result<Self, String> {
+        setup.validate()?;
         let members = usize::from(setup.replicas);
         let nodes = (0..setup.replicas).map(|position| Node::new(&setup, position)).collect::<Result<Vec<_>, _>>()?;
         let mut net = Net::new(members, setup.latency);
