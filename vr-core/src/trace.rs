@@ -4,7 +4,7 @@
 //! and the lab. Must not know who collects events or where they go, nor any private field of a replica. Paper:
 //! the variables of VRR Figure 2 and the messages of §4 and §5.
 //!
-//! - [`observe`] turns one step of a replica, whoever runs it, into events: first its cause, then what it led to.
+//! - [`observe`](fn@observe) turns one step of a replica, whoever runs it, into events: first its cause, then what it led to.
 //! - [`opened`] does the same for the start of one.
 //! - [`Recorder`] numbers events and finds their causes; everything else that happens to a cluster (a lost message,
 //!   a crash, a client's call) is recorded through it by whoever knows of it.

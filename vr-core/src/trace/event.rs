@@ -18,7 +18,7 @@ pub struct TraceEvent {
     /// Its index in the trace. Whoever collects events assigns it.
     pub i: u64,
     /// When, in nanoseconds: virtual time of a simulation, time since `meta.wall` of a live trace. What
-    /// [`super::observe`] gives is on the replica's own clock; whoever collects events puts them on one.
+    /// [`super::observe`](fn@super::observe) gives is on the replica's own clock; whoever collects events puts them on one.
     pub t: u64,
     /// Where.
     pub n: Option<Node>,
