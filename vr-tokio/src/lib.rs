@@ -1,5 +1,20 @@
-//! The adapter that will carry out the actions of [`vr_core`] on real HTTP and real disks.
+//! The actions of `vr-core` on real HTTP and real disks: a replica that an embedder starts with its own service.
 //!
-//! There is nothing here yet, and nothing pretends to be: the protocol core and the simulator that proves
-//! it come first. What this crate will own is the loop *inbox → `step_into` → actions*, the transport,
-//! the write-ahead log and the client; what it must never do is decide anything about the protocol.
+//! Under construction: the rooms below are being filled, one after the other. The adapter decides nothing about the
+//! protocol; it carries out actions and reports completions.
+
+mod client;
+mod config;
+mod disk;
+mod events;
+mod found;
+mod handle;
+mod metrics;
+mod node;
+mod ops;
+mod tls;
+mod transport;
+mod upcalls;
+pub mod wal;
+
+pub use vr_core;

@@ -1,0 +1,1 @@
+//! What a node counts. Owns the registry and its names. Must not decide anything.

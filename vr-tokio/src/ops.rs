@@ -1,0 +1,1 @@
+//! What an operator asks over HTTP: metrics, status, health. Must not change anything.
