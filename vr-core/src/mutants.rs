@@ -81,6 +81,8 @@ pub enum Mutant {
     NoAckAfterTransfer,
     /// D39: a question that is not answered is asked of the same replica again.
     OnePeerOnly,
+    /// D35: a replica between views serves its own log as if it were the view's.
+    OwnLogBetweenViews,
     /// D52: a restarted primary resumes its view.
     PrimaryResumesView,
     /// D47: a replica that lost its memory starts as if it had not.
@@ -190,6 +192,12 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "st_single_peer",
         "D39",
         "a question that is not answered is asked of the same replica again",
+    ),
+    (
+        Mutant::OwnLogBetweenViews,
+        "st_own_log_between_views",
+        "D35",
+        "a replica between views serves its own log as if it were the view's",
     ),
     (Mutant::PrimaryResumesView, "primary_resumes_view", "D52", "a restarted primary resumes its view"),
     (Mutant::AmnesiacNormal, "amnesiac_normal", "D47", "a replica that lost its memory starts as if it had not"),

@@ -243,6 +243,11 @@ impl Rules {
         !planted!(self, OnePeerOnly)
     }
 
+    /// Between views a log is served to whoever names it, and to nobody else: it is not the log of the view (D35).
+    pub(crate) fn serves_unnamed_between_views(self) -> bool {
+        planted!(self, OwnLogBetweenViews)
+    }
+
     /// A restarted primary does not resume its view (D52).
     pub(crate) fn resumes_as_primary(self) -> bool {
         planted!(self, PrimaryResumesView)

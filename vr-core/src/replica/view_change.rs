@@ -75,7 +75,7 @@ impl ViewChange {
             Body::StartView(start) => return self.on_start_view(common, out, from, start),
             Body::NewState(page) => return self.on_new_state(common, out, from, page),
             // Between views a log is served by name only: ours is not that of the view (PROTOCOL D35).
-            Body::GetState(question) if question.want.is_some() => {
+            Body::GetState(question) if question.want.is_some() || common.rules.serves_unnamed_between_views() => {
                 state_transfer::answer(common, out, from, question);
             }
             Body::GetState(_) => common.ignore(out, from, kind, Ignored::WrongStatus),

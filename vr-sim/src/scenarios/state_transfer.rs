@@ -58,6 +58,13 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         3,
         as_long_but_another,
     ),
+    story(
+        "d35-own-log-between-views",
+        "A backup that misses y asks a replica between views, whose own log goes on with s: it is not served s.",
+        ("isolation with an entry of its own, loss of Prepare, StartView and NewState", "S6 log match, S7 view prefix"),
+        3,
+        own_log_between_views,
+    ),
     ScenarioInfo {
         tune: two_clients,
         ..story(
@@ -178,6 +185,29 @@ fn as_long_but_another(t: &mut Scenario) -> Verdict {
     t.lose(StartView, All, R0);
     t.run(t.heartbeat().times(3))?;
     t.expect_value(R0, 1, None)?;
+    t.pass(StartView, All, R0);
+    t.settle()?;
+    t.expect_value(All, 1, Some("ys"))
+}
+
+/// D35. A alone has s and is between views; C misses y of view 1 at the same place, and B's answers do not arrive.
+fn own_log_between_views(t: &mut Scenario) -> Verdict {
+    t.open(&[0, 1])?;
+    t.run(t.heartbeat().times(2))?;
+    t.isolate(R0);
+    t.append(0, 1, "s").expect_pending()?;
+    t.elect(&[1, 2])?;
+    t.lose(Prepare, R1, R2);
+    t.lose(NewState, R1, R2);
+    t.lose(StartView, All, R0);
+    t.append(1, 1, "y").expect_pending()?;
+    t.mend(R0, All);
+    t.run(t.heartbeat().times(6))?;
+    t.expect_status(R0, StatusName::ViewChange)?;
+    t.expect_note(R2, "that it asked r0", |n| matches!(n, Note::AskedForState { of, .. } if of.0 == 0))?;
+    t.expect_op(R2, Op(2))?;
+    t.pass(Prepare, R1, R2);
+    t.pass(NewState, R1, R2);
     t.pass(StartView, All, R0);
     t.settle()?;
     t.expect_value(All, 1, Some("ys"))
