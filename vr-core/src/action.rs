@@ -68,6 +68,8 @@ pub enum Write {
         /// The view and the log_view from now on.
         view: View,
     },
+    /// An orderly stop: nothing follows in this life. Durable, it says that all this replica knew is on this disk.
+    Clean,
 }
 
 /// An answer for a client.
@@ -121,6 +123,8 @@ pub enum Reject {
     TooLarge,
     /// The request contradicts itself: a numbered `Register`, an operation numbered 0.
     Malformed,
+    /// The disk of the primary is full: another one will take over if that lasts.
+    NoSpace,
 }
 
 /// Why a replica stops for good.
@@ -176,6 +180,8 @@ pub enum Ignored {
     Unknown,
     /// An input for a replica that has halted.
     Halted,
+    /// There is no space on disk for what it brings.
+    NoSpace,
 }
 
 /// A fact about a step, in the words of the paper. Counters, traces, tests and people read these.
@@ -315,6 +321,23 @@ pub enum Note {
     SkippedDuplicate {
         /// Where.
         op: Op,
+    },
+    /// Opened with a log of which confirmed records do not check any more: whatever follows `from` is asked of the
+    /// others, and until it is here this replica promises nothing.
+    DamagedLog {
+        /// The first op that is lost here.
+        from: Op,
+    },
+    /// So many members ask for their memory at once that the others are no quorum: they cannot help each other, and
+    /// wait for the rest, or for their operator (PROTOCOL D63, §6 b).
+    Outnumbered {
+        /// Who asks, this replica included.
+        asking: ReplicaSet,
+    },
+    /// An orderly stop: nothing is said any more. The driver exits when every write issued so far is durable.
+    Stopped {
+        /// A [`Write::Clean`] follows as the last write. False while recovering: what is on disk is not all there was.
+        clean: bool,
     },
     /// The client table and executed prefix at a fixed op, for comparison between replicas (PROTOCOL S16).
     TableAt {

@@ -37,6 +37,11 @@ pub enum Input {
         /// What it answered.
         reply: Bytes,
     },
+    /// Whether there is room for more entries on disk. The driver keeps a reserve beside it for whatever was issued
+    /// already and for the records without entries; a write that fails nevertheless is [`Input::WriteFailed`].
+    Space(bool),
+    /// An orderly stop: see [`crate::Note::Stopped`]. The last event of a life.
+    Stop,
 }
 
 const _: () = assert!(size_of::<Event>() <= 104, "the hot path copies events");

@@ -97,7 +97,7 @@ pub use replica::{OpenError, Replica, Snapshot, StatusName};
 pub use rules::Mutant;
 pub use rules::Rules;
 pub use service::{Context, Service};
-pub use stored::Stored;
+pub use stored::{Damage, Stored};
 pub use timer::Timer;
 
 #[cfg(doctest)]

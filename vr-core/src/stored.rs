@@ -9,7 +9,21 @@ use crate::id::{ClusterId, Epoch, Hash, Incarnation, Instance, Op, ReplicaId, Vi
 use crate::log::{Head, Log};
 use serde::{Deserialize, Serialize};
 
+/// What a disk says of the end of its log that it can no longer read.
+///
+/// A record that was never confirmed durable and does not check was torn by the crash, and is simply not there. A
+/// confirmed one that does not check is *rotten*: this replica may have acknowledged what stood in it, so that it must
+/// be neither passed over in silence nor taken for the end of the log (PROTOCOL D56, DESIGN 9.6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Damage {
+    /// The first op that is lost: everything before it is whole, and the log that is given ends before it.
+    pub from: Op,
+}
+
 /// The durable state of one replica.
+///
+/// Incarnation and view are kept apart from the log, twice over: a disk that lost *them* is not opened at all
+/// (PROTOCOL D45, D60). What can rot here is the log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stored {
     /// The cluster this disk was formatted for.
@@ -28,8 +42,13 @@ pub struct Stored {
     pub view: View,
     /// The last view in which the replica was normal; the log holds that view's whole initial log.
     pub log_view: View,
-    /// The log.
+    /// The log; when it is damaged, what of it is whole.
     pub log: Log,
+    /// Whether confirmed records of the log do not check any more. Found when a disk is opened, never written; gone
+    /// once a whole log has taken the place of the damaged one.
+    pub damage: Option<Damage>,
+    /// The last life ended in an orderly stop and nothing followed: all that the replica knew is here.
+    pub clean: bool,
 }
 
 impl Stored {
@@ -46,6 +65,8 @@ impl Stored {
             view: View::ZERO,
             log_view: View::ZERO,
             log: Log::new(Head { op: Op::ZERO, hash: genesis(cluster) }),
+            damage: None,
+            clean: false,
         }
     }
 
@@ -54,6 +75,8 @@ impl Stored {
     /// # Panics
     /// When the writes are not those of one replica in order: a gap in the log, an incarnation that was there before.
     pub fn apply(&mut self, write: Write) {
+        // The mark of an orderly stop says that nothing follows: whatever follows takes it back.
+        self.clean = matches!(write, Write::Clean);
         match write {
             Write::Incarnation(incarnation) => {
                 assert!(incarnation > self.incarnation, "an incarnation begins once");
@@ -65,7 +88,9 @@ impl Stored {
                 self.log.truncate(keep);
                 self.log.append(entries);
                 (self.view, self.log_view) = (view, view);
+                self.damage = None;
             }
+            Write::Clean => {}
         }
     }
 
@@ -73,8 +98,11 @@ impl Stored {
     /// append keeps its first `entries`; every other record is atomic and a torn one is not there at all.
     pub fn apply_torn(&mut self, write: Write, entries: usize) {
         match write {
-            Write::Append(all) => self.log.append(all.take(entries)),
-            Write::Incarnation(_) | Write::View(_) | Write::Replace { .. } => {}
+            Write::Append(all) if entries > 0 => {
+                self.clean = false;
+                self.log.append(all.take(entries));
+            }
+            Write::Append(_) | Write::Incarnation(_) | Write::View(_) | Write::Replace { .. } | Write::Clean => {}
         }
     }
 
@@ -83,7 +111,64 @@ impl Stored {
     pub const fn entries_of(write: &Write) -> Option<&Entries> {
         match write {
             Write::Append(entries) | Write::Replace { entries, .. } => Some(entries),
-            Write::Incarnation(_) | Write::View(_) => None,
+            Write::Incarnation(_) | Write::View(_) | Write::Clean => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Entry, Kind, Predicted, Request};
+    use crate::id::{ClientId, RequestNumber, Session};
+    use bytes::Bytes;
+
+    fn disk() -> (Stored, Entries) {
+        let stored = Stored::format(ClusterId(1), Hash(2), ReplicaId(0), Instance(3));
+        let head = stored.log.head();
+        let request = Request {
+            client: ClientId(1),
+            session: Session(0),
+            number: RequestNumber(0),
+            kind: Kind::Register,
+            predicted: Predicted::default(),
+            body: Bytes::new(),
+        };
+        let entry = Entry::new(Epoch(0), View(0), head.op.next(), head.hash, request);
+        (stored, Entries::new(alloc::vec![entry]).expect("one entry is a chain"))
+    }
+
+    #[test]
+    fn the_mark_of_an_orderly_stop_stands_until_anything_follows_it() {
+        let (mut stored, entries) = disk();
+        let following = [
+            Write::Incarnation(Incarnation(9)),
+            Write::View(View(1)),
+            Write::Append(entries.clone()),
+            Write::Replace { keep: Op(0), entries: entries.clone(), view: View(2) },
+        ];
+        for write in following {
+            stored.apply(Write::Clean);
+            assert!(stored.clean);
+            stored.apply(write.clone());
+            assert!(!stored.clean, "{write:?}");
+        }
+        let (mut torn, _) = disk();
+        torn.apply(Write::Clean);
+        torn.apply_torn(Write::Append(entries.clone()), 0);
+        assert!(torn.clean, "nothing of it is there");
+        torn.apply_torn(Write::Append(entries), 1);
+        assert!(!torn.clean);
+    }
+
+    #[test]
+    fn a_damaged_log_is_whole_again_once_another_takes_its_place_and_not_before() {
+        let (mut stored, entries) = disk();
+        stored.damage = Some(Damage { from: Op(1) });
+        stored.apply(Write::Incarnation(Incarnation(1)));
+        stored.apply(Write::View(View(3)));
+        assert!(stored.damage.is_some());
+        stored.apply(Write::Replace { keep: Op(0), entries, view: View(3) });
+        assert_eq!(stored.damage, None);
     }
 }

@@ -147,6 +147,7 @@ fn write() -> BoxedStrategy<Write> {
     prop_oneof![
         number().prop_map(|incarnation| Write::Incarnation(Incarnation(incarnation))),
         number().prop_map(|view| Write::View(View(view))),
+        Just(Write::Clean),
         tail_of(0).prop_map(|tail| Write::Append(tail.entries)),
         (tail_of(0), number()).prop_map(|(tail, view)| Write::Replace {
             keep: tail.base.op,
@@ -161,6 +162,8 @@ fn event() -> BoxedStrategy<Event> {
     let input = prop_oneof![
         Just(Input::Tick),
         Just(Input::WriteFailed),
+        Just(Input::Stop),
+        any::<bool>().prop_map(Input::Space),
         request().prop_map(Input::Request),
         message().prop_map(Input::Message),
         number().prop_map(|id| Input::Persisted(WriteId(id))),

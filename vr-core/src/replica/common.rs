@@ -73,6 +73,8 @@ pub(super) struct Common {
     pub(super) pending: Pending,
     pub(super) timers: Timers,
     pub(super) gate: Gate,
+    /// Is there room on disk for more entries?
+    pub(super) has_space: bool,
     fetches: FetchId,
 }
 
@@ -105,6 +107,7 @@ impl Common {
             pending: Pending::new(stored.log.op()),
             timers: Timers::default(),
             gate: Gate::new(me, config.cluster.members.len()),
+            has_space: true,
             // Answers to an earlier life's questions are recognised as such.
             fetches: FetchId(header.incarnation.0 << 32),
             log: stored.log,
@@ -243,6 +246,15 @@ impl Common {
         self.persist(out, Write::Incarnation(incarnation));
         self.pending.header_issued();
         out.push(Action::Note(Note::Opened { incarnation, view }));
+    }
+
+    /// Nothing is said any more, and the mark of an orderly stop, if it may be left, is the last write.
+    pub(super) fn stop(&mut self, out: &mut Out, clean: bool) {
+        self.pending.discard_held();
+        out.push(Action::Note(Note::Stopped { clean }));
+        if clean {
+            self.persist(out, Write::Clean);
+        }
     }
 
     /// Adds entries to the log, in memory at once, on disk in time.

@@ -168,10 +168,23 @@ impl Replica {
                 return self.check_invariants();
             }
             Input::WriteFailed => self.transition(out, Next::Halt(HaltReason::WriteFailed)),
+            Input::Space(has) => self.common.has_space = has,
+            Input::Stop => self.stop(out),
             Input::Tick => self.on_tick(out),
         }
         self.settle(out);
         self.check_invariants();
+    }
+
+    /// An orderly stop: the mark is the last write, so that whoever finds it durable finds everything before it. Who
+    /// recovers has less in its log than it once acknowledged, and leaves no mark.
+    fn stop(&mut self, out: &mut Out) {
+        let clean = !matches!(self.status, Status::Recovering(_));
+        if let Status::Primary(primary) = &mut self.status {
+            primary.turn_away(&self.common, out);
+        }
+        self.common.stop(out, clean);
+        self.status = Status::Halted;
     }
 
     /// When the next [`Input::Tick`] is due; `None` when only something from outside can move this replica.

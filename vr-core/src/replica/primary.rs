@@ -149,6 +149,9 @@ impl Primary {
         if count(request.body.len()) > u64::from(common.config.cluster.max_request_bytes) {
             return Err(Some(Reject::TooLarge));
         }
+        if !common.has_space {
+            return Err(Some(Reject::NoSpace));
+        }
         let admitted = if register {
             self.admit_register(common, out, request)
         } else {

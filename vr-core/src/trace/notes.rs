@@ -22,6 +22,7 @@ pub(super) const fn ignored(why: Ignored) -> (Verdict, &'static str) {
         Ignored::Malformed => (Verdict::Bad, "malformed"),
         Ignored::Unknown => (Verdict::Ignored, "unknown_entries"),
         Ignored::Halted => (Verdict::Ignored, "halted"),
+        Ignored::NoSpace => (Verdict::Ignored, "no_space"),
     }
 }
 
@@ -56,6 +57,16 @@ pub(super) fn remark(note: &Note) -> Option<(&'static str, String)> {
         Note::Recovered { view, kept, op } => {
             ("recovered", format!("has its memory back in view {view}: kept through op {kept}, ends at op {op}"))
         }
+        Note::DamagedLog { from } => (
+            "damaged_log",
+            format!("its log is rotten from op {from} on: promises nothing until the others gave it back"),
+        ),
+        Note::Outnumbered { asking } => (
+            "outnumbered",
+            format!("{} members ask for their memory at once: too many to help each other", asking.len()),
+        ),
+        Note::Stopped { clean: true } => ("stopped", "stops in good order".into()),
+        Note::Stopped { clean: false } => ("stopped", "stops, without all it knew: it will ask again".into()),
         Note::Registered { client, session } => ("registered", format!("client c{client} has session {session}")),
         Note::Evicted { client, session } => ("evicted", format!("client c{client} loses session {session}")),
         Note::DuplicateRequest { client, number } => {

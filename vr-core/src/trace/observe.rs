@@ -153,6 +153,14 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
             Input::Message(message) => self.received(message, step),
             Input::Persisted(id) => self.emit(disk(DiskAct::Fsync, Some(*id), None)),
             Input::WriteFailed => self.emit(disk(DiskAct::Write, None, Some(DiskFault::Eio))),
+            Input::Space(has) => {
+                let text = if *has { "there is room on its disk again" } else { "its disk is full" };
+                self.emit(What::Note(Remark { what: Some("space".into()), text: text.into(), at: None }));
+            }
+            Input::Stop => {
+                let text = "is asked to stop".into();
+                self.emit(What::Note(Remark { what: Some("stop".into()), text, at: None }));
+            }
             Input::Executed { op, reply } => {
                 let answered = step.actions.iter().find_map(|action| {
                     let Action::Reply(answer) = action else { return None };
@@ -231,6 +239,7 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
         let (what, op) = match write {
             Write::Incarnation(_) => ("incarnation", None),
             Write::View(_) => ("view", None),
+            Write::Clean => ("clean", None),
             Write::Append(entries) => {
                 self.filled(entries);
                 ("append", Some(self.log_end))

@@ -111,7 +111,7 @@ pub(super) fn rejection_sent(by: ReplicaId, rejection: &Rejection) -> What {
     let Rejection { client, session, number, reason } = *rejection;
     let view = match reason {
         Reject::NotPrimary { view, .. } => Some(view.0),
-        Reject::Busy | Reject::Evicted | Reject::TooLarge | Reject::Malformed => None,
+        Reject::Busy | Reject::Evicted | Reject::TooLarge | Reject::Malformed | Reject::NoSpace => None,
     };
     What::Sent(Sent {
         m: MessageId::Answer { client, session, number, by },
@@ -133,6 +133,7 @@ pub(super) fn rejected(reason: Reject) -> Name {
         Reject::Evicted => "evicted".into(),
         Reject::TooLarge => "too_large".into(),
         Reject::Malformed => "malformed".into(),
+        Reject::NoSpace => "no_space".into(),
     }
 }
 

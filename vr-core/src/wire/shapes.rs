@@ -229,6 +229,7 @@ variants! {
         1 => View(view),
         2 => Append(entries),
         3 => Replace { keep, entries, view } where after(&entries, keep),
+        4 => Clean,
     }
     Input {
         0 => Tick,
@@ -237,6 +238,8 @@ variants! {
         3 => Persisted(id),
         4 => WriteFailed,
         5 => Executed { op, reply },
+        6 => Space(has),
+        7 => Stop,
     }
 }
 

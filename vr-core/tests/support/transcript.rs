@@ -126,7 +126,9 @@ impl Transcript {
             Input::Message(message) => (self.hushed.contains(&message.body.kind()), heading.clone()),
             Input::Tick => (true, format!("r{at} clock")),
             Input::Persisted(_) => (heading.is_empty(), heading.clone()),
-            Input::Request(_) | Input::WriteFailed | Input::Executed { .. } => (false, String::new()),
+            Input::Request(_) | Input::WriteFailed | Input::Executed { .. } | Input::Space(_) | Input::Stop => {
+                (false, String::new())
+            }
         };
         lines.iter().for_each(|line| story.push_str(line));
         let repeats = !story.is_empty() && !self.told.insert(story);
@@ -143,6 +145,9 @@ impl Transcript {
             Input::Request(request) => format!("r{at} ← {}  {}", client(request.client), asked(request)),
             Input::Message(message) => format!("r{at} ← {:?}  {}", message.header.from, said(message)),
             Input::WriteFailed => format!("r{at} disk  fails"),
+            Input::Space(true) => format!("r{at} disk  has room"),
+            Input::Space(false) => format!("r{at} disk  is full"),
+            Input::Stop => format!("r{at} is to stop"),
             Input::Executed { op, reply } => {
                 format!("r{at} service  answers op {op} with {:?}", String::from_utf8_lossy(reply))
             }
@@ -240,6 +245,7 @@ fn written(write: &Write) -> String {
         Write::Replace { keep, entries, view } => {
             format!("the log of view {view}: ops to {keep}, then {}", ops(entries))
         }
+        Write::Clean => "that all is here".to_owned(),
     }
 }
 
@@ -299,6 +305,7 @@ fn refusal(reason: Reject) -> String {
         Reject::Evicted => "its session is gone".to_owned(),
         Reject::TooLarge => "too large".to_owned(),
         Reject::Malformed => "it makes no sense".to_owned(),
+        Reject::NoSpace => "its disk is full".to_owned(),
         other => panic!("{other:?} has no words yet"),
     }
 }
@@ -321,6 +328,7 @@ fn ignored(why: Ignored) -> &'static str {
         Ignored::Malformed => "it makes no sense",
         Ignored::Unknown => "about entries it has not",
         Ignored::Halted => "it has halted",
+        Ignored::NoSpace => "its disk is full",
         other => panic!("{other:?} has no words yet"),
     }
 }
@@ -361,6 +369,15 @@ fn noted(note: &Note) -> Option<String> {
         Note::DuplicateRequest { number, .. } => format!("knows {number:?} already"),
         Note::SkippedDuplicate { op } => format!("passes over op {op}: executed before"),
         Note::TableAt { .. } => return None,
+        Note::DamagedLog { from } => format!("cannot read its log from op {from} on"),
+        Note::Outnumbered { asking } => format!("waits with {}: too many have lost their memory", set(*asking)),
+        Note::Stopped { clean } => {
+            if *clean {
+                "stops in good order".to_owned()
+            } else {
+                "stops without what it knew".to_owned()
+            }
+        }
         other => panic!("{other:?} has no words yet"),
     })
 }

@@ -14,6 +14,8 @@ pub(super) struct Image {
     pub(super) incarnation: Incarnation,
     pub(super) view: View,
     pub(super) log_view: View,
+    /// The last write was the mark of an orderly stop.
+    pub(super) clean: bool,
     base: Head,
     /// Of the ops after the base.
     hashes: Vec<Hash>,
@@ -38,7 +40,7 @@ impl Image {
     /// The image of an empty disk.
     pub(super) const fn empty(base: Head) -> Self {
         let (incarnation, view, log_view) = (Incarnation::ZERO, View::ZERO, View::ZERO);
-        Self { incarnation, view, log_view, base, hashes: Vec::new() }
+        Self { incarnation, view, log_view, clean: false, base, hashes: Vec::new() }
     }
 
     /// What a disk holds.
@@ -48,6 +50,7 @@ impl Image {
             incarnation: stored.incarnation,
             view: stored.view,
             log_view: stored.log_view,
+            clean: stored.clean,
             base,
             hashes: stored.log.after(base.op).map(Entry::hash).collect(),
         }
@@ -56,7 +59,7 @@ impl Image {
     /// Becomes `other`, keeping its own buffer.
     pub(super) fn copy(&mut self, other: &Self) {
         (self.incarnation, self.view, self.log_view) = (other.incarnation, other.view, other.log_view);
-        self.base = other.base;
+        (self.base, self.clean) = (other.base, other.clean);
         self.hashes.clone_from(&other.hashes);
     }
 
@@ -102,6 +105,7 @@ impl Image {
                 (*incarnation <= self.incarnation).then_some(Misfit::OldIncarnation(*incarnation))
             }
             Write::View(view) => (*view < self.view).then_some(Misfit::OldView(*view)),
+            Write::Clean => None,
             Write::Append(entries) => broken(self.head(), entries),
             Write::Replace { keep, entries, view } => {
                 if *view < self.view {
@@ -117,7 +121,9 @@ impl Image {
 
     /// Adds a write that fits.
     pub(super) fn apply(&mut self, write: &Write) {
+        self.clean = matches!(write, Write::Clean);
         match write {
+            Write::Clean => {}
             Write::Incarnation(incarnation) => self.incarnation = *incarnation,
             Write::View(view) => self.view = *view,
             Write::Append(entries) => self.append(entries.as_slice()),
@@ -134,11 +140,15 @@ impl Image {
     }
 
     fn is(&self, stored: &Stored) -> bool {
-        self.promises_of(stored) && self.base == stored.log.base() && self.head() == stored.log.head()
+        self.promises_of(stored)
+            && self.clean == stored.clean
+            && self.base == stored.log.base()
+            && self.head() == stored.log.head()
     }
 
     fn promises_of(&self, stored: &Stored) -> bool {
-        (self.incarnation, self.view, self.log_view) == (stored.incarnation, stored.view, stored.log_view)
+        let theirs = (stored.incarnation, stored.view, stored.log_view);
+        (self.incarnation, self.view, self.log_view) == theirs
     }
 
     /// Becomes what a crash left behind: this image, some of the writes that were in flight, in order, and
@@ -155,6 +165,7 @@ impl Image {
                 && let Some(torn) = torn_at(entries, stored.log.head())
             {
                 self.append(&entries.as_slice()[..torn]);
+                self.clean = false;
                 in_flight.clear();
                 return true;
             }

@@ -218,7 +218,7 @@ impl Checkers {
     fn stepped(&mut self, at: Time, on: ReplicaId, event: &Event, actions: &[Action]) -> Result<(), Violation> {
         let Some(who) = self.shadow.place(on) else { return Ok(()) };
         match &event.input {
-            Input::Tick | Input::Request(_) => {}
+            Input::Tick | Input::Request(_) | Input::Space(_) | Input::Stop => {}
             Input::Message(message) => self.liveness.hears(at, &self.shadow, who, message),
             Input::Persisted(upto) => self.shadow.persisted(who, *upto),
             Input::Executed { op, reply } => Agreement::answered(&mut self.shadow, who, *op, reply)?,
@@ -272,7 +272,7 @@ impl Checkers {
             return Err(self.misfit(who, misfit));
         }
         match write {
-            Write::Incarnation(_) => {
+            Write::Incarnation(_) | Write::Clean => {
                 self.shadow.issue(who, id, write);
                 Ok(())
             }

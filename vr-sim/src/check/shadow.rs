@@ -209,7 +209,7 @@ impl Shadow {
                     self.settle(place);
                 }
             }
-            Write::Incarnation(_) => {}
+            Write::Incarnation(_) | Write::Clean => {}
         }
     }
 

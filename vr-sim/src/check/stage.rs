@@ -106,6 +106,7 @@ impl Puppet {
                 self.log.extend(entries.iter().cloned());
                 (self.view, self.log_view) = (*view, *view);
             }
+            Write::Clean => {}
         }
         self.flying.push(write);
         self.written += 1;

@@ -114,6 +114,8 @@ fn mix_input(digest: &mut Digest, input: &Input) {
         Input::Persisted(upto) => digest.add(4 | upto.0 << 8),
         Input::WriteFailed => digest.add(5),
         Input::Executed { op, .. } => digest.add(6 | op.0 << 8),
+        Input::Space(has) => digest.add(7 | u64::from(*has) << 8),
+        Input::Stop => digest.add(8),
     }
 }
 
@@ -135,6 +137,7 @@ fn mix_action(digest: &mut Digest, action: &Action) {
             let detail = match write {
                 Write::Incarnation(incarnation) => incarnation.0,
                 Write::View(view) => view.0,
+                Write::Clean => u64::MAX,
                 Write::Append(entries) => entries.last().map_or(0, |e| e.op().0),
                 Write::Replace { keep, view, .. } => keep.0 << 32 | view.0,
             };
@@ -189,7 +192,13 @@ fn count_note(marks: &mut Marks, note: &Note) {
         Note::SkippedDuplicate { .. } => &mut marks.duplicates_skipped,
         Note::Ignored { why: Ignored::OlderView, .. } => &mut marks.older_views_ignored,
         Note::Ignored { .. } => &mut marks.messages_ignored,
-        Note::Opened { .. } | Note::WantsViewChange { .. } | Note::AskedForState { .. } | Note::TableAt { .. } => {
+        Note::Opened { .. }
+        | Note::WantsViewChange { .. }
+        | Note::AskedForState { .. }
+        | Note::DamagedLog { .. }
+        | Note::Outnumbered { .. }
+        | Note::Stopped { .. }
+        | Note::TableAt { .. } => {
             return;
         }
         _ => return,
