@@ -12,8 +12,8 @@ mod handle;
 mod metrics;
 mod node;
 mod ops;
-mod tls;
-mod transport;
+pub mod tls;
+pub mod transport;
 mod upcalls;
 pub mod wal;
 

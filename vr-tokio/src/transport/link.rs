@@ -1,0 +1,279 @@
+//! One connection to a peer: requests out, answers in, a few requests on their way at a time.
+//!
+//! Owns the writing of requests and the reading of answers. Requests are pipelined on one connection, so that they
+//! arrive in order, up to a small window; what is queued meanwhile goes together in the next. It is written by hand
+//! because a client library waits for each answer before the next request, and hands every request through two
+//! tasks. Must not know when to connect, nor what is said.
+
+use super::Codec;
+use super::head;
+use super::metrics::LinkMetrics;
+use super::queue::Queue;
+use super::stream::{Guarded, ReadBy};
+use bytes::{Buf, Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Bodies up to here are copied behind their head and written as one piece; longer ones are written from where
+/// they are.
+const COPIED_BYTES_MAX: usize = 32 << 10;
+/// The longest answer that is read.
+const ANSWER_BYTES_MAX: usize = 16 << 10;
+/// The most headers of an answer.
+const ANSWER_HEADERS_MAX: usize = 32;
+
+/// How a connection is used.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    pub(crate) codec: Codec,
+    /// How many requests may be unanswered.
+    pub(crate) window: usize,
+    /// How many bytes of messages one request may carry, unless a single one has more.
+    pub(crate) batch_bytes: usize,
+    /// How long an answer may take.
+    pub(crate) answer_timeout: Duration,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("it answered with something that is no HTTP/1.1")]
+    Nonsense,
+    #[error("it refused with status {0}")]
+    Refused(u16),
+}
+
+/// One connection in use.
+pub(crate) struct Link<'a> {
+    stream: Guarded,
+    read_by: ReadBy,
+    queue: &'a Queue,
+    manner: &'a Manner,
+    metrics: &'a LinkMetrics,
+    /// The head up to the length of the body.
+    prefix: String,
+    /// How many messages each unanswered request carries, oldest first.
+    unanswered: VecDeque<usize>,
+    answers: BytesMut,
+    /// How much of an answer's body is still to be passed over.
+    skip: usize,
+    batch: Vec<Bytes>,
+    head: String,
+    out: Vec<u8>,
+    /// Has any request been taken?
+    pub(crate) has_succeeded: bool,
+}
+
+impl<'a> Link<'a> {
+    pub(crate) fn new(
+        stream: Guarded,
+        read_by: ReadBy,
+        queue: &'a Queue,
+        manner: &'a Manner,
+        metrics: &'a LinkMetrics,
+        prefix: String,
+    ) -> Self {
+        Self {
+            stream,
+            read_by,
+            queue,
+            manner,
+            metrics,
+            prefix,
+            unanswered: VecDeque::new(),
+            answers: BytesMut::new(),
+            skip: 0,
+            batch: Vec::new(),
+            head: String::new(),
+            out: Vec::new(),
+            has_succeeded: false,
+        }
+    }
+
+    /// Sends what is queued for as long as the connection holds.
+    pub(crate) async fn run(&mut self) -> Ended {
+        let ended = self.converse().await;
+        let lost = self.unanswered.drain(..).sum::<usize>() + self.batch.len();
+        self.metrics.dropped_broken.inc_by(counted(lost));
+        match ended {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn converse(&mut self) -> Result<std::convert::Infallible, Ended> {
+        loop {
+            while self.unanswered.len() < self.manner.window && self.send().await? {}
+            let has_room = self.unanswered.len() < self.manner.window;
+            tokio::select! {
+                biased;
+                read = self.stream.read_buf(&mut self.answers) => {
+                    if read? == 0 {
+                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                    }
+                    while self.answer()? {}
+                }
+                () = self.queue.ready(), if has_room => {}
+            }
+        }
+    }
+
+    /// Sends one request, if anything is queued.
+    async fn send(&mut self) -> Result<bool, Ended> {
+        debug_assert!(self.batch.is_empty(), "the batch before was sent");
+        let bytes = self.queue.take(self.manner.batch_bytes, &mut self.batch);
+        if self.batch.is_empty() {
+            return Ok(false);
+        }
+        let [open, between, close] = self.manner.codec.punctuation();
+        let body_bytes = bytes + open.len() + close.len() + between.len() * (self.batch.len() - 1);
+        self.head.clear();
+        self.head.push_str(&self.prefix);
+        head::finish(&mut self.head, body_bytes);
+        self.out.clear();
+        self.out.extend_from_slice(self.head.as_bytes());
+        if body_bytes <= COPIED_BYTES_MAX || self.manner.codec == Codec::Json {
+            self.out.extend_from_slice(open);
+            for (index, message) in self.batch.iter().enumerate() {
+                self.out.extend_from_slice(if index == 0 { b"" } else { between });
+                self.out.extend_from_slice(message);
+            }
+            self.out.extend_from_slice(close);
+            self.stream.write_all(&self.out).await?;
+        } else {
+            let mut pieces = Pieces { head: &self.out, rest: &self.batch, passed: 0 };
+            self.stream.write_all_buf(&mut pieces).await?;
+        }
+        self.stream.flush().await?;
+        if self.unanswered.is_empty() {
+            self.read_by.within(self.manner.answer_timeout);
+        }
+        self.unanswered.push_back(self.batch.len());
+        self.metrics.requests.inc();
+        self.metrics.messages.inc_by(counted(self.batch.len()));
+        self.metrics.bytes.inc_by(counted(body_bytes));
+        self.batch.clear();
+        Ok(true)
+    }
+
+    /// Takes one answer from what was read, if it is all there.
+    fn answer(&mut self) -> Result<bool, Ended> {
+        let skipped = self.skip.min(self.answers.len());
+        self.answers.advance(skipped);
+        self.skip -= skipped;
+        if self.answers.is_empty() || self.skip > 0 {
+            return Ok(false);
+        }
+        let Some(answer) = Answer::parse(&self.answers)? else { return Ok(false) };
+        self.answers.advance(answer.head_bytes);
+        self.skip = answer.body_bytes;
+        let messages = self.unanswered.pop_front().ok_or(Ended::Nonsense)?;
+        if self.unanswered.is_empty() {
+            self.read_by.clear();
+        } else {
+            self.read_by.within(self.manner.answer_timeout);
+        }
+        match answer.status {
+            200..=299 => self.has_succeeded = true,
+            503 => {
+                self.metrics.dropped_inbox_full.inc_by(counted(messages));
+            }
+            status => {
+                self.metrics.dropped_refused.inc_by(counted(messages));
+                return Err(Ended::Refused(status));
+            }
+        }
+        if answer.closes {
+            return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into());
+        }
+        Ok(true)
+    }
+}
+
+/// The head of an answer.
+struct Answer {
+    status: u16,
+    head_bytes: usize,
+    body_bytes: usize,
+    closes: bool,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Result<Option<Self>, Ended> {
+        let mut headers = [httparse::EMPTY_HEADER; ANSWER_HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut headers);
+        let head_bytes = match response.parse(bytes) {
+            Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
+            Ok(httparse::Status::Partial) if bytes.len() < ANSWER_BYTES_MAX => return Ok(None),
+            Ok(httparse::Status::Partial) | Err(_) => return Err(Ended::Nonsense),
+        };
+        let status = response.code.ok_or(Ended::Nonsense)?;
+        let mut answer = Self { status, head_bytes, body_bytes: 0, closes: response.version != Some(1) };
+        let mut has_length = matches!(status, 204 | 304);
+        for header in response.headers.iter() {
+            let value = str::from_utf8(header.value).map_err(|_| Ended::Nonsense)?;
+            if header.name.eq_ignore_ascii_case("content-length") {
+                answer.body_bytes = value.parse().map_err(|_| Ended::Nonsense)?;
+                has_length = true;
+            } else if header.name.eq_ignore_ascii_case("connection") {
+                answer.closes |= value.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"));
+            }
+        }
+        // A body whose end is not known in advance ends with the connection.
+        answer.closes |= !has_length;
+        Ok(Some(answer))
+    }
+}
+
+/// A head and messages, to be written from where they are.
+struct Pieces<'a> {
+    head: &'a [u8],
+    rest: &'a [Bytes],
+    /// How much of the first of `rest` is written.
+    passed: usize,
+}
+
+impl Buf for Pieces<'_> {
+    fn remaining(&self) -> usize {
+        self.head.len() + self.rest.iter().map(Bytes::len).sum::<usize>() - self.passed
+    }
+
+    fn chunk(&self) -> &[u8] {
+        if self.head.is_empty() { self.rest.first().map_or(&[], |first| &first[self.passed..]) } else { self.head }
+    }
+
+    fn chunks_vectored<'b>(&'b self, into: &mut [IoSlice<'b>]) -> usize {
+        let head = (!self.head.is_empty()).then_some(self.head);
+        let rest = self.rest.iter().enumerate().map(|(at, piece)| if at == 0 { &piece[self.passed..] } else { piece });
+        let mut count = 0;
+        for (slot, piece) in into.iter_mut().zip(head.into_iter().chain(rest)) {
+            *slot = IoSlice::new(piece);
+            count += 1;
+        }
+        count
+    }
+
+    fn advance(&mut self, mut bytes: usize) {
+        let of_head = bytes.min(self.head.len());
+        self.head = &self.head[of_head..];
+        bytes -= of_head;
+        while bytes > 0 {
+            let left = self.rest[0].len() - self.passed;
+            if bytes < left {
+                self.passed += bytes;
+                return;
+            }
+            bytes -= left;
+            self.passed = 0;
+            self.rest = &self.rest[1..];
+        }
+    }
+}
+
+fn counted(amount: usize) -> u64 {
+    u64::try_from(amount).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,110 @@
+//! What waits for one peer: bounded in messages and bytes.
+//!
+//! Owns the bound. When it is reached the *oldest* message goes: what is newest carries the current view, the
+//! highest commit-number and cumulative acknowledgements, so that a peer that returns needs one state transfer from
+//! there, and no vote stands behind stale entries. The protocol tolerates the loss. Must not know what waits.
+
+use super::metrics::LinkMetrics;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// How much may wait for a peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+/// The messages that wait for one peer, encoded.
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    ready: Notify,
+    bounds: Bounds,
+    metrics: LinkMetrics,
+}
+
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Queue {
+    pub(crate) fn new(bounds: Bounds, metrics: LinkMetrics) -> Self {
+        Self { waiting: Mutex::default(), ready: Notify::new(), bounds, metrics }
+    }
+
+    /// Adds a message. Never waits; when there is no room the oldest go.
+    pub(crate) fn push(&self, message: Bytes) {
+        let mut waiting = self.lock();
+        let was_empty = waiting.messages.is_empty();
+        let mut dropped = 0;
+        while !waiting.messages.is_empty()
+            && (waiting.messages.len() >= self.bounds.messages || waiting.bytes + message.len() > self.bounds.bytes)
+        {
+            waiting.pop();
+            dropped += 1;
+        }
+        waiting.bytes += message.len();
+        waiting.messages.push_back(message);
+        self.measure(&waiting);
+        drop(waiting);
+        if dropped > 0 {
+            self.metrics.dropped_full.inc_by(dropped);
+        }
+        if was_empty {
+            self.ready.notify_one();
+        }
+    }
+
+    /// Moves the oldest messages, of at most so many bytes together but at least one, to the end of `batch`; says how
+    /// many bytes they have.
+    pub(crate) fn take(&self, bytes_max: usize, batch: &mut Vec<Bytes>) -> usize {
+        let mut waiting = self.lock();
+        let mut bytes = 0;
+        while let Some(next) = waiting.messages.front() {
+            if bytes > 0 && bytes + next.len() > bytes_max {
+                break;
+            }
+            bytes += next.len();
+            batch.extend(waiting.pop());
+        }
+        self.measure(&waiting);
+        bytes
+    }
+
+    /// Forgets everything; says how many messages that were.
+    pub(crate) fn clear(&self) -> usize {
+        let mut waiting = self.lock();
+        let messages = waiting.messages.len();
+        *waiting = Waiting::default();
+        self.measure(&waiting);
+        messages
+    }
+
+    /// Waits until something may have been added to an empty queue.
+    pub(crate) async fn ready(&self) {
+        self.ready.notified().await;
+    }
+
+    fn measure(&self, waiting: &Waiting) {
+        let gauge = |amount: usize| i64::try_from(amount).unwrap_or(i64::MAX);
+        self.metrics.queued_messages.set(gauge(waiting.messages.len()));
+        self.metrics.queued_bytes.set(gauge(waiting.bytes));
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn pop(&mut self) -> Option<Bytes> {
+        let oldest = self.messages.pop_front()?;
+        self.bytes -= oldest.len();
+        Some(oldest)
+    }
+}

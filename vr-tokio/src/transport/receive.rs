@@ -1,0 +1,154 @@
+//! What peers send, taken in: checked head, bounded body, decoded, handed to the node.
+//!
+//! Owns the order of the checks. A request is refused by the first that fails, counted by its reason, and nothing of
+//! it is delivered; what is delivered is from the member that the head, every message and, with TLS, the
+//! certificate name. Must not know what messages mean.
+
+use super::Codec;
+use super::TransportConfig;
+use super::head::{Expected, Refusal, Said};
+use super::metrics::{Metrics, SourceMetrics};
+use super::server::{BodyError, Connection, RequestBody, Server, ServerOptions, serve};
+use crate::tls::{ServerTls, peer_name};
+use bytes::Bytes;
+use http_body_util::Full as FullBody;
+use hyper::body::Body;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, header};
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use vr_core::wire::Limits;
+use vr_core::{ClusterConfig, Epoch, Message, ReplicaId};
+
+/// There is no room for more messages now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Full;
+
+/// Where messages go.
+pub(crate) trait Deliver: Send + Sync + 'static {
+    /// Takes all of these, in this order, or none. Never waits.
+    fn deliver(&self, messages: Vec<Message>) -> Result<(), Full>;
+}
+
+/// Whom a node listens to, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerServerOptions {
+    pub(crate) me: ReplicaId,
+    pub(crate) cluster: ClusterConfig,
+    pub(crate) epoch: Epoch,
+    pub(crate) transport: TransportConfig,
+    pub(crate) tls: Option<ServerTls>,
+}
+
+/// Takes what peers send to this listener and hands it to the node.
+pub(crate) fn serve_peers(
+    listener: TcpListener,
+    options: PeerServerOptions,
+    metrics: &Metrics,
+    deliver: Arc<dyn Deliver>,
+) -> io::Result<Server> {
+    let PeerServerOptions { me, cluster, epoch, transport, tls } = options;
+    let server = ServerOptions {
+        max_connections: transport.max_connections,
+        max_head_bytes: 256 << 10,
+        max_body_bytes: u64::MAX, // limited by what the head says, below
+        head_timeout: Duration::from_millis(transport.read_timeout_ms),
+        idle_timeout: Duration::from_millis(transport.idle_timeout_ms),
+        body_timeout: Duration::from_millis(transport.read_timeout_ms),
+        write_timeout: transport.write_timeout(),
+        grace: Duration::from_secs(1),
+        tls,
+    };
+    let is_certified = server.tls.is_some();
+    let sources = cluster.members.iter().map(|id| (*id, metrics.source(*id))).collect();
+    let limits = Limits::of(&cluster);
+    let expected = Expected { me, config: cluster.digest(), cluster, epoch };
+    let inlet = Arc::new(Inlet { expected, limits, metrics: metrics.clone(), sources, deliver });
+    serve(listener, server, metrics.server.clone(), move |connection| {
+        let inlet = Arc::clone(&inlet);
+        let certified: Option<Arc<[ReplicaId]>> = is_certified.then(|| inlet.identities(connection).into());
+        service_fn(move |request| {
+            let (inlet, certified) = (Arc::clone(&inlet), certified.clone());
+            async move { Ok::<_, Infallible>(inlet.answer(certified.as_deref(), request).await) }
+        })
+    })
+}
+
+/// The end of all connections from peers.
+struct Inlet {
+    expected: Expected,
+    limits: Limits,
+    metrics: Metrics,
+    sources: Vec<(ReplicaId, SourceMetrics)>,
+    deliver: Arc<dyn Deliver>,
+}
+
+impl Inlet {
+    /// The members whose certificate this is: one, or none.
+    fn identities(&self, connection: &Connection) -> Vec<ReplicaId> {
+        let cluster = &self.expected.cluster;
+        let is_its = |id: &ReplicaId| connection.is_certified_as(&peer_name(cluster.cluster, *id));
+        cluster.members.iter().copied().filter(is_its).collect()
+    }
+
+    async fn answer(
+        &self,
+        certified: Option<&[ReplicaId]>,
+        request: Request<RequestBody>,
+    ) -> Response<FullBody<Bytes>> {
+        let Err(refusal) = self.take(certified, request).await else {
+            let mut response = Response::new(FullBody::default());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return response;
+        };
+        self.metrics.refuse(refusal.reason());
+        tracing::debug!(reason = refusal.reason(), "refused a request of a peer");
+        let mut response = Response::new(FullBody::from(format!("{{\"error\":\"{}\"}}\n", refusal.reason())));
+        *response.status_mut() = refusal.status();
+        let json = header::HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    }
+
+    /// Every check in its order, then the delivery.
+    async fn take(&self, certified: Option<&[ReplicaId]>, request: Request<RequestBody>) -> Result<(), Refusal> {
+        let said = self.expected.check(request.method(), request.uri().path(), request.headers())?;
+        if certified.is_some_and(|identities| !identities.contains(&said.from)) {
+            return Err(Refusal::Identity);
+        }
+        let body = self.read(said.codec, request.into_body()).await?;
+        let bytes = body.len();
+        let messages = said.codec.decode(body, &self.limits)?;
+        if messages.iter().any(|message| message.header.from != said.from) {
+            return Err(Refusal::Forged);
+        }
+        self.hand_over(said, bytes, messages)
+    }
+
+    async fn read(&self, codec: Codec, mut body: RequestBody) -> Result<Bytes, Refusal> {
+        let limit = u64::try_from(codec.body_limit(self.limits.frame_bytes)).unwrap_or(u64::MAX);
+        if body.size_hint().lower() > limit {
+            return Err(Refusal::TooLarge);
+        }
+        body.limit_to(limit);
+        body.bytes().await.map_err(|error| match error {
+            BodyError::TooLarge => Refusal::TooLarge,
+            BodyError::Broken(_) => Refusal::Broken,
+        })
+    }
+
+    fn hand_over(&self, said: Said, bytes: usize, messages: Vec<Message>) -> Result<(), Refusal> {
+        let counted = |amount: usize| u64::try_from(amount).unwrap_or(u64::MAX);
+        let count = counted(messages.len());
+        self.deliver.deliver(messages).map_err(|Full| Refusal::InboxFull)?;
+        if let Some((_, source)) = self.sources.iter().find(|(id, _)| *id == said.from) {
+            source.requests.inc();
+            source.messages.inc_by(count);
+            source.bytes.inc_by(counted(bytes));
+        }
+        Ok(())
+    }
+}
