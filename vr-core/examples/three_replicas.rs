@@ -42,6 +42,15 @@ fn run(nodes: &mut [Node], first: usize, input: Input) -> Vec<Reply> {
                         inbox.push_back((at, Input::Executed { op: entry.op(), reply }));
                     }
                 }
+                // Every `checkpoint_interval` ops; a real driver asks its service.
+                Action::Checkpoint { op } => {
+                    let state = Bytes::copy_from_slice(&node.counter.to_le_bytes());
+                    inbox.push_back((at, Input::CheckpointTaken { op, state }));
+                }
+                Action::Restore(checkpoint) => {
+                    node.counter = checkpoint.state().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+                    inbox.push_back((at, Input::Restored { op: checkpoint.op() }));
+                }
                 Action::Reply(reply) => replies.push(reply),
                 Action::Reject(rejection) => println!("refused: {:?}", rejection.reason),
                 Action::Note(note) => println!("r{at}: {note:?}"),

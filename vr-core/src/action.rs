@@ -3,6 +3,7 @@
 //! Owns the shapes. The driver carries actions out in order and decides nothing; completions come back as
 //! events. Paper: VRR §4 (sends and upcalls), §4.1 step 7 (replies); DESIGN §5.
 
+use crate::checkpoint::Checkpoint;
 use crate::entry::Entries;
 use crate::id::{ClientId, FetchId, Hash, Incarnation, Op, ReplicaId, RequestNumber, Session, View, WriteId};
 use crate::message::{Message, MessageKind};
@@ -30,6 +31,15 @@ pub enum Action {
     },
     /// The upcall: execute these, in order, once; say `Executed` for each, in order.
     Execute(Entries),
+    /// The service has answered everything through `op` and will be asked nothing after it before it gave its
+    /// checkpoint: say `CheckpointTaken`.
+    Checkpoint {
+        /// After this op.
+        op: Op,
+    },
+    /// The service becomes what it was at this checkpoint, whatever it was; say `Restored`. Also the first upcall
+    /// after a start from a disk that holds a checkpoint.
+    Restore(Box<Checkpoint>),
     /// Answer a client.
     Reply(Reply),
     /// Refuse a client's request, with the reason.
@@ -70,6 +80,23 @@ pub enum Write {
     },
     /// An orderly stop: nothing follows in this life. Durable, it says that all this replica knew is on this disk.
     Clean,
+    /// A checkpoint, which takes the place of the one before it. One atomic record: torn, it is not there.
+    Checkpoint(Box<Checkpoint>),
+    /// The entries through this op may go. Issued only when a checkpoint at or after it is durable (PROTOCOL D66).
+    Cut {
+        /// Everything through here.
+        through: Op,
+    },
+    /// A checkpoint, then `entries`, which continue it: together the log of `view`, in which this replica is normal
+    /// from now on. Takes the place of log and checkpoint, in one atomic record.
+    Install {
+        /// What the log begins after.
+        checkpoint: Box<Checkpoint>,
+        /// What follows it.
+        entries: Entries,
+        /// The view and the log_view from now on.
+        view: View,
+    },
 }
 
 /// An answer for a client.
@@ -262,6 +289,39 @@ pub enum Note {
         from: ReplicaId,
         /// The log ends here now.
         op: Op,
+    },
+    /// The service and the client table at a fixed op are a checkpoint, on its way to the disk (VRR §5.1).
+    CheckpointTaken {
+        /// After this op.
+        op: Op,
+        /// Equal on all replicas.
+        digest: Hash,
+    },
+    /// A checkpoint is on the disk: a start begins from it.
+    CheckpointDurable {
+        /// After this op.
+        op: Op,
+    },
+    /// The entries behind a durable checkpoint were given up (VRR §5.1).
+    LogCut {
+        /// Through here.
+        through: Op,
+    },
+    /// Asked for the next part of a checkpoint: no log that answered reaches back to ours (VRR §5.2).
+    AskedForCheckpoint {
+        /// Whom.
+        of: ReplicaId,
+        /// Which.
+        op: Op,
+        /// From which byte on.
+        offset: u64,
+    },
+    /// A checkpoint from a peer is whole, verified, and takes the place of the log before it (VRR §5.2).
+    CheckpointInstalled {
+        /// After this op.
+        op: Op,
+        /// Equal on all replicas.
+        digest: Hash,
     },
     /// Dropped entries that the new view does not have.
     Truncated {

@@ -42,6 +42,18 @@ pub enum Input {
     Space(bool),
     /// An orderly stop: see [`crate::Note::Stopped`]. The last event of a life.
     Stop,
+    /// The service gave what an [`crate::Action::Checkpoint`] asked for.
+    CheckpointTaken {
+        /// After which op.
+        op: Op,
+        /// The service's state.
+        state: Bytes,
+    },
+    /// The service became what an [`crate::Action::Restore`] brought.
+    Restored {
+        /// At which op.
+        op: Op,
+    },
 }
 
 const _: () = assert!(size_of::<Event>() <= 104, "the hot path copies events");

@@ -48,6 +48,7 @@
 //!         Action::Persist { id: write, .. } => step(id, Input::Persisted(write), &mut inbox), // memory is its disk
 //!         Action::Reply(reply) => { assert_eq!(reply.op, Op(1)); answered += 1; }
 //!         Action::Execute(_) | Action::Reject(_) | Action::Note(_) => {}
+//!         Action::Checkpoint { .. } | Action::Restore(_) => {} // of a service, which this one has not
 //!         Action::Halt(reason) => panic!("{reason:?}"),
 //!     }
 //! }
@@ -60,6 +61,7 @@
 extern crate alloc;
 
 mod action;
+mod checkpoint;
 mod clients;
 mod config;
 mod entry;
@@ -79,6 +81,7 @@ pub mod trace;
 pub mod wire;
 
 pub use action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejection, Reply, To, Write};
+pub use checkpoint::Checkpoint;
 pub use config::{Batching, ClusterConfig, Config, ConfigError, Durability, MESSAGE_OVERHEAD_BYTES, Timeouts};
 pub use entry::{Entries, Entry, HASHED_HEADER_BYTES, Kind, Predicted, Request, genesis};
 pub use event::{Event, Input};
@@ -88,8 +91,8 @@ pub use id::{
 };
 pub use log::{ENTRY_OVERHEAD_BYTES, Head, Log};
 pub use message::{
-    Body, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, MessageKind, NewState, PROTOCOL_VERSION,
-    Recovery, RecoveryResponse, StartView, Tail,
+    Body, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, MessageKind, NewState,
+    PROTOCOL_VERSION, Recovery, RecoveryResponse, StartView, Tail,
 };
 pub use quorum::{Position, ReplicaSet, faults_tolerated, quorum};
 pub use replica::{OpenError, Replica, Snapshot, StatusName};

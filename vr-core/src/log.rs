@@ -149,6 +149,21 @@ impl Log {
         };
     }
 
+    /// Gives up the entries through `op`, as far as there are any: the log begins after it from now on.
+    pub fn cut(&mut self, op: Op) {
+        let op = op.min(self.head.op);
+        let Some(hash) = self.hash(op).filter(|_| op > self.base.op) else { return };
+        self.base = Head { op, hash };
+        while let Some(run) = self.runs.front_mut() {
+            let gone = if run.first > op { 0 } else { span(run.first, op) + 1 };
+            if gone < run.entries.len() {
+                (run.entries, run.first) = (run.entries.skip(gone), run.first.max(op.next()));
+                break;
+            }
+            self.runs.pop_front();
+        }
+    }
+
     /// Every entry after `op`, oldest first.
     pub fn after(&self, op: Op) -> impl Iterator<Item = &Entry> + '_ {
         let entries = self.runs.range(self.run_after(op)..).flat_map(|run| run.entries.as_slice());
@@ -304,6 +319,30 @@ mod tests {
         log.truncate(Op(0));
         assert!(log.is_empty());
         assert_eq!(log.head(), log.base());
+    }
+
+    #[test]
+    fn a_log_that_was_cut_begins_there_and_is_the_same_log_after_it() {
+        for through in 0..=9 {
+            let whole = log_of(&[2, 4, 3]);
+            let mut log = whole.clone();
+            log.cut(Op(through));
+            assert_eq!((log.base().op, log.head()), (Op(through), whole.head()));
+            assert_eq!(log.base().hash, whole.hash(Op(through)).expect("kept by the whole"));
+            assert_eq!(log.len(), 9 - through);
+            for op in 1..=9 {
+                assert_eq!(log.entry(Op(op)).is_some(), op > through);
+                assert_eq!(log.hash(Op(op)).is_some(), op >= through);
+            }
+            assert_eq!(log.after(Op(0)).count(), log.runs(Op(0), Op(9)).map(|run| run.len()).sum::<usize>());
+            assert!(log.contains(Head { op: Op(9), hash: whole.head().hash }));
+            log.cut(Op(through.saturating_sub(1)));
+            assert_eq!(log.base().op, Op(through), "what is gone does not come back");
+            log.truncate(Op(through));
+            assert!(log.is_empty());
+            log.append(Entries::new(chain(log.head(), 2, 1)).expect("a chain"));
+            assert_eq!(log.op(), Op(through + 2));
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::ops::{Deref, DerefMut};
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +139,16 @@ pub enum Body {
     Recovery(Box<Recovery>),
     /// VRR §4.3 step 2.
     RecoveryResponse(Box<RecoveryResponse>),
+    /// VRR §5.2: "send me that checkpoint, from there on". Whoever has it answers, in whatever view: it is named
+    /// by content.
+    GetCheckpoint {
+        /// Which: the op, and the hash of the entry at it.
+        head: Head,
+        /// From which byte on.
+        offset: u64,
+    },
+    /// VRR §5.2: one part of a checkpoint.
+    CheckpointPart(Box<CheckpointPart>),
 }
 
 /// A piece of a log that leads towards its head: the entries after `base`, as many as fit a message.
@@ -215,6 +226,21 @@ pub struct RecoveryResponse {
     pub log: Option<StartView>,
 }
 
+/// One part of a checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CheckpointPart {
+    /// Of which checkpoint; of a newer one than was asked for, when the answerer has that one no more.
+    pub head: Head,
+    /// The digest of all of it (PROTOCOL D65).
+    pub digest: Hash,
+    /// How long all of it is.
+    pub length: u64,
+    /// From which byte on.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
 /// The kind of a message, for counters, filters and traces.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // each is the variant of Body of the same name
@@ -230,11 +256,13 @@ pub enum MessageKind {
     NewState,
     Recovery,
     RecoveryResponse,
+    GetCheckpoint,
+    CheckpointPart,
 }
 
 impl MessageKind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Prepare,
         Self::PrepareOk,
         Self::Commit,
@@ -246,6 +274,8 @@ impl MessageKind {
         Self::NewState,
         Self::Recovery,
         Self::RecoveryResponse,
+        Self::GetCheckpoint,
+        Self::CheckpointPart,
     ];
 
     /// The paper's name.
@@ -263,6 +293,8 @@ impl MessageKind {
             Self::NewState => "NewState",
             Self::Recovery => "Recovery",
             Self::RecoveryResponse => "RecoveryResponse",
+            Self::GetCheckpoint => "GetCheckpoint",
+            Self::CheckpointPart => "CheckpointPart",
         }
     }
 }
@@ -283,6 +315,8 @@ impl Body {
             Self::NewState(_) => MessageKind::NewState,
             Self::Recovery(_) => MessageKind::Recovery,
             Self::RecoveryResponse(_) => MessageKind::RecoveryResponse,
+            Self::GetCheckpoint { .. } => MessageKind::GetCheckpoint,
+            Self::CheckpointPart(_) => MessageKind::CheckpointPart,
         }
     }
 }

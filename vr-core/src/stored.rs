@@ -4,6 +4,7 @@
 //! this, in the simulator and on disk alike. Must not know when anything is written. PROTOCOL §6.
 
 use crate::action::Write;
+use crate::checkpoint::Checkpoint;
 use crate::entry::{Entries, genesis};
 use crate::id::{ClusterId, Epoch, Hash, Incarnation, Instance, Op, ReplicaId, View};
 use crate::log::{Head, Log};
@@ -49,6 +50,8 @@ pub struct Stored {
     pub damage: Option<Damage>,
     /// The last life ended in an orderly stop and nothing followed: all that the replica knew is here.
     pub clean: bool,
+    /// The newest checkpoint, if there is one: what a start begins from. The log begins at or before it.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 impl Stored {
@@ -67,6 +70,7 @@ impl Stored {
             log: Log::new(Head { op: Op::ZERO, hash: genesis(cluster) }),
             damage: None,
             clean: false,
+            checkpoint: None,
         }
     }
 
@@ -91,6 +95,15 @@ impl Stored {
                 self.damage = None;
             }
             Write::Clean => {}
+            Write::Checkpoint(checkpoint) => self.checkpoint = Some(*checkpoint),
+            Write::Cut { through } => self.log.cut(through),
+            Write::Install { checkpoint, entries, view } => {
+                self.log = Log::new(checkpoint.head());
+                self.log.append(entries);
+                self.checkpoint = Some(*checkpoint);
+                (self.view, self.log_view) = (view, view);
+                self.damage = None;
+            }
         }
     }
 
@@ -102,7 +115,14 @@ impl Stored {
                 self.clean = false;
                 self.log.append(all.take(entries));
             }
-            Write::Append(_) | Write::Incarnation(_) | Write::View(_) | Write::Replace { .. } | Write::Clean => {}
+            Write::Append(_)
+            | Write::Incarnation(_)
+            | Write::View(_)
+            | Write::Replace { .. }
+            | Write::Clean
+            | Write::Checkpoint(_)
+            | Write::Cut { .. }
+            | Write::Install { .. } => {}
         }
     }
 
@@ -110,8 +130,8 @@ impl Stored {
     #[must_use]
     pub const fn entries_of(write: &Write) -> Option<&Entries> {
         match write {
-            Write::Append(entries) | Write::Replace { entries, .. } => Some(entries),
-            Write::Incarnation(_) | Write::View(_) | Write::Clean => None,
+            Write::Append(entries) | Write::Replace { entries, .. } | Write::Install { entries, .. } => Some(entries),
+            Write::Incarnation(_) | Write::View(_) | Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } => None,
         }
     }
 }
@@ -121,6 +141,7 @@ mod tests {
     use super::*;
     use crate::entry::{Entry, Kind, Predicted, Request};
     use crate::id::{ClientId, RequestNumber, Session};
+    use alloc::boxed::Box;
     use bytes::Bytes;
 
     fn disk() -> (Stored, Entries) {
@@ -170,5 +191,56 @@ mod tests {
         assert!(stored.damage.is_some());
         stored.apply(Write::Replace { keep: Op(0), entries, view: View(3) });
         assert_eq!(stored.damage, None);
+    }
+
+    fn chain(from: Head, n: u64) -> Entries {
+        let mut head = from;
+        let make = |number| {
+            let (client, session, predicted) = (ClientId(7), Session(1), Predicted::default());
+            let (number, kind, body) = (RequestNumber(number), Kind::Operation, Bytes::new());
+            let request = Request { client, session, number, kind, predicted, body };
+            let entry = Entry::new(Epoch(0), View(0), head.op.next(), head.hash, request);
+            head = Head { op: entry.op(), hash: entry.hash() };
+            entry
+        };
+        Entries::new((1..=n).map(make).collect()).expect("a chain")
+    }
+
+    fn checkpoint(head: Head) -> Box<Checkpoint> {
+        Box::new(Checkpoint::new(
+            head,
+            Predicted::default(),
+            Bytes::from_static(b"table"),
+            Bytes::from_static(b"state"),
+        ))
+    }
+
+    #[test]
+    fn a_log_is_cut_behind_its_checkpoint_and_goes_on() {
+        let (mut disk, _) = disk();
+        let entries = chain(disk.log.head(), 9);
+        disk.apply(Write::Append(entries.take(8)));
+        let at_six = Head { op: Op(6), hash: disk.log.hash(Op(6)).expect("kept") };
+        disk.apply(Write::Checkpoint(checkpoint(at_six)));
+        disk.apply(Write::Cut { through: Op(4) });
+        disk.apply(Write::Append(entries.skip(8)));
+        assert_eq!((disk.log.base().op, disk.log.op()), (Op(4), Op(9)));
+        assert!(disk.log.contains(at_six));
+        assert_eq!(disk.checkpoint.map(|checkpoint| checkpoint.op()), Some(Op(6)));
+    }
+
+    #[test]
+    fn what_is_installed_takes_the_place_of_log_and_checkpoint_as_a_whole_or_not_at_all() {
+        let (mut disk, _) = disk();
+        disk.apply(Write::Append(chain(disk.log.head(), 3)));
+        let far = Head { op: Op(40), hash: Hash(40) };
+        let install = Write::Install { checkpoint: checkpoint(far), entries: chain(far, 2), view: View(5) };
+        let before = disk.clone();
+        disk.apply_torn(install.clone(), 1);
+        assert_eq!(disk, before, "torn, it is not there");
+        disk.apply(install);
+        assert_eq!((disk.log.base(), disk.log.op()), (far, Op(42)));
+        assert_eq!((disk.view, disk.log_view), (View(5), View(5)));
+        assert_eq!(disk.checkpoint, Some(*checkpoint(far)));
     }
 }

@@ -11,10 +11,11 @@ use vr_core::wire::{
     digest_of, encode, encode_event, encode_write, encoded_size, frame_length, fuzz_decode,
 };
 use vr_core::{
-    Beat, Body, ClientId, ClusterConfig, ClusterId, DoViewChange, ENTRY_OVERHEAD_BYTES, Entries, Entry, Epoch, Event,
-    FetchId, GetState, Hash, Head, Header, Incarnation, Input, Instance, Kind, MAX_ANCHORS, MESSAGE_OVERHEAD_BYTES,
-    Message, MessageKind, NewState, Nonce, Op, PROTOCOL_VERSION, Position, Predicted, Recovery, RecoveryResponse,
-    ReplicaId, ReplicaSet, Request, RequestNumber, Seq, Session, StartView, Tail, Time, View, Write, WriteId,
+    Beat, Body, Checkpoint, CheckpointPart, ClientId, ClusterConfig, ClusterId, DoViewChange, ENTRY_OVERHEAD_BYTES,
+    Entries, Entry, Epoch, Event, FetchId, GetState, Hash, Head, Header, Incarnation, Input, Instance, Kind,
+    MAX_ANCHORS, MESSAGE_OVERHEAD_BYTES, Message, MessageKind, NewState, Nonce, Op, PROTOCOL_VERSION, Position,
+    Predicted, Recovery, RecoveryResponse, ReplicaId, ReplicaSet, Request, RequestNumber, Seq, Session, StartView,
+    Tail, Time, View, Write, WriteId,
 };
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -124,6 +125,10 @@ fn said() -> BoxedStrategy<Body> {
         }),
         (nonce(), prop::option::of(start_view()))
             .prop_map(|(nonce, log)| Body::RecoveryResponse(Box::new(RecoveryResponse { nonce, log }))),
+        (head(), any_number()).prop_map(|(head, offset)| Body::GetCheckpoint { head, offset }),
+        (head(), wide(), any_number(), any_number(), body()).prop_map(|(head, digest, length, offset, bytes)| {
+            Body::CheckpointPart(Box::new(CheckpointPart { head, digest: Hash(digest), length, offset, bytes }))
+        }),
     ]
     .boxed()
 }
@@ -143,8 +148,21 @@ fn message() -> BoxedStrategy<Message> {
     (header, said()).prop_map(|(header, body)| Message::new(header, body)).boxed()
 }
 
+fn checkpoint_at(head: Head) -> BoxedStrategy<Box<Checkpoint>> {
+    (any_number(), any_number(), body(), body())
+        .prop_map(move |(wall_ns, seed, table, state)| {
+            Box::new(Checkpoint::new(head, Predicted { wall_ns, seed }, table, state))
+        })
+        .boxed()
+}
+
 fn write() -> BoxedStrategy<Write> {
     prop_oneof![
+        head().prop_flat_map(checkpoint_at).prop_map(Write::Checkpoint),
+        number().prop_map(|op| Write::Cut { through: Op(op) }),
+        tail_of(0)
+            .prop_flat_map(|tail| (checkpoint_at(tail.base), Just(tail.entries), number()))
+            .prop_map(|(checkpoint, entries, view)| Write::Install { checkpoint, entries, view: View(view) }),
         number().prop_map(|incarnation| Write::Incarnation(Incarnation(incarnation))),
         number().prop_map(|view| Write::View(View(view))),
         Just(Write::Clean),
@@ -168,6 +186,8 @@ fn event() -> BoxedStrategy<Event> {
         message().prop_map(Input::Message),
         number().prop_map(|id| Input::Persisted(WriteId(id))),
         (number(), body()).prop_map(|(op, reply)| Input::Executed { op: Op(op), reply }),
+        (number(), body()).prop_map(|(op, state)| Input::CheckpointTaken { op: Op(op), state }),
+        number().prop_map(|op| Input::Restored { op: Op(op) }),
     ];
     (any_number(), input).prop_map(|(at, input)| Event { at: Time(at), input }).boxed()
 }
@@ -331,6 +351,14 @@ fn no_message_costs_more_than_the_core_reckons_with() {
             Body::NewState(Box::new(NewState { id, commit: op, tail: tail() })),
             Body::Recovery(Box::new(Recovery { nonce, view_min: view, have })),
             Body::RecoveryResponse(Box::new(RecoveryResponse { nonce, log: Some(start) })),
+            Body::GetCheckpoint { head: far, offset: u64::MAX },
+            Body::CheckpointPart(Box::new(CheckpointPart {
+                head: far,
+                digest: Hash(u128::MAX),
+                length: u64::MAX,
+                offset: u64::MAX,
+                bytes: Bytes::from(vec![7; entries.len() * body]),
+            })),
         ];
         assert_eq!(bodies.each_ref().map(Body::kind), MessageKind::ALL);
         let room = usize::try_from(MESSAGE_OVERHEAD_BYTES).unwrap() + entries.len() * (ENTRY_OVERHEAD_BYTES + body);
@@ -399,7 +427,7 @@ fn a_payload_that_nobody_sends_is_refused_with_its_reason() {
     assert!(decode(&sealed(b'M', &payload(&[3, 9]))).is_ok(), "CommitOk, beat 9: the form of what follows");
     assert_eq!(refused(&[3]), WireError::Ended);
     assert_eq!(refused(&[3, 9, 0]), WireError::Trailing { bytes: 1 });
-    assert_eq!(refused(&[11]), WireError::Variant { of: "Body" });
+    assert_eq!(refused(&[13]), WireError::Variant { of: "Body" });
     assert_eq!(refused(&[3, 251, 9, 0]), WireError::Number, "9 in three bytes");
     assert_eq!(refused(&[3, 255]), WireError::Number, "no such number");
     assert_eq!(refused(&[3, 253, 0, 0, 0, 0, 0, 0, 0, 128]), WireError::Counter);
@@ -416,7 +444,10 @@ fn a_payload_that_nobody_sends_is_refused_with_its_reason() {
     assert_eq!(refused(&report(4, 4)), WireError::NotTowardsHead);
     let replace = sealed(b'W', &[[3, 3, 1].as_slice(), &entry, &[1]].concat());
     assert_eq!(decode_write(&replace, &Limits::NONE), Err(WireError::NotAfterBase));
-    for error in [WireError::Checksum, WireError::Ended, refused(&[11]), refused(&two)] {
+    let head = [4, 7, 0, 0];
+    let torn = sealed(b'W', &[[5].as_slice(), &head, &[1, b't', 2, b's', b's'], &[9]].concat());
+    assert_eq!(decode_write(&torn, &Limits::NONE), Err(WireError::WrongDigest));
+    for error in [WireError::Checksum, WireError::Ended, refused(&[13]), refused(&two)] {
         assert!(!error.to_string().is_empty() && !error.reason().contains(' '));
     }
 }

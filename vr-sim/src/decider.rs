@@ -281,7 +281,7 @@ mod tests {
     const PREPARE: ChoiceKind = ChoiceKind::Message(MessageKind::Prepare);
 
     fn lossy() -> Odds {
-        Odds { messages: [Fates::per_mille([100, 100, 50, 20, 10]); 11], ..Odds::default() }
+        Odds { messages: [Fates::per_mille([100, 100, 50, 20, 10]); MessageKind::ALL.len()], ..Odds::default() }
     }
 
     #[test]

@@ -91,7 +91,16 @@ impl Disk {
         let next = self.under_way.get(survivors).map(|(_, write)| write);
         match next {
             Some(Write::Append(entries)) => entries.len(),
-            Some(Write::Incarnation(_) | Write::View(_) | Write::Replace { .. } | Write::Clean) | None => 0,
+            Some(
+                Write::Incarnation(_)
+                | Write::View(_)
+                | Write::Replace { .. }
+                | Write::Clean
+                | Write::Checkpoint(_)
+                | Write::Cut { .. }
+                | Write::Install { .. },
+            )
+            | None => 0,
         }
     }
 

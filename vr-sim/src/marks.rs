@@ -56,6 +56,14 @@ marks! {
     truncations 88,
     /// Log entries were fetched from peers.
     state_transfers 1_600,
+    /// Checkpoints were taken.
+    checkpoints_taken 0,
+    /// Logs were cut behind a durable checkpoint.
+    logs_cut 0,
+    /// Checkpoints were fetched from peers and installed.
+    checkpoints_installed 0,
+    /// Replicas were started from a checkpoint on their disk.
+    checkpoint_restarts 0,
     /// Prepares were sent again.
     retransmissions 1_500,
     /// What was acknowledged was acknowledged again.

@@ -88,6 +88,8 @@ pub const fn place_of(kind: MessageKind) -> usize {
         MessageKind::NewState => 8,
         MessageKind::Recovery => 9,
         MessageKind::RecoveryResponse => 10,
+        MessageKind::GetCheckpoint => 11,
+        MessageKind::CheckpointPart => 12,
     }
 }
 

@@ -227,7 +227,7 @@ fn draw_clients(setup: &mut Setup, rng: &mut Rng, regime: Regime) {
     }
 }
 
-const ALL_KINDS: [MessageKind; 11] = MessageKind::ALL;
+const ALL_KINDS: [MessageKind; 13] = MessageKind::ALL;
 
 /// Makes messages of these types fare as badly as this, on top of how they fare already.
 fn spoil(odds: &mut Odds, kinds: &[MessageKind], fates: Fates) {
@@ -322,7 +322,7 @@ fn restrict(odds: &mut Odds, setup: &mut Setup, faults: FaultSet) {
         *weight *= u32::from(allowed);
     }
     if !faults.net {
-        odds.messages = [Fates::default(); 11];
+        odds.messages = [Fates::default(); MessageKind::ALL.len()];
         (odds.requests, odds.answers) = (Fates::default(), Fates::default());
     }
     if !faults.crash {
@@ -360,7 +360,10 @@ mod tests {
             let (setup, odds) = draw(seed, &options);
             assert_eq!((setup.replicas, setup.durability, setup.drift_ppm), (4, Durability::Async, 0));
             assert_eq!(odds.weights, [0; FAULT_KINDS]);
-            assert_eq!((odds.messages, odds.strike_at_write), ([Fates::default(); 11], Chance::NEVER));
+            assert_eq!(
+                (odds.messages, odds.strike_at_write),
+                ([Fates::default(); MessageKind::ALL.len()], Chance::NEVER)
+            );
         }
     }
 

@@ -64,7 +64,11 @@ impl Backup {
             Body::PrepareOk { .. } | Body::CommitOk { .. } | Body::DoViewChange(_) => {
                 common.ignore(out, from, kind, Ignored::WrongRole);
             }
-            Body::StartViewChange { .. } | Body::Recovery(_) | Body::RecoveryResponse(_) => {
+            Body::StartViewChange { .. }
+            | Body::Recovery(_)
+            | Body::RecoveryResponse(_)
+            | Body::GetCheckpoint { .. }
+            | Body::CheckpointPart(_) => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }

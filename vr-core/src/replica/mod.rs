@@ -167,6 +167,7 @@ impl Replica {
                 // Nothing became durable or was logged: nothing new can be promised.
                 return self.check_invariants();
             }
+            Input::CheckpointTaken { .. } | Input::Restored { .. } => unreachable!("no checkpoint is asked for yet"),
             Input::WriteFailed => self.transition(out, Next::Halt(HaltReason::WriteFailed)),
             Input::Space(has) => self.common.has_space = has,
             Input::Stop => self.stop(out),

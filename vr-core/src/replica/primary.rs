@@ -266,7 +266,11 @@ impl Primary {
             Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) => {
                 common.ignore(out, from, kind, Ignored::WrongRole);
             }
-            Body::StartViewChange { .. } | Body::Recovery(_) | Body::RecoveryResponse(_) => {
+            Body::StartViewChange { .. }
+            | Body::Recovery(_)
+            | Body::RecoveryResponse(_)
+            | Body::GetCheckpoint { .. }
+            | Body::CheckpointPart(_) => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }

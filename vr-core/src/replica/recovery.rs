@@ -77,7 +77,9 @@ impl Recovering {
             | Body::StartView(_)
             | Body::GetState(_)
             | Body::NewState(_)
-            | Body::Recovery(_) => common.ignore(out, from, kind, Ignored::WrongStatus),
+            | Body::Recovery(_)
+            | Body::GetCheckpoint { .. }
+            | Body::CheckpointPart(_) => common.ignore(out, from, kind, Ignored::WrongStatus),
         }
         Next::Stay
     }

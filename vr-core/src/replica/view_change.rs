@@ -91,7 +91,11 @@ impl ViewChange {
             Body::Prepare { .. } | Body::PrepareOk { .. } | Body::Commit { .. } | Body::CommitOk { .. } => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
-            Body::StartViewChange { .. } | Body::Recovery(_) | Body::RecoveryResponse(_) => {
+            Body::StartViewChange { .. }
+            | Body::Recovery(_)
+            | Body::RecoveryResponse(_)
+            | Body::GetCheckpoint { .. }
+            | Body::CheckpointPart(_) => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }

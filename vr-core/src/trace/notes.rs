@@ -34,7 +34,10 @@ pub(super) fn remark(note: &Note) -> Option<(&'static str, String)> {
         | Note::Committed { .. }
         | Note::AskedForState { .. }
         | Note::TookState { .. }
-        | Note::Truncated { .. } => return None,
+        | Note::Truncated { .. }
+        | Note::CheckpointTaken { .. }
+        | Note::AskedForCheckpoint { .. }
+        | Note::CheckpointInstalled { .. } => return None,
         Note::WantsViewChange { view } => {
             ("wants_view_change", format!("waited in vain for the primary of view {view} and wants another view"))
         }
@@ -67,6 +70,8 @@ pub(super) fn remark(note: &Note) -> Option<(&'static str, String)> {
         ),
         Note::Stopped { clean: true } => ("stopped", "stops in good order".into()),
         Note::Stopped { clean: false } => ("stopped", "stops, without all it knew: it will ask again".into()),
+        Note::CheckpointDurable { op } => ("checkpoint_durable", format!("has a durable checkpoint after op {op}")),
+        Note::LogCut { through } => ("log_cut", format!("gives up its log through op {through}")),
         Note::Registered { client, session } => ("registered", format!("client c{client} has session {session}")),
         Note::Evicted { client, session } => ("evicted", format!("client c{client} loses session {session}")),
         Note::DuplicateRequest { client, number } => {

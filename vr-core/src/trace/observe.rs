@@ -6,7 +6,8 @@
 
 use super::event::{TraceEvent, What};
 use super::kinds::{
-    Acknowledged, Committed, DiskEvent, Executed, LogSlot, Received, Remark, Restarted, Snap, State, Synced, TimerEvent,
+    Acknowledged, Checkpointed, Committed, DiskEvent, Executed, LogSlot, Received, Remark, Restarted, Snap, State,
+    Synced, TimerEvent,
 };
 use super::names::{MessageId, Node, Recipient};
 use super::notes;
@@ -161,6 +162,17 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
                 let text = "is asked to stop".into();
                 self.emit(What::Note(Remark { what: Some("stop".into()), text, at: None }));
             }
+            Input::CheckpointTaken { op, .. } => {
+                self.emit(What::Executed(Executed {
+                    op: op.0,
+                    client: None,
+                    req: None,
+                    res: Some("checkpoint".into()),
+                }));
+            }
+            Input::Restored { op } => {
+                self.emit(What::Executed(Executed { op: op.0, client: None, req: None, res: Some("restored".into()) }));
+            }
             Input::Executed { op, reply } => {
                 let answered = step.actions.iter().find_map(|action| {
                     let Action::Reply(answer) = action else { return None };
@@ -231,7 +243,7 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
                 self.emit(What::Note(Remark { what: Some("halted".into()), text, at: None }));
             }
             // Seen when the service has answered.
-            Action::Execute(_) => {}
+            Action::Execute(_) | Action::Checkpoint { .. } | Action::Restore(_) => {}
         }
     }
 
@@ -253,6 +265,13 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
                 }
                 self.filled(entries);
                 ("replace", Some(self.log_end))
+            }
+            Write::Checkpoint(checkpoint) => ("checkpoint", Some(checkpoint.op())),
+            Write::Cut { through } => ("cut", Some(*through)),
+            Write::Install { checkpoint, entries, view: _ } => {
+                self.log_end = checkpoint.op();
+                self.filled(entries);
+                ("install", Some(self.log_end))
             }
         };
         let mut event = disk_event(DiskAct::Write, Some(id), None);
@@ -276,6 +295,13 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
         if let Note::TookState { from, op } = *note {
             let (from, lo) = (Node::Replica(from), self.begin.min(op).next().0);
             self.emit(What::Synced(Synced { from, lo, hi: Some(op.0), act: SyncAct::Take }));
+        }
+        if let Note::AskedForCheckpoint { of, op, offset: _ } = *note {
+            let (from, lo, hi) = (Node::Replica(of), self.log_end.next().0, Some(op.0));
+            self.emit(What::Synced(Synced { from, lo, hi, act: SyncAct::Ask }));
+        }
+        if let Note::CheckpointTaken { op, digest } | Note::CheckpointInstalled { op, digest } = *note {
+            self.emit(What::Checkpointed(Checkpointed { op: op.0, ck: short_hash(digest) }));
         }
         if let Some((what, text)) = notes::remark(note) {
             self.emit(What::Note(Remark { what: Some(what.into()), text: text.into(), at: None }));

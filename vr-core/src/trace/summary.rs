@@ -183,6 +183,12 @@ fn said(body: &Body) -> (Option<u64>, Option<u64>, Summary) {
                 None => (None, None, Summary { id, ..nothing }),
             }
         }
+        Body::GetCheckpoint { head, offset: _ } => {
+            (Some(head.op.0), None, Summary { log_ck: Some(short_hash(head.hash)), ..nothing })
+        }
+        Body::CheckpointPart(part) => {
+            (Some(part.head.op.0), None, Summary { log_ck: Some(short_hash(part.head.hash)), ..nothing })
+        }
     }
 }
 

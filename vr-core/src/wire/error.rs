@@ -77,6 +77,8 @@ pub enum WireError {
     NotAfterBase,
     /// The entries do not lead to the head they are said to lead to.
     NotTowardsHead,
+    /// A checkpoint that is not the one its digest names.
+    WrongDigest,
 }
 
 /// Where to look for the cause.
@@ -113,6 +115,7 @@ impl WireError {
             Self::EmptyPrepare => "empty_prepare",
             Self::NotAfterBase => "not_after_base",
             Self::NotTowardsHead => "not_towards_head",
+            Self::WrongDigest => "wrong_digest",
         }
     }
 
@@ -133,7 +136,8 @@ impl WireError {
             | Self::BrokenChain
             | Self::EmptyPrepare
             | Self::NotAfterBase
-            | Self::NotTowardsHead => Fault::Sender,
+            | Self::NotTowardsHead
+            | Self::WrongDigest => Fault::Sender,
         }
     }
 }
@@ -159,6 +163,7 @@ impl fmt::Display for WireError {
             Self::EmptyPrepare => f.write_str("a Prepare without entries"),
             Self::NotAfterBase => f.write_str("the entries do not continue their base"),
             Self::NotTowardsHead => f.write_str("the entries do not lead to their head"),
+            Self::WrongDigest => f.write_str("the checkpoint is not the one that its digest names"),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::{COUNTER_MAX, Shape, Sink, Source, WireError, put_number};
 use crate::action::Write;
+use crate::checkpoint::Checkpoint;
 use crate::entry::{Entries, Entry, Kind, Predicted, Request};
 use crate::event::{Event, Input};
 use crate::id::{
@@ -14,8 +15,8 @@ use crate::id::{
 };
 use crate::log::{Head, continues};
 use crate::message::{
-    Body, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, NewState, Recovery, RecoveryResponse,
-    StartView, Tail,
+    Body, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, NewState, Recovery,
+    RecoveryResponse, StartView, Tail,
 };
 use crate::quorum::{Position, ReplicaSet};
 use alloc::boxed::Box;
@@ -172,6 +173,7 @@ fields! {
     NewState { id, commit, tail }
     Recovery { nonce, view_min, have }
     RecoveryResponse { nonce, log }
+    CheckpointPart { head, digest, length, offset, bytes }
     Event { at, input }
 }
 
@@ -223,6 +225,8 @@ variants! {
         8 => NewState(page),
         9 => Recovery(question),
         10 => RecoveryResponse(answer),
+        11 => GetCheckpoint { head, offset },
+        12 => CheckpointPart(part),
     }
     Write {
         0 => Incarnation(incarnation),
@@ -230,6 +234,9 @@ variants! {
         2 => Append(entries),
         3 => Replace { keep, entries, view } where after(&entries, keep),
         4 => Clean,
+        5 => Checkpoint(checkpoint),
+        6 => Cut { through },
+        7 => Install { checkpoint, entries, view } where on(&entries, &checkpoint),
     }
     Input {
         0 => Tick,
@@ -240,6 +247,8 @@ variants! {
         5 => Executed { op, reply },
         6 => Space(has),
         7 => Stop,
+        8 => CheckpointTaken { op, state },
+        9 => Restored { op },
     }
 }
 
@@ -250,6 +259,26 @@ fn not_empty(entries: &Entries) -> Result<(), WireError> {
 fn after(entries: &Entries, op: Op) -> Result<(), WireError> {
     let follows = entries.first().is_none_or(|first| first.op() == op.next());
     if follows { Ok(()) } else { Err(WireError::NotAfterBase) }
+}
+
+fn on(entries: &Entries, checkpoint: &impl AsRef<Checkpoint>) -> Result<(), WireError> {
+    if continues(entries, checkpoint.as_ref().head()) { Ok(()) } else { Err(WireError::NotAfterBase) }
+}
+
+/// With its digest: what was torn or mixed up after the frame was sealed, or before, is refused.
+impl Shape for Checkpoint {
+    fn put(&self, to: &mut impl Sink) {
+        self.head().put(to);
+        self.predicted().put(to);
+        self.table().put(to);
+        self.state().put(to);
+        self.digest().put(to);
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        let (head, predicted) = (Head::get(from)?, Predicted::get(from)?);
+        let checkpoint = Self::new(head, predicted, Bytes::get(from)?, Bytes::get(from)?);
+        if Hash::get(from)? == checkpoint.digest() { Ok(checkpoint) } else { Err(WireError::WrongDigest) }
+    }
 }
 
 impl Shape for Entry {

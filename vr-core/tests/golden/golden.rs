@@ -39,6 +39,14 @@ fn messages() -> Vec<(String, Message)> {
         Body::NewState(Box::new(NewState { id: FetchId(5), commit, tail })),
         Body::Recovery(Box::new(Recovery { nonce, view_min: view, have })),
         Body::RecoveryResponse(Box::new(RecoveryResponse { nonce, log: Some(start) })),
+        Body::GetCheckpoint { head: base, offset: 70_000 },
+        Body::CheckpointPart(Box::new(CheckpointPart {
+            head: base,
+            digest: Hash(0xD16E_5700_0000_0000_0000_0000_0000_0009),
+            length: 70_005,
+            offset: 70_000,
+            bytes: Bytes::from_static(b"state"),
+        })),
     ];
     let header = Header {
         config: Hash(0xC0FF_EE00_0000_0000_0000_0000_0000_0002),
@@ -61,11 +69,18 @@ fn prepare() -> (Message, Entries) {
 
 fn writes() -> Vec<(String, Write)> {
     let entries = prepare().1;
+    let head = Head { op: Op(300), hash: entries.first().expect("two entries").parent() };
+    let predicted = Predicted { wall_ns: 1_700_000_000_000_000_000, seed: 99 };
+    let (table, state) = (Bytes::from_static(b"table"), Bytes::from_static(b"state"));
+    let checkpoint = Box::new(Checkpoint::new(head, predicted, table, state));
     vec![
         ("write.Incarnation".into(), Write::Incarnation(Incarnation(4))),
         ("write.View".into(), Write::View(View(3))),
         ("write.Append".into(), Write::Append(entries.clone())),
-        ("write.Replace".into(), Write::Replace { keep: Op(300), entries, view: View(3) }),
+        ("write.Replace".into(), Write::Replace { keep: Op(300), entries: entries.clone(), view: View(3) }),
+        ("write.Checkpoint".into(), Write::Checkpoint(checkpoint.clone())),
+        ("write.Cut".into(), Write::Cut { through: Op(300) }),
+        ("write.Install".into(), Write::Install { checkpoint, entries, view: View(3) }),
     ]
 }
 
@@ -79,6 +94,8 @@ fn events() -> Vec<(String, Event)> {
         ("Persisted", Input::Persisted(WriteId(12))),
         ("WriteFailed", Input::WriteFailed),
         ("Executed", Input::Executed { op: Op(302), reply: Bytes::from_static(b"ok") }),
+        ("CheckpointTaken", Input::CheckpointTaken { op: Op(304), state: Bytes::from_static(b"state") }),
+        ("Restored", Input::Restored { op: Op(304) }),
     ];
     let at = Time(123_456_789);
     inputs.map(|(name, input)| (format!("event.{name}"), Event { at, input })).into()

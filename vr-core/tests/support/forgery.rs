@@ -148,6 +148,17 @@ impl Lie {
                 (Some(start), 0) => self.tell_in_start(field / 2, start),
                 _ => answer.nonce.counter = self.number(answer.nonce.counter),
             },
+            Body::GetCheckpoint { head, offset } => match field % 2 {
+                0 => self.head(head),
+                _ => *offset = self.number(*offset),
+            },
+            Body::CheckpointPart(part) => match field % 5 {
+                0 => self.head(&mut part.head),
+                1 => part.digest = Hash(u128::from(self.value)),
+                2 => part.length = self.number(part.length),
+                3 => part.offset = self.number(part.offset),
+                _ => part.bytes = part.bytes.slice(part.bytes.len() / 2..),
+            },
         }
     }
 

@@ -45,6 +45,7 @@ impl Loopback {
             let begun = this.actions.drain(..).find_map(|action| match action {
                 Action::Persist { id, .. } => Some(id),
                 Action::Send { .. } | Action::Execute(_) | Action::Reply(_) => None,
+                Action::Checkpoint { .. } | Action::Restore(_) => None,
                 Action::Reject(_) | Action::Note(_) | Action::Halt(_) => None,
             });
             this.step(usize::from(id.0), Input::Persisted(begun.expect("a life begins with a write")));
@@ -88,6 +89,7 @@ impl Loopback {
                 Action::Reply(reply) => self.replies.push(reply),
                 Action::Reject(rejection) => panic!("refused: {rejection:?}"),
                 Action::Note(_) => {}
+                Action::Checkpoint { .. } | Action::Restore(_) => panic!("the interval is longer than these runs"),
                 Action::Halt(reason) => panic!("halted: {reason:?}"),
             }
         }

@@ -222,6 +222,7 @@ impl Scripted {
                     let upcalls = entries.iter().map(|entry| (entry.op(), entry.body().clone()));
                     self.nodes[at].upcalls.extend(upcalls);
                 }
+                Action::Checkpoint { .. } | Action::Restore(_) => panic!("the interval is longer than these runs"),
                 Action::Reply(reply) => self.replies.push(reply),
                 Action::Reject(rejection) => self.rejections.push(*rejection),
                 Action::Halt(reason) => self.nodes[at].halted = Some(reason),

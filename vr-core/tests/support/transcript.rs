@@ -129,6 +129,7 @@ impl Transcript {
             Input::Request(_) | Input::WriteFailed | Input::Executed { .. } | Input::Space(_) | Input::Stop => {
                 (false, String::new())
             }
+            Input::CheckpointTaken { .. } | Input::Restored { .. } => (false, String::new()),
         };
         lines.iter().for_each(|line| story.push_str(line));
         let repeats = !story.is_empty() && !self.told.insert(story);
@@ -151,6 +152,8 @@ impl Transcript {
             Input::Executed { op, reply } => {
                 format!("r{at} service  answers op {op} with {:?}", String::from_utf8_lossy(reply))
             }
+            Input::CheckpointTaken { op, .. } => format!("r{at} service  gives its checkpoint after op {op}"),
+            Input::Restored { op } => format!("r{at} service  is as it was after op {op}"),
             Input::Persisted(upto) => {
                 let writes = &mut self.writes[at];
                 let done = writes.iter().take_while(|(id, _)| id <= upto).count();
@@ -183,6 +186,8 @@ impl Transcript {
                     self.writes[at].push_back((*id, what));
                 }
                 Action::Execute(entries) => lines.push(format!("r{at} executes {}", ops(entries))),
+                Action::Checkpoint { op } => lines.push(format!("r{at} wants a checkpoint after op {op}")),
+                Action::Restore(checkpoint) => lines.push(format!("r{at} restores {checkpoint:?}")),
                 Action::Reply(reply) => {
                     let to = client(reply.client);
                     let again = if reply.duplicate { ", again" } else { "" };
@@ -246,6 +251,11 @@ fn written(write: &Write) -> String {
             format!("the log of view {view}: ops to {keep}, then {}", ops(entries))
         }
         Write::Clean => "that all is here".to_owned(),
+        Write::Checkpoint(checkpoint) => format!("a checkpoint after op {}", checkpoint.op()),
+        Write::Cut { through } => format!("that ops to {through} may go"),
+        Write::Install { checkpoint, entries, view } => {
+            format!("the log of view {view}: a checkpoint after op {}, then {}", checkpoint.op(), ops(entries))
+        }
     }
 }
 
@@ -287,6 +297,16 @@ fn said(message: &Message) -> String {
             Some(log) => format!("{name} view {view}: {}, commit {}", tail(&log.tail), log.commit),
             None => format!("{name} view {view}: not its primary"),
         },
+        Body::GetCheckpoint { head, offset } => format!("{name} after op {}, from byte {offset} on", head.op),
+        Body::CheckpointPart(part) => {
+            format!(
+                "{name} after op {}, {} bytes from {} of {}",
+                part.head.op,
+                part.bytes.len(),
+                part.offset,
+                part.length
+            )
+        }
     }
 }
 
@@ -378,6 +398,13 @@ fn noted(note: &Note) -> Option<String> {
                 "stops without what it knew".to_owned()
             }
         }
+        Note::CheckpointTaken { op, .. } => format!("has a checkpoint after op {op}"),
+        Note::CheckpointDurable { op } => format!("has a durable checkpoint after op {op}"),
+        Note::LogCut { through } => format!("gives up its log through op {through}"),
+        Note::AskedForCheckpoint { of, op, offset } => {
+            format!("asks {of:?} for the checkpoint after op {op} from byte {offset} on")
+        }
+        Note::CheckpointInstalled { op, .. } => format!("installs the checkpoint after op {op}"),
         other => panic!("{other:?} has no words yet"),
     })
 }

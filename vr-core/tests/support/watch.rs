@@ -68,6 +68,7 @@ impl Watch {
                 Action::Halt(reason) => assert!(!self.trusting, "r{at} halted: {reason:?}"),
                 Action::Note(Note::Committed { op }) => self.commit(nodes, at, *op),
                 Action::Persist { .. } | Action::Reject(_) | Action::Note(_) => {}
+                Action::Checkpoint { .. } | Action::Restore(_) => {}
             }
         }
     }
@@ -109,6 +110,7 @@ impl Watch {
             }
             Body::Prepare { .. } | Body::Commit { .. } | Body::CommitOk { .. } | Body::StartViewChange { .. } => {}
             Body::GetState(_) | Body::NewState(_) | Body::Recovery(_) | Body::RecoveryResponse(_) => {}
+            Body::GetCheckpoint { .. } | Body::CheckpointPart(_) => {}
         }
     }
 

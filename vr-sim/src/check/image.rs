@@ -6,7 +6,7 @@
 
 use super::index;
 use std::collections::VecDeque;
-use vr_core::{Entries, Entry, Hash, Head, Incarnation, Op, Stored, View, Write, WriteId};
+use vr_core::{Checkpoint, Entries, Entry, Hash, Head, Incarnation, Op, Stored, View, Write, WriteId};
 
 /// Promise, log and incarnation, folded from writes.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Image {
     base: Head,
     /// Of the ops after the base.
     hashes: Vec<Hash>,
+    /// The newest checkpoint: its head and its digest.
+    checkpoint: Option<(Head, Hash)>,
 }
 
 /// Why a write does not continue an image.
@@ -40,7 +42,7 @@ impl Image {
     /// The image of an empty disk.
     pub(super) const fn empty(base: Head) -> Self {
         let (incarnation, view, log_view) = (Incarnation::ZERO, View::ZERO, View::ZERO);
-        Self { incarnation, view, log_view, clean: false, base, hashes: Vec::new() }
+        Self { incarnation, view, log_view, clean: false, base, hashes: Vec::new(), checkpoint: None }
     }
 
     /// What a disk holds.
@@ -53,13 +55,14 @@ impl Image {
             clean: stored.clean,
             base,
             hashes: stored.log.after(base.op).map(Entry::hash).collect(),
+            checkpoint: stored.checkpoint.as_ref().map(named),
         }
     }
 
     /// Becomes `other`, keeping its own buffer.
     pub(super) fn copy(&mut self, other: &Self) {
         (self.incarnation, self.view, self.log_view) = (other.incarnation, other.view, other.log_view);
-        (self.base, self.clean) = (other.base, other.clean);
+        (self.base, self.clean, self.checkpoint) = (other.base, other.clean, other.checkpoint);
         self.hashes.clone_from(&other.hashes);
     }
 
@@ -87,9 +90,18 @@ impl Image {
         }
     }
 
-    /// Is everything through `head` here? Hashes are chained: one comparison tells.
+    /// Is everything through `head` here? Hashes are chained: one comparison tells. What lies before the base is in
+    /// the checkpoint, which is the same on all replicas (S17).
     pub(super) fn holds(&self, head: Head) -> bool {
-        self.hash(head.op) == Some(head.hash)
+        match self.hash(head.op) {
+            Some(hash) => hash == head.hash,
+            None => head.op < self.base.op && self.base.op <= self.checkpointed(),
+        }
+    }
+
+    /// Through here everything is in the checkpoint.
+    pub(super) fn checkpointed(&self) -> Op {
+        self.checkpoint.map_or(Op::ZERO, |(head, _)| head.op)
     }
 
     /// The hashes after `op`, which lies between base and head.
@@ -116,6 +128,11 @@ impl Image {
                     Some(hash) => broken(Head { op: *keep, hash }, entries),
                 }
             }
+            Write::Checkpoint(_) | Write::Cut { .. } => None,
+            Write::Install { checkpoint, entries, view } => {
+                let older = (*view < self.view).then_some(Misfit::OldView(*view));
+                older.or_else(|| broken(checkpoint.head(), entries))
+            }
         }
     }
 
@@ -132,6 +149,22 @@ impl Image {
                 self.append(entries.as_slice());
                 (self.view, self.log_view) = (*view, *view);
             }
+            Write::Checkpoint(checkpoint) => self.checkpoint = Some(named(checkpoint)),
+            Write::Cut { through } => self.cut((*through).min(self.op())),
+            Write::Install { checkpoint, entries, view } => {
+                (self.base, self.checkpoint) = (checkpoint.head(), Some(named(checkpoint)));
+                self.hashes.clear();
+                self.append(entries.as_slice());
+                (self.view, self.log_view) = (*view, *view);
+            }
+        }
+    }
+
+    fn cut(&mut self, op: Op) {
+        let gone = index(self.base.op.distance_to(op));
+        if let Some(last) = gone.checked_sub(1) {
+            self.base = Head { op, hash: self.hashes[last] };
+            self.hashes.drain(..gone);
         }
     }
 
@@ -140,10 +173,9 @@ impl Image {
     }
 
     fn is(&self, stored: &Stored) -> bool {
-        self.promises_of(stored)
-            && self.clean == stored.clean
-            && self.base == stored.log.base()
-            && self.head() == stored.log.head()
+        let log = (self.base, self.head()) == (stored.log.base(), stored.log.head());
+        let checkpoint = self.checkpoint == stored.checkpoint.as_ref().map(named);
+        self.promises_of(stored) && self.clean == stored.clean && log && checkpoint
     }
 
     fn promises_of(&self, stored: &Stored) -> bool {
@@ -172,6 +204,10 @@ impl Image {
             self.apply(&write);
         }
     }
+}
+
+fn named(checkpoint: &Checkpoint) -> (Head, Hash) {
+    (checkpoint.head(), checkpoint.digest())
 }
 
 /// Where entries that should continue `head` fail to.

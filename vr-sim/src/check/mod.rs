@@ -222,6 +222,7 @@ impl Checkers {
             Input::Message(message) => self.liveness.hears(at, &self.shadow, who, message),
             Input::Persisted(upto) => self.shadow.persisted(who, *upto),
             Input::Executed { op, reply } => Agreement::answered(&mut self.shadow, who, *op, reply)?,
+            Input::CheckpointTaken { .. } | Input::Restored { .. } => {}
             Input::WriteFailed => self.liveness.write_failed(who),
         }
         if !self.shadow.replicas[who].standing.is_running() {
@@ -255,6 +256,7 @@ impl Checkers {
                     Views::rejects(&self.shadow, who, rejection)?;
                     self.at_most_once.rejects(&self.shadow, who, rejection)?;
                 }
+                Action::Checkpoint { .. } | Action::Restore(_) => {}
                 Action::Note(note) => self.notes(who, note)?,
                 Action::Halt(reason) => {
                     self.liveness.halts(&self.shadow, who, *reason)?;
@@ -272,7 +274,7 @@ impl Checkers {
             return Err(self.misfit(who, misfit));
         }
         match write {
-            Write::Incarnation(_) | Write::Clean => {
+            Write::Incarnation(_) | Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } => {
                 self.shadow.issue(who, id, write);
                 Ok(())
             }
@@ -289,7 +291,7 @@ impl Checkers {
                 }
                 Ok(())
             }
-            Write::Replace { view, .. } => {
+            Write::Replace { view, .. } | Write::Install { view, .. } => {
                 self.liveness.entered(*view);
                 let leads = self.shadow.leader(*view) == who;
                 self.promises.may_recover(&self.shadow, who, *view)?;

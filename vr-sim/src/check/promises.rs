@@ -65,7 +65,12 @@ impl Promises {
                 self.acknowledges(shadow, who, header.view, *head)?;
                 return Ok(());
             }
-            Body::CommitOk { .. } | Body::StartViewChange { .. } | Body::GetState(_) | Body::Recovery(_) => {
+            Body::CommitOk { .. }
+            | Body::StartViewChange { .. }
+            | Body::GetState(_)
+            | Body::Recovery(_)
+            | Body::GetCheckpoint { .. }
+            | Body::CheckpointPart(_) => {
                 return Ok(());
             }
             Body::Prepare { commit, .. } | Body::Commit { commit, .. } => *commit,

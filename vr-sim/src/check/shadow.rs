@@ -156,7 +156,8 @@ impl Shadow {
         }
         let Mirror { memory, disk, .. } = mirror;
         memory.copy(disk);
-        (mirror.commit, mirror.executed) = (disk.base(), disk.base());
+        let begins = disk.checkpointed().max(disk.base());
+        (mirror.commit, mirror.executed) = (begins, begins);
         let virgin = stored.incarnation == vr_core::Incarnation::ZERO;
         if self.sync || virgin {
             self.settle(place);
@@ -200,7 +201,7 @@ impl Shadow {
         mirror.in_flight.push_back((id, write.clone()));
         match write {
             Write::Append(entries) => entries.iter().for_each(|entry| self.lineage.born(entry)),
-            Write::Replace { entries, .. } => {
+            Write::Replace { entries, .. } | Write::Install { entries, .. } => {
                 entries.iter().for_each(|entry| self.lineage.born(entry));
                 self.settle(place);
             }
@@ -209,7 +210,7 @@ impl Shadow {
                     self.settle(place);
                 }
             }
-            Write::Incarnation(_) | Write::Clean => {}
+            Write::Incarnation(_) | Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } => {}
         }
     }
 

@@ -106,7 +106,7 @@ impl Puppet {
                 self.log.extend(entries.iter().cloned());
                 (self.view, self.log_view) = (*view, *view);
             }
-            Write::Clean => {}
+            Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } | Write::Install { .. } => {}
         }
         self.flying.push(write);
         self.written += 1;

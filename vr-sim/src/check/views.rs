@@ -227,6 +227,9 @@ impl Views {
                 let leads = mirror.standing == Standing::Primary;
                 current && mirror.standing.is_normal() && (leads || answer.log.is_none())
             }
+            // By content: whoever runs may ask; who recovers only asks.
+            Body::GetCheckpoint { .. } => mirror.standing.is_running(),
+            Body::CheckpointPart(_) => mirror.standing.is_running() && mirror.standing != Standing::Recovering,
         };
         if may { Ok(()) } else { Err(Self::out_of_role(shadow, who, message)) }
     }

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use vr_core::trace::DropCause;
 use vr_core::wire;
 use vr_core::{
-    Action, Body, ClientId, Context, Durability, Entries, HaltReason, Message, RequestNumber, Service, Time, To, Wait,
-    Write, WriteId,
+    Action, Body, Checkpoint, ClientId, Context, Durability, Entries, HaltReason, Input, Message, Op, RequestNumber,
+    Service, Time, To, Wait, Write, WriteId,
 };
 
 /// A slow upcall takes up to so many sixteenths of a heartbeat longer.
@@ -43,6 +43,8 @@ impl<A: App> World<A> {
                 Action::Send { to: To::Others, message } => self.broadcast(on, message),
                 Action::Persist { id, write } => self.persist(on, id, write),
                 Action::Execute(entries) => self.execute(on, &entries),
+                Action::Checkpoint { op } => self.checkpoint(on, op),
+                Action::Restore(checkpoint) => self.restore(on, &checkpoint),
                 Action::Reply(reply) => {
                     if self.phase == super::Phase::Hands {
                         self.answers.push(reply.clone());
@@ -112,7 +114,9 @@ impl<A: App> World<A> {
             | Body::GetState(_)
             | Body::NewState(_)
             | Body::Recovery(_)
-            | Body::RecoveryResponse(_) => false,
+            | Body::RecoveryResponse(_)
+            | Body::GetCheckpoint { .. }
+            | Body::CheckpointPart(_) => false,
         };
         if promise && self.asks_decider() {
             self.strike_later(ChoiceKind::CrashAfterPromise, from, key);
@@ -297,6 +301,33 @@ impl<A: App> World<A> {
             life.busy_until = done;
             self.queue.push_last(UPCALLS, done, Pending::Executed { on, life: lives, op, reply });
         }
+    }
+
+    /// The service gives its state, when it has answered everything before.
+    fn checkpoint(&mut self, on: usize, op: Op) {
+        let Some(Life { service, .. }) = &self.nodes[on].life else { return };
+        let state = service.checkpoint();
+        self.upcall(on, Input::CheckpointTaken { op, state });
+    }
+
+    /// The service becomes what it was, whatever it is.
+    fn restore(&mut self, on: usize, checkpoint: &Checkpoint) {
+        let op = checkpoint.op();
+        let id = self.nodes[on].config.me;
+        let Some(Life { service, .. }) = &mut self.nodes[on].life else { return };
+        service.restore(checkpoint.state());
+        let state = service.state();
+        self.observe(&Happening::Sampled { on: id, op, state });
+        self.upcall(on, Input::Restored { op });
+    }
+
+    /// An upcall that takes as long as any, after those before it.
+    fn upcall(&mut self, on: usize, answer: Input) {
+        let lives = self.nodes[on].lives;
+        let Some(life) = &mut self.nodes[on].life else { return };
+        let done = life.busy_until.max(self.now).after(self.setup.execute);
+        life.busy_until = done;
+        self.queue.push_last(UPCALLS, done, Pending::Answered { on, life: lives, answer: Box::new(answer) });
     }
 
     // ---- clients

@@ -59,6 +59,8 @@ enum Pending {
     Synced { on: usize, life: u32, sync: u32, failed: bool },
     /// The service is done with an op.
     Executed { on: usize, life: u32, op: Op, reply: Bytes },
+    /// The service gave its checkpoint, or became one.
+    Answered { on: usize, life: u32, answer: Box<vr_core::Input> },
     /// The deadline of a replica.
     Tick { on: usize, generation: u32 },
     /// A crash strikes, if that life still lasts.
@@ -269,6 +271,13 @@ impl<A: App> World<A> {
                     self.executed(on, life, op, reply);
                 } else {
                     self.wait_for(on, Pending::Executed { on, life, op, reply });
+                }
+            }
+            Pending::Answered { on, life, answer } => {
+                if self.is_ready(on) {
+                    self.service_answered(on, life, *answer);
+                } else {
+                    self.wait_for(on, Pending::Answered { on, life, answer });
                 }
             }
             Pending::Tick { on, generation } => self.tick(on, generation),

@@ -138,6 +138,7 @@ impl<A: App> World<A> {
         node.lives += 1;
         if node.lives > 1 {
             self.marks.restarts += 1;
+            self.marks.checkpoint_restarts += u64::from(stored.checkpoint.is_some());
         }
         let id = node.config.me;
         self.observe(&Happening::Opened { on: id, stored: &stored, actions: &actions });
@@ -243,6 +244,13 @@ impl<A: App> World<A> {
         let node = &self.nodes[on];
         if node.lives == life && node.life.is_some() {
             self.step(on, Input::Executed { op, reply });
+        }
+    }
+
+    pub(super) fn service_answered(&mut self, on: usize, life: u32, answer: Input) {
+        let node = &self.nodes[on];
+        if node.lives == life && node.life.is_some() {
+            self.step(on, answer);
         }
     }
 

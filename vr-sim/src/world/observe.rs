@@ -116,6 +116,8 @@ fn mix_input(digest: &mut Digest, input: &Input) {
         Input::Executed { op, .. } => digest.add(6 | op.0 << 8),
         Input::Space(has) => digest.add(7 | u64::from(*has) << 8),
         Input::Stop => digest.add(8),
+        Input::CheckpointTaken { op, .. } => digest.add(9 | op.0 << 8),
+        Input::Restored { op } => digest.add(10 | op.0 << 8),
     }
 }
 
@@ -140,6 +142,9 @@ fn mix_action(digest: &mut Digest, action: &Action) {
                 Write::Clean => u64::MAX,
                 Write::Append(entries) => entries.last().map_or(0, |e| e.op().0),
                 Write::Replace { keep, view, .. } => keep.0 << 32 | view.0,
+                Write::Checkpoint(checkpoint) => checkpoint.op().0,
+                Write::Cut { through } => through.0,
+                Write::Install { checkpoint, view, .. } => checkpoint.op().0 << 32 | view.0,
             };
             digest.add(detail);
         }
@@ -155,6 +160,11 @@ fn mix_action(digest: &mut Digest, action: &Action) {
         }
         Action::Note(_) => digest.add(6),
         Action::Halt(_) => digest.add(7),
+        Action::Checkpoint { op } => digest.add(8 | op.0 << 8),
+        Action::Restore(checkpoint) => {
+            digest.add(9);
+            add_hash(digest, checkpoint.digest());
+        }
     }
 }
 
@@ -168,6 +178,7 @@ fn count(marks: &mut Marks, actions: &[Action]) {
                 }
             }
             Action::Persist { .. } | Action::Execute(_) | Action::Reply(_) | Action::Reject(_) | Action::Halt(_) => {}
+            Action::Checkpoint { .. } | Action::Restore(_) => {}
         }
     }
 }
@@ -182,6 +193,9 @@ fn count_note(marks: &mut Marks, note: &Note) {
         Note::ChoseLog { .. } => &mut marks.logs_chosen,
         Note::Truncated { .. } => &mut marks.truncations,
         Note::TookState { .. } => &mut marks.state_transfers,
+        Note::CheckpointTaken { .. } => &mut marks.checkpoints_taken,
+        Note::LogCut { .. } => &mut marks.logs_cut,
+        Note::CheckpointInstalled { .. } => &mut marks.checkpoints_installed,
         Note::Retransmitted { .. } => &mut marks.retransmissions,
         Note::Reacknowledged { .. } => &mut marks.reacknowledgements,
         Note::Recovering { .. } => &mut marks.recoveries_begun,
@@ -198,6 +212,8 @@ fn count_note(marks: &mut Marks, note: &Note) {
         | Note::DamagedLog { .. }
         | Note::Outnumbered { .. }
         | Note::Stopped { .. }
+        | Note::CheckpointDurable { .. }
+        | Note::AskedForCheckpoint { .. }
         | Note::TableAt { .. } => {
             return;
         }

@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["id"],
     &["entry", "quorum", "service", "timer"],
     &["log"],
+    &["checkpoint"],
     &["message"],
     &["event", "action"],
     &["config", "rules"],

@@ -111,6 +111,7 @@ impl Nodes {
                 Action::Execute(entries) => self.run.upcalls.push_back(entries),
                 Action::Reply(reply) if reply.number == RequestNumber::ZERO => self.run.opened.push(reply.session),
                 Action::Reply(_) | Action::Note(_) => {}
+                Action::Checkpoint { .. } | Action::Restore(_) => panic!("the interval is longer than any run"),
                 Action::Reject(rejection) => panic!("refused: {rejection:?}"),
                 Action::Halt(reason) => panic!("halted: {reason:?}"),
             }

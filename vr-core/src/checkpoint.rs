@@ -1,0 +1,180 @@
+//! A checkpoint: everything a replica needs to go on after an op without the log before it.
+//!
+//! Owns its content, the digest over all of it, its parts for the network and what is true of bytes that claim to
+//! be one. Must not know when one is taken, who wants it, or what is in the client table's or the service's bytes.
+//! Paper: VRR §5.1; PROTOCOL 1.7, D65, D74.
+
+use crate::entry::Predicted;
+use crate::id::{Hash, Op, count, index};
+use crate::log::Head;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// What the replicas share after the op of `head`: cheap to clone, equal on all of them.
+///
+/// The layout its digest covers, little-endian: op 8, hash of the entry at it 16, that entry's predicted clock 8
+/// and seed 8, length of the client table 8, the client table, then the service's state. Parts are cut from it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    head: Head,
+    predicted: Predicted,
+    table: Bytes,
+    state: Bytes,
+    digest: Hash,
+}
+
+/// The fixed fields before the client table.
+const FIXED_BYTES: usize = 48;
+
+impl Checkpoint {
+    /// The checkpoint after `head`, whose entry predicted `predicted`: the client table and the service there.
+    #[must_use]
+    pub fn new(head: Head, predicted: Predicted, table: Bytes, state: Bytes) -> Self {
+        let mut checkpoint = Self { head, predicted, table, state, digest: Hash::default() };
+        let mut digest = Xxh3Default::new();
+        digest.update(&checkpoint.fixed());
+        digest.update(&checkpoint.table);
+        digest.update(&checkpoint.state);
+        checkpoint.digest = Hash(digest.digest128());
+        checkpoint
+    }
+
+    fn fixed(&self) -> [u8; FIXED_BYTES] {
+        let mut bytes = [0; FIXED_BYTES];
+        bytes[0..8].copy_from_slice(&self.head.op.0.to_le_bytes());
+        bytes[8..24].copy_from_slice(&self.head.hash.0.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.predicted.wall_ns.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.predicted.seed.to_le_bytes());
+        bytes[40..48].copy_from_slice(&count(self.table.len()).to_le_bytes());
+        bytes
+    }
+
+    /// Everything through here is in it: the op, and the hash of the entry at it.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Everything through this op is in it.
+    #[must_use]
+    pub const fn op(&self) -> Op {
+        self.head.op
+    }
+
+    /// What was predicted for the entry at its op: time goes on from there.
+    #[must_use]
+    pub const fn predicted(&self) -> Predicted {
+        self.predicted
+    }
+
+    /// The client table.
+    #[must_use]
+    pub const fn table(&self) -> &Bytes {
+        &self.table
+    }
+
+    /// What [`crate::Service::checkpoint`] gave.
+    #[must_use]
+    pub const fn state(&self) -> &Bytes {
+        &self.state
+    }
+
+    /// The hash of all of it: equal checkpoints have equal digests, on every replica.
+    #[must_use]
+    pub const fn digest(&self) -> Hash {
+        self.digest
+    }
+
+    /// How many bytes it travels in.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        count(FIXED_BYTES + self.table.len() + self.state.len())
+    }
+
+    /// The bytes from `offset` on, at most `bytes` of them; none when it does not reach so far. Those of the state
+    /// are shared, not copied.
+    #[must_use]
+    pub fn part(&self, offset: u64, bytes: usize) -> Bytes {
+        if offset >= self.length() {
+            return Bytes::new();
+        }
+        let before_state = FIXED_BYTES + self.table.len();
+        let from = index(offset);
+        let Some(missing) = before_state.checked_sub(from).filter(|missing| *missing > 0) else {
+            let (from, len) = (from - before_state, self.state.len());
+            return self.state.slice(from..len.min(from.saturating_add(bytes)));
+        };
+        let mut part = Vec::with_capacity(bytes.min(missing + self.state.len()));
+        for (start, piece) in [(0, &self.fixed()[..]), (FIXED_BYTES, &self.table), (before_state, &self.state)] {
+            let skip = from.saturating_sub(start).min(piece.len());
+            let take = (piece.len() - skip).min(bytes - part.len());
+            part.extend_from_slice(&piece[skip..skip + take]);
+        }
+        Bytes::from(part)
+    }
+
+    /// The checkpoint whose parts, joined, are `whole`; `None` when no checkpoint has them. Its digest is computed,
+    /// never taken from a peer.
+    #[must_use]
+    pub fn joined(whole: &Bytes) -> Option<Self> {
+        let fixed = whole.first_chunk::<FIXED_BYTES>()?;
+        let number = |at: usize| fixed[at..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        let hash = fixed[8..].first_chunk().map(|bytes| u128::from_le_bytes(*bytes))?;
+        let head = Head { op: Op(number(0)?), hash: Hash(hash) };
+        let predicted = Predicted { wall_ns: number(24)?, seed: number(32)? };
+        let table = usize::try_from(number(40)?).ok()?.checked_add(FIXED_BYTES)?;
+        if table > whole.len() {
+            return None;
+        }
+        Some(Self::new(head, predicted, whole.slice(FIXED_BYTES..table), whole.slice(table..)))
+    }
+}
+
+impl core::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { head, digest, table, state, predicted: _ } = self;
+        write!(f, "{:?} {digest:?} table {}B state {}B", head.op, table.len(), state.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let head = Head { op: Op(64), hash: Hash(7 << 100 | 3) };
+        let predicted = Predicted { wall_ns: 12, seed: 13 };
+        Checkpoint::new(head, predicted, Bytes::from_static(b"table"), Bytes::from_static(b"the state"))
+    }
+
+    #[test]
+    fn the_parts_of_a_checkpoint_joined_are_the_checkpoint_however_long_they_are() {
+        let whole = checkpoint();
+        for bytes in 1..80 {
+            let mut joined = Vec::new();
+            while count(joined.len()) < whole.length() {
+                let part = whole.part(count(joined.len()), bytes);
+                assert!(!part.is_empty() && part.len() <= bytes);
+                joined.extend_from_slice(&part);
+            }
+            assert_eq!(Checkpoint::joined(&Bytes::from(joined)), Some(checkpoint()));
+        }
+        assert!(whole.part(whole.length(), 9).is_empty() && whole.part(u64::MAX, 9).is_empty());
+    }
+
+    #[test]
+    fn a_digest_covers_every_byte_and_what_is_cut_is_no_checkpoint_or_another_one() {
+        let whole = Bytes::from(checkpoint().part(0, 1000).to_vec());
+        for at in 0..whole.len() {
+            let mut damaged = whole.to_vec();
+            damaged[at] ^= 0x40;
+            assert_ne!(
+                Checkpoint::joined(&Bytes::from(damaged)).map(|other| other.digest()),
+                Some(checkpoint().digest())
+            );
+            assert_ne!(Checkpoint::joined(&whole.slice(..at)), Some(checkpoint()));
+        }
+    }
+}
