@@ -3,7 +3,7 @@
 //! Under construction: the rooms below are being filled, one after the other. The adapter decides nothing about the
 //! protocol; it carries out actions and reports completions.
 
-mod client;
+pub mod client;
 mod config;
 mod disk;
 mod events;

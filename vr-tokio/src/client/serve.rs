@@ -1,0 +1,58 @@
+//! The replica's end of a client's request: read, asked of the node, answered.
+//!
+//! Owns nothing but the order; [`super::form`] has the form. Mounted at [`super::ROUTE`] on the listener for clients.
+//! Must not know how the node answers.
+
+use super::form::{Ask, Refused, ask_of, response_of};
+use crate::transport::server::BodyError;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Body;
+use std::error::Error;
+use vr_core::Reply;
+
+/// A node, as clients' requests see it.
+pub trait Requests: Send + Sync {
+    /// Carries out a request: opens a session when its number is zero, executes the operation otherwise.
+    fn request(&self, ask: Ask) -> impl Future<Output = Result<Reply, Refused>> + Send;
+
+    /// The longest body, in bytes: the cluster's `max_request_bytes`.
+    fn max_request_bytes(&self) -> usize;
+
+    /// What the listeners for clients speak: `http` or `https`.
+    fn scheme(&self) -> &'static str {
+        "http"
+    }
+}
+
+/// Answers a request to [`super::ROUTE`].
+pub async fn answer<N, B>(node: &N, request: Request<B>) -> Response<Full<Bytes>>
+where
+    N: Requests,
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    response_of(take(node, request).await, node.scheme())
+}
+
+async fn take<N, B>(node: &N, request: Request<B>) -> Result<Reply, Refused>
+where
+    N: Requests,
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (head, body) = request.into_parts();
+    let limit = node.max_request_bytes();
+    if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+        return Err(Refused::TooLarge);
+    }
+    let body = Limited::new(Box::pin(body), limit).collect().await.map_err(|error| refused_by(&*error))?;
+    let ask = ask_of(&head.headers, body.to_bytes())?;
+    node.request(ask).await
+}
+
+fn refused_by(error: &(dyn Error + Send + Sync + 'static)) -> Refused {
+    let is_long = error.is::<LengthLimitError>() || matches!(error.downcast_ref(), Some(BodyError::TooLarge));
+    if is_long { Refused::TooLarge } else { Refused::Malformed }
+}
