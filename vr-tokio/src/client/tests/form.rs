@@ -90,6 +90,6 @@ fn addresses_are_told_from_what_is_none() {
     for bad in ["", ":80", "host", "host:", "host:65536", "ftp://host:1", "http://user@host:1", "http:// :1"] {
         assert_eq!(address_of(bad), None, "{bad}");
     }
-    assert_eq!(Client::new([] as [&str; 0], quick()).err(), Some(ClientError::Address(String::new())));
+    assert_eq!(Client::new([""; 0], quick()).err(), Some(ClientError::Address(String::new())));
     assert_eq!(Client::new(["host"], quick()).err(), Some(ClientError::Address("host".to_owned())));
 }
