@@ -1,8 +1,8 @@
 //! TLS for peers and clients: certificates, keys, and who is let in.
 //!
 //! Owns the reading of PEM files and the names that certificates must carry: the certificate of replica 0 of a
-//! cluster is valid for the DNS name `replica-0.<the cluster's id, 32 hex digits>` ([`peer_name`]). Must not know
-//! what is said over a connection.
+//! cluster is valid for the DNS name `replica-0.vr-<the cluster's id, 32 hex digits>` ([`peer_name`]; without the
+//! letters, an id of digits only would be no DNS name). Must not know what is said over a connection.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -91,7 +91,7 @@ pub enum TlsError {
 #[must_use]
 pub fn peer_name(cluster: ClusterId, id: ReplicaId) -> String {
     let cluster = cluster.0;
-    format!("replica-{id}.{cluster:032x}")
+    format!("replica-{id}.vr-{cluster:032x}")
 }
 
 /// TLS of a listener.

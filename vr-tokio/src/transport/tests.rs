@@ -2,7 +2,9 @@
 //! is waited for is a message, an answer or a counter, never a time.
 
 mod between;
+mod measure;
 mod refusals;
+mod secured;
 
 use super::*;
 use bytes::Bytes;
