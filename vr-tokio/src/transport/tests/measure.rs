@@ -22,13 +22,14 @@ async fn measure(codec: Codec, window: usize, outstanding: u64, entries: u64, fo
     let mut primary = Ear::at("127.0.0.1:0", R0, large).await;
     let mut backups = Vec::new();
     for id in [R1, R2] {
-        let mut ear = Ear::at("127.0.0.1:0", id, large).await;
+        let ear = Ear::at("127.0.0.1:0", id, large).await;
         let address = ear.address;
         let (mouth, _) = mouth(id, &[(R0, primary.address)], |options| {
             codec_of(options);
             options.cluster = large_cluster();
         });
         let task = tokio::spawn(async move {
+            let mut ear = ear; // all of it: the server ends with it
             while let Some(message) = ear.inbox.recv().await {
                 mouth.send(To::One(R0), &beat_in(id, message.header.seq.0));
             }
@@ -88,17 +89,23 @@ fn beat_in(from: ReplicaId, seq: u64) -> Message {
     message
 }
 
+async fn measure_all(codecs: &[Codec], windows: &[usize]) {
+    for codec in codecs {
+        for (outstanding, entries) in [(1, 1), (4, 16), (64, 1)] {
+            for window in windows {
+                measure(*codec, *window, outstanding, entries, Duration::from_secs(2)).await;
+            }
+        }
+    }
+}
+
 #[test]
 #[ignore = "a measurement: takes its time, needs a quiet machine"]
 fn what_a_message_costs() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
-    runtime.block_on(async {
-        for codec in [Codec::Bincode, Codec::Json] {
-            for (outstanding, entries) in [(1, 1), (4, 16), (64, 1)] {
-                for window in [1, 2, 4] {
-                    measure(codec, window, outstanding, entries, Duration::from_secs(2)).await;
-                }
-            }
-        }
-    });
+    println!("all three replicas on one thread");
+    let one = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a thread");
+    one.block_on(measure_all(&[Codec::Bincode, Codec::Json], &[1, 2, 4]));
+    println!("all three replicas on two threads");
+    let two = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    two.block_on(measure_all(&[Codec::Bincode], &[2]));
 }
