@@ -388,8 +388,8 @@ pub enum Note {
         /// The first op that is lost here.
         from: Op,
     },
-    /// So many members ask for their memory at once that the others are no quorum: they cannot help each other, and
-    /// wait for the rest, or for their operator (PROTOCOL D63, §6 b).
+    /// So many members ask for their memory at once that the others are no quorum. They cannot help each other: unless
+    /// a primary still leads, they wait for their operator (PROTOCOL D63, §6 b). Said when there are more than before.
     Outnumbered {
         /// Who asks, this replica included.
         asking: ReplicaSet,

@@ -101,6 +101,12 @@ pub enum Mutant {
     AnswersWhileNotNormal,
     /// D64: a recovering replica asks once.
     RecoveryAsksOnce,
+    /// D56: what is left of a damaged log is taken for the whole.
+    DamagePassedOver,
+    /// D56: a replica with a damaged log takes part in view changes.
+    DamagedVotes,
+    /// D56: a damaged log is repaired from a view earlier than the promised one.
+    RepairInAnyView,
     /// D70: a new primary does not know the requests in its log.
     NoInFlightRebuild,
     /// D76: a request in flight is taken again.
@@ -223,6 +229,14 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "a replica between views answers a recovering one",
     ),
     (Mutant::RecoveryAsksOnce, "rec_no_retry", "D64", "a recovering replica asks once"),
+    (Mutant::DamagePassedOver, "damage_passed_over", "D56", "what is left of a damaged log is taken for the whole"),
+    (Mutant::DamagedVotes, "damaged_votes", "D56", "a replica with a damaged log takes part in view changes"),
+    (
+        Mutant::RepairInAnyView,
+        "repair_in_any_view",
+        "D56",
+        "a damaged log is repaired from a view earlier than the promised one",
+    ),
     (Mutant::NoInFlightRebuild, "no_inflight_rebuild", "D70", "a new primary does not know the requests in its log"),
     (Mutant::NoPipelineDedupe, "no_pipeline_dedupe", "D76", "a request in flight is taken again"),
     (

@@ -258,9 +258,15 @@ impl Rules {
         planted!(self, AmnesiacNormal)
     }
 
-    /// A recovering replica takes part in nothing (D48).
-    pub(crate) fn votes_while_recovering(self) -> bool {
-        planted!(self, RecoveringVotes)
+    /// A recovering replica takes part in nothing (D48), whether its memory is gone or its log is damaged (D56).
+    pub(crate) fn votes_while_recovering(self, damaged: bool) -> bool {
+        [planted!(self, RecoveringVotes), damaged & planted!(self, DamagedVotes)].contains(&true)
+    }
+
+    /// What is left of a log of which confirmed records are rotten is not the log this replica acknowledged: it asks
+    /// for that, and does not take what is left for the whole (D56).
+    pub(crate) fn takes_what_is_left(self) -> bool {
+        planted!(self, DamagePassedOver)
     }
 
     /// The answer to a recovering replica holds the uncommitted entries too (D49).
@@ -278,10 +284,11 @@ impl Rules {
         view >= view_min || planted!(self, RecoverInAnyView)
     }
 
-    /// A recovering replica names the view it promised, so that nobody leads it back behind that (D46).
-    pub(crate) fn view_min(self, promised: View) -> View {
+    /// A recovering replica names the view it promised, so that nobody leads it back behind that (D46), whether its
+    /// memory is gone or its log is damaged (D56).
+    pub(crate) fn view_min(self, promised: View, damaged: bool) -> View {
         let forgotten = [planted!(self, RecoveryAsPrinted), planted!(self, RecoverInAnyView)].contains(&true);
-        if forgotten { View::ZERO } else { promised }
+        if forgotten | (damaged & planted!(self, RepairInAnyView)) { View::ZERO } else { promised }
     }
 
     /// Only a replica in normal status answers a recovering one (D51c).

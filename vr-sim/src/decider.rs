@@ -28,6 +28,8 @@ pub enum ChoiceKind {
     Survivors,
     /// How many entries of the next one do.
     Torn,
+    /// Which confirmed record of a log rots in a crash: so many entries from its end.
+    Rot,
     /// What breaks now: a [`crate::faults::Fault`]. Key: which moment of asking.
     Fault,
     /// How much longer an upcall takes.
@@ -44,7 +46,7 @@ pub enum ChoiceKind {
     Outsider,
 }
 
-const PLAIN: [(ChoiceKind, &str); 14] = [
+const PLAIN: [(ChoiceKind, &str); 15] = [
     (ChoiceKind::Request, "request"),
     (ChoiceKind::Answer, "answer"),
     (ChoiceKind::Sync, "sync"),
@@ -52,6 +54,7 @@ const PLAIN: [(ChoiceKind, &str); 14] = [
     (ChoiceKind::CrashAfterPromise, "crash after promise"),
     (ChoiceKind::Survivors, "survivors"),
     (ChoiceKind::Torn, "torn"),
+    (ChoiceKind::Rot, "rot"),
     (ChoiceKind::Fault, "fault"),
     (ChoiceKind::Execute, "execute"),
     (ChoiceKind::ClientCrash, "client crash"),
@@ -216,6 +219,7 @@ struct SeedDecider {
     fault: Rng,
     service: Rng,
     core: Rng,
+    rot: Rng,
 }
 
 impl SeedDecider {
@@ -231,6 +235,7 @@ impl SeedDecider {
             fault: of("fault"),
             service: of("service"),
             core: of("core"),
+            rot: of("rot"),
         }
     }
 
@@ -255,6 +260,7 @@ impl SeedDecider {
             ChoiceKind::Sync => odds.draw_sync(&mut self.disk),
             ChoiceKind::CrashAtWrite => odds.draw_strike(odds.strike_at_write, &mut self.crash),
             ChoiceKind::CrashAfterPromise => odds.draw_strike(odds.strike_after_promise, &mut self.crash),
+            ChoiceKind::Rot => below_if(&mut self.rot, odds.rots, bound),
             ChoiceKind::Execute => below_if(&mut self.service, odds.execute_slow, bound),
             ChoiceKind::ClientCrash => below_if(&mut self.clients, odds.client_crashes, bound),
         }

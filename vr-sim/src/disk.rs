@@ -1,10 +1,10 @@
 //! One disk: what is durable, what is on its way there, and what a crash leaves of it.
 //!
-//! Owns the order of writes, group completion and the fold into [`Stored`]. Must not know time: the world says
-//! when a sync begins and ends. PROTOCOL §6, F5, D55; the fold is vr-core's own.
+//! Owns the order of writes, group completion, the fold into [`Stored`], and rot. Must not know time: the world says
+//! when a sync begins and ends. PROTOCOL §6, F5, F9, D55, D56; the fold is vr-core's own.
 
 use std::collections::VecDeque;
-use vr_core::{Stored, Write, WriteId};
+use vr_core::{Damage, Head, Op, Stored, Write, WriteId};
 
 /// The disk of one replica.
 #[derive(Clone, Debug)]
@@ -102,6 +102,29 @@ impl Disk {
             )
             | None => 0,
         }
+    }
+
+    /// Where the log ended at the last sync that was reported: nothing before this is torn by a crash.
+    #[must_use]
+    pub const fn confirmed(&self) -> Head {
+        self.durable.log.head()
+    }
+
+    /// How many of the entries that were confirmed before a crash are still the log's after it. Only these can be
+    /// found rotten; what was not confirmed and does not check was torn.
+    #[must_use]
+    pub fn may_rot(&self, confirmed: Head) -> u64 {
+        let log = &self.durable.log;
+        if log.contains(confirmed) { log.base().op.distance_to(confirmed.op) } else { 0 }
+    }
+
+    /// The confirmed record of an op does not check any more. What follows it is not part of a log.
+    ///
+    /// # Panics
+    /// When the log does not hold it.
+    pub fn rot(&mut self, op: Op) {
+        self.durable.log.truncate(op.previous());
+        self.durable.damage = Some(Damage { from: op });
     }
 
     /// Power fails: the first `survivors` writes under way are there, of the next one its first `pieces`.

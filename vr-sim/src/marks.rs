@@ -72,6 +72,14 @@ marks! {
     recoveries_begun 540,
     /// They got it back.
     recoveries 380,
+    /// Records rotted on disks.
+    rotten_records 300,
+    /// Replicas were opened with a damaged log.
+    opened_damaged 450,
+    /// Damaged logs were repaired.
+    repairs 220,
+    /// Replicas learnt that too many had lost their memory.
+    outnumbered 150,
     /// Batches of more than one entry left.
     batches 1_000,
     /// Sessions were opened.

@@ -51,6 +51,8 @@ pub struct Odds {
     pub sync_slow: Chance,
     /// A sync fails.
     pub sync_fails: Chance,
+    /// A confirmed record of a log rots in a crash (F9).
+    pub rots: Chance,
     /// A crash strikes while a write is under way (F5).
     pub strike_at_write: Chance,
     /// A crash strikes right after a vote or a report was sent (the promise hunter).

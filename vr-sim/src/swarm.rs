@@ -25,7 +25,7 @@ pub struct FaultSet {
     pub crash: bool,
     /// Processes that stand still.
     pub pause: bool,
-    /// Slow disks and failing writes.
+    /// Slow disks, failing writes, rotten records.
     pub disk: bool,
     /// Drift, jumps, spontaneous timeouts.
     pub clock: bool,
@@ -259,6 +259,7 @@ fn worsen(odds: &mut Odds, regime: Regime, rng: &mut Rng) {
             odds.sync_fails = Chance::per_mille(rng.pick(&[0, 0, 2, 5]));
             odds.execute_slow = Chance::per_mille(rng.pick(&[0, 50, 200]));
             odds.strike_at_write = Chance::per_mille(rng.pick(&[2, 10, 30]));
+            odds.rots = Chance::per_mille(rng.pick(&[0, 100, 500]));
             add(odds, rng, 40, &[(11, 6), (12, 2), (4, 2)]);
         }
         Regime::Partitioned => add(odds, rng, 60, &[(5, 6), (6, 3), (7, 2), (8, 5), (9, 3), (10, 2), (4, 1)]),
@@ -269,6 +270,7 @@ fn worsen(odds: &mut Odds, regime: Regime, rng: &mut Rng) {
         Regime::Crashing => {
             odds.strike_at_write = Chance::per_mille(rng.pick(&[5, 15, 40]));
             odds.instant_restart = Chance::per_mille(rng.pick(&[100, 500, 900]));
+            odds.rots = odds.rots.max(Chance::per_mille(rng.pick(&[0, 0, 50, 200, 800])));
             odds.client_crashes = odds.client_crashes.max(Chance::per_mille(rng.pick(&[0, 100])));
             add(odds, rng, 50, &[(0, 10), (1, 2), (2, 2), (4, 2), (5, 2)]);
         }
@@ -283,6 +285,7 @@ fn worsen(odds: &mut Odds, regime: Regime, rng: &mut Rng) {
             spoil(odds, &hunted, Fates::per_mille([0, 0, 30, rng.pick(&[30, 200, 500]), 0]));
             odds.strike_after_promise = Chance::per_mille(rng.pick(&[20, 100, 300]));
             odds.instant_restart = Chance::per_mille(900);
+            odds.rots = odds.rots.max(Chance::per_mille(rng.pick(&[0, 0, 0, 300])));
             add(odds, rng, 80, &[(4, 10), (5, 2), (3, 1)]);
         }
     }
@@ -331,6 +334,7 @@ fn restrict(odds: &mut Odds, setup: &mut Setup, faults: FaultSet) {
     }
     if !faults.disk {
         (odds.sync_slow, odds.sync_fails, odds.execute_slow) = (Chance::NEVER, Chance::NEVER, Chance::NEVER);
+        odds.rots = Chance::NEVER;
         setup.execute = Wait::ZERO;
     }
 }

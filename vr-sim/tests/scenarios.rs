@@ -34,6 +34,7 @@ chapters! {
     state_transfer_holds "state transfer",
     restarts_and_disks_hold "restarts and disks",
     recovery_holds "recovery",
+    storage_that_loses_something_holds "storage that loses something",
     clients_hold "clients",
     robustness_holds "robustness",
 }

@@ -9,30 +9,33 @@
 //!   Backup  ──────────────────────────────────────────►   │    │
 //!      ▲  ▲      the log of the view is whole             │    │ q reports, log durable
 //!      │  └───────────────────────────────────────────────┘    └──────────────► Primary
-//!      └──────── Recovering ◄── restart without memory          anything ──► Halted
+//!      └──────── Recovering ◄── restart without memory,        anything ──► Halted
+//!                               or with a damaged log
 //! ```
 
 mod backup;
 mod common;
 mod execution;
+mod open;
 mod primary;
 mod recovery;
 mod snapshot;
 mod state_transfer;
 mod view_change;
 
-use crate::action::{Action, EnterCause, HaltReason, Ignored};
-use crate::config::{Config, ConfigError};
+use crate::action::{Action, EnterCause, HaltReason, Ignored, Note};
+use crate::config::Config;
 use crate::event::{Event, Input};
 use crate::id::{Hash, Incarnation, ReplicaId, Time, View};
 use crate::message::{Body, Header, Recovery};
-use crate::stored::Stored;
+use crate::stored::{Damage, Stored};
 use crate::timer::Timer;
 use alloc::vec::Vec;
 use backup::Backup;
 use common::{Common, Next, Out};
 use core::cmp::Ordering;
-use core::fmt;
+use open::Found;
+pub use open::OpenError;
 use primary::Primary;
 use recovery::Recovering;
 use serde::{Deserialize, Serialize};
@@ -56,27 +59,6 @@ enum Status {
     Halted,
 }
 
-/// Why a replica cannot be opened.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The configuration is invalid.
-    Config(ConfigError),
-    /// The disk belongs to another cluster, another configuration or another replica.
-    ForeignDisk,
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => write!(f, "invalid configuration: {error}"),
-            Self::ForeignDisk => f.write_str("this disk was formatted for another cluster, configuration or replica"),
-        }
-    }
-}
-
-impl core::error::Error for OpenError {}
-
 /// Views beyond this are no view anybody entered: refused, so that none can be counted up to overflow.
 const LAST_VIEW: View = View(1 << 62);
 
@@ -85,7 +67,7 @@ impl Replica {
     ///
     /// A virgin disk starts normal in view 0. Otherwise, in [`crate::Durability::Sync`], a backup resumes its view,
     /// a primary enters the next one (PROTOCOL D52), a view change goes on; in [`crate::Durability::Async`] the
-    /// replica recovers its memory from the others.
+    /// replica recovers its memory from the others, and so does in both modes whoever finds its log damaged.
     ///
     /// # Errors
     /// When the configuration is invalid or the disk is not this replica's.
@@ -96,24 +78,29 @@ impl Replica {
             return Err(OpenError::ForeignDisk);
         }
         let me = config.cluster.position(config.me).ok_or(OpenError::ForeignDisk)?;
-        let virgin = stored.incarnation == Incarnation::ZERO;
+        let found = Found::on(&stored);
         let mut common = Common::new(config, stored, me, at);
         common.begin(out);
         let mut this = Self { common, status: Status::Halted };
-        this.start(out, virgin);
+        this.start(out, found);
         this.settle(out);
         this.check_invariants();
         Ok(this)
     }
 
-    fn start(&mut self, out: &mut Out, virgin: bool) {
+    fn start(&mut self, out: &mut Out, found: Found) {
         let common = &mut self.common;
         let (view, log_view) = (common.view(), common.log_view);
+        let Found { virgin, damage } = found;
+        if let Some(Damage { from }) = damage {
+            out.push(Action::Note(Note::DamagedLog { from }));
+        }
+        let damaged = damage.is_some() && !common.rules.takes_what_is_left();
         let forgot = !virgin && !common.is_sync() && !common.rules.restarts_normal_without_memory();
         let resumes = virgin || common.rules.resumes_as_primary();
         let commit = common.commit();
-        if forgot {
-            self.status = Status::Recovering(Recovering::enter(common, out));
+        if forgot || damaged {
+            self.status = Status::Recovering(Recovering::enter(common, out, damaged));
         } else if log_view < view {
             self.status = Status::ViewChange(ViewChange::enter(common, out));
             self.common.gate.content(&self.common.config, self.common.header().incarnation, view);
@@ -252,7 +239,8 @@ impl Replica {
         }
         if let Status::Recovering(recovering) = &mut self.status {
             let votes = matches!(body, Body::StartViewChange { .. } | Body::DoViewChange(_));
-            if !(votes && common.rules.votes_while_recovering() && header.view > common.view()) {
+            let plays = common.rules.votes_while_recovering(recovering.is_damaged());
+            if !(votes && plays && header.view > common.view()) {
                 let next = recovering.on_message(common, out, from, (header.view, body));
                 return self.transition(out, next);
             }

@@ -1,21 +1,46 @@
-//! Recovery: a replica that lost its memory asks for it, and does nothing else until it has it.
+//! Recovery: a replica that lost its memory, or a part of its disk, asks for it, and does nothing else until it has it.
 //!
 //! Owns the question and the log being put together. What is left of the own log is a cache: used as far as the
 //! primary's log confirms it, so that only what is missing travels. Must not know what comes after. Paper: VRR
 //! §4.3, §5.1, with the persisted view of PROTOCOL rule V (D46) and the single answer of DESIGN §10.
+//!
+//! **A damaged log** (DESIGN 9.6, PROTOCOL D56) is the same case in the synchronous mode. The replica may have
+//! acknowledged, as a backup, as a primary or in a report, what stood in the rotten records, so that what is left
+//! must not count as its log: not in a report, nor for an acknowledgement, nor as a view it leads. What it does
+//! have is its promise: `view` is durable and whole. It counts as crashed without a memory until it holds the log
+//! of the primary of a view w ≥ `view`, answered in this very life; then nothing it ever said is untrue:
+//!
+//! - an acknowledgement of op n in a view u < w: if n was committed in u, the quorum that started w meets the quorum
+//!   that acknowledged n. If they meet in this replica alone, it reported for w before the damage, from a whole log;
+//!   either way w started with n;
+//! - an acknowledgement in w itself: its primary had n before, has led w without a break since, since nobody
+//!   resumes a view, and answered after the crash, with everything;
+//! - a report for a view up to w: it described a log that was whole then, and there is no later report for it.
+//!
+//! With more than f damaged at a time nobody may be left who leads: they wait, say so ([`Note::Outnumbered`]), and
+//! lose nothing. A lone replica with a damaged log waits for its operator.
 
 use super::common::{Common, Next, Out};
 use super::state_transfer::Assembly;
 use crate::action::{Action, Ignored, Note};
-use crate::id::{Nonce, Op, ReplicaId, View};
+use crate::id::{Nonce, Op, ReplicaId, Time, View, count};
 use crate::message::{Body, MessageKind, Recovery, RecoveryResponse, StartView};
 use crate::persist::Plain;
+use crate::quorum::{Position, ReplicaSet};
+use alloc::vec;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Recovering {
     nonce: Nonce,
     view_min: View,
+    /// The memory is whole, as far as there is one: it is the log on the own disk that is not.
+    damaged: bool,
+    /// Per member, when it last asked for its memory, too.
+    asking: Vec<Option<Time>>,
+    /// So many were said to ask at once.
+    outnumbered: u32,
     /// The log of the latest view that answered, on its way.
     arriving: Option<Arriving>,
 }
@@ -29,13 +54,18 @@ struct Arriving {
 
 impl Recovering {
     /// VRR §4.3 step 1.
-    pub(super) fn enter(common: &mut Common, out: &mut Out) -> Self {
+    pub(super) fn enter(common: &mut Common, out: &mut Out, damaged: bool) -> Self {
         let nonce = Nonce { incarnation: common.header().incarnation, counter: 0 };
-        let view_min = common.rules.view_min(common.view());
+        let view_min = common.rules.view_min(common.view(), damaged);
         out.push(Action::Note(Note::Recovering { view_min }));
-        let mut this = Self { nonce, view_min, arriving: None };
+        let asking = vec![None; common.members()];
+        let mut this = Self { nonce, view_min, damaged, asking, outnumbered: 0, arriving: None };
         this.ask(common, out);
         this
+    }
+
+    pub(super) const fn is_damaged(&self) -> bool {
+        self.damaged
     }
 
     fn ask(&mut self, common: &mut Common, out: &mut Out) {
@@ -50,10 +80,26 @@ impl Recovering {
 
     /// The beat H: the question may have been lost (the report's test 10).
     pub(super) fn on_heartbeat(&mut self, common: &mut Common, out: &mut Out) -> Next {
+        self.count_asking(common, out);
         if common.rules.repeats_recovery() {
             self.ask(common, out);
         }
         Next::Stay
+    }
+
+    /// Are those who do not ask for their memory still a quorum? If not, only a primary that leads still can help.
+    fn count_asking(&mut self, common: &Common, out: &mut Out) {
+        let patience = common.config.timeouts.view_change_min;
+        let asks = |at: usize| self.asking[at].is_some_and(|when| common.now.since(when) <= patience);
+        let asking: ReplicaSet = (0..common.members())
+            .filter(|at| *at == common.me.index() || asks(*at))
+            .filter_map(Position::new)
+            .collect();
+        let others = count(common.members()) - u64::from(asking.len());
+        if others < count(common.quorum) && asking.len() > self.outnumbered {
+            self.outnumbered = asking.len();
+            out.push(Action::Note(Note::Outnumbered { asking }));
+        }
     }
 
     /// Only answers are heard.
@@ -77,9 +123,14 @@ impl Recovering {
             | Body::StartView(_)
             | Body::GetState(_)
             | Body::NewState(_)
-            | Body::Recovery(_)
             | Body::GetCheckpoint { .. }
             | Body::CheckpointPart(_) => common.ignore(out, from, kind, Ignored::WrongStatus),
+            Body::Recovery(_) => {
+                if let Some(position) = common.config.cluster.position(from) {
+                    self.asking[position.index()] = Some(common.now);
+                }
+                common.ignore(out, from, kind, Ignored::WrongStatus);
+            }
         }
         Next::Stay
     }

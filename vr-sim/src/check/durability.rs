@@ -11,7 +11,8 @@
 //!   later view (S11), and the log of every later view holds D: either it started after D was decided (S8), or it
 //!   started before, from q reports of which one was made by a sender of these acknowledgements, after it
 //!   (S10), so that by induction over the views in between the best log reported held D. A write in flight
-//!   leaves the old image or the new one (S4), and both hold D.
+//!   leaves the old image or the new one (S4), and both hold D. A disk whose log was found rotten (PROTOCOL D56) is
+//!   counted until its log is replaced, for the reason below: its replica recovers like one that lost its memory.
 //! - **asynchronous**: replicas whose *memory* holds D, plus those that are down, halted or recovering. A sender
 //!   of an acknowledgement keeps D in memory for the same reasons until it crashes; then it counts among the others
 //!   until it has recovered. It recovers in a view no earlier than any it acknowledged in (rule V), from the log
@@ -20,10 +21,10 @@
 //!   With more than f down or recovering the count still holds; it then says nothing about being available.
 //!
 //! Both are stronger than the n − q + 1 copies that every quorum must meet, and say at once when a copy goes.
-//! A lost or rotten disk (PROTOCOL D56 to D60), once there is one, will have to be subtracted. Until there are
+//! A lost disk (PROTOCOL D60), once there is one, will have to be subtracted. Until there are
 //! checkpoints every log starts at op 1, so that S18 (every decided op can be had from somebody) is this count, too.
 
-use super::shadow::Shadow;
+use super::shadow::{Mirror, Shadow};
 use super::{Violation, short};
 use vr_core::{Head, Op};
 
@@ -56,9 +57,8 @@ impl Durability {
         let op = shadow.lineage.decided();
         let Some(decision) = shadow.lineage.decision(op) else { return Ok(()) };
         let head = Head { op, hash: decision.hash };
-        let counts = |retains: bool, amnesiac: bool| retains || (!shadow.sync && amnesiac);
-        let holders =
-            shadow.replicas.iter().filter(|mirror| counts(mirror.retains(head, shadow.sync), mirror.is_amnesiac()));
+        let counts = |mirror: &&Mirror| mirror.retains(head, shadow.sync) || mirror.is_amnesiac(shadow.sync);
+        let holders = shadow.replicas.iter().filter(counts);
         if holders.count() >= shadow.quorum { Ok(()) } else { Err(Self::lost(shadow, head)) }
     }
 
@@ -68,7 +68,7 @@ impl Durability {
         let mut lacking = Vec::new();
         let mut first = head.op;
         for mirror in &shadow.replicas {
-            if mirror.retains(head, shadow.sync) || (!shadow.sync && mirror.is_amnesiac()) {
+            if mirror.retains(head, shadow.sync) || mirror.is_amnesiac(shadow.sync) {
                 continue;
             }
             lacking.push(mirror.id);

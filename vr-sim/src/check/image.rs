@@ -6,7 +6,7 @@
 
 use super::index;
 use std::collections::VecDeque;
-use vr_core::{Checkpoint, Entries, Entry, Hash, Head, Incarnation, Op, Stored, View, Write, WriteId};
+use vr_core::{Checkpoint, Damage, Entries, Entry, Hash, Head, Incarnation, Op, Stored, View, Write, WriteId};
 
 /// Promise, log and incarnation, folded from writes.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Image {
     pub(super) log_view: View,
     /// The last write was the mark of an orderly stop.
     pub(super) clean: bool,
+    /// Confirmed records were found rotten: what was acknowledged is not here, and must come from others.
+    pub(super) damaged: bool,
     base: Head,
     /// Of the ops after the base.
     hashes: Vec<Hash>,
@@ -42,7 +44,7 @@ impl Image {
     /// The image of an empty disk.
     pub(super) const fn empty(base: Head) -> Self {
         let (incarnation, view, log_view) = (Incarnation::ZERO, View::ZERO, View::ZERO);
-        Self { incarnation, view, log_view, clean: false, base, hashes: Vec::new(), checkpoint: None }
+        Self { incarnation, view, log_view, clean: false, damaged: false, base, hashes: Vec::new(), checkpoint: None }
     }
 
     /// What a disk holds.
@@ -53,6 +55,7 @@ impl Image {
             view: stored.view,
             log_view: stored.log_view,
             clean: stored.clean,
+            damaged: stored.damage.is_some(),
             base,
             hashes: stored.log.after(base.op).map(Entry::hash).collect(),
             checkpoint: stored.checkpoint.as_ref().map(named),
@@ -63,6 +66,7 @@ impl Image {
     pub(super) fn copy(&mut self, other: &Self) {
         (self.incarnation, self.view, self.log_view) = (other.incarnation, other.view, other.log_view);
         (self.base, self.clean, self.checkpoint) = (other.base, other.clean, other.checkpoint);
+        self.damaged = other.damaged;
         self.hashes.clone_from(&other.hashes);
     }
 
@@ -148,6 +152,7 @@ impl Image {
                 self.hashes.truncate(index(self.base.op.distance_to(*keep)));
                 self.append(entries.as_slice());
                 (self.view, self.log_view) = (*view, *view);
+                self.damaged = false;
             }
             Write::Checkpoint(checkpoint) => self.checkpoint = Some(named(checkpoint)),
             Write::Cut { through } => self.cut((*through).min(self.op())),
@@ -156,6 +161,7 @@ impl Image {
                 self.hashes.clear();
                 self.append(entries.as_slice());
                 (self.view, self.log_view) = (*view, *view);
+                self.damaged = false;
             }
         }
     }
@@ -173,9 +179,14 @@ impl Image {
     }
 
     fn is(&self, stored: &Stored) -> bool {
-        let log = (self.base, self.head()) == (stored.log.base(), stored.log.head());
-        let checkpoint = self.checkpoint == stored.checkpoint.as_ref().map(named);
-        self.promises_of(stored) && self.clean == stored.clean && log && checkpoint
+        let head = stored.log.head();
+        let is_log = match stored.damage {
+            None => !self.damaged && self.head() == head,
+            // Of the rotten log what is left is a beginning, which ends before the damage.
+            Some(Damage { from }) => head.op < from && self.holds(head) && (self.damaged || self.op() >= from),
+        };
+        let is_base = self.base == stored.log.base() && self.checkpoint == stored.checkpoint.as_ref().map(named);
+        is_log && is_base && self.promises_of(stored) && self.clean == stored.clean
     }
 
     fn promises_of(&self, stored: &Stored) -> bool {
@@ -189,11 +200,14 @@ impl Image {
         loop {
             if self.is(stored) {
                 in_flight.clear();
+                self.hashes.truncate(index(self.base.op.distance_to(stored.log.op())));
+                self.damaged = stored.damage.is_some();
                 return true;
             }
             let Some((_, write)) = in_flight.pop_front() else { return false };
             if let Write::Append(entries) = &write
                 && self.promises_of(stored)
+                && stored.damage.is_none()
                 && let Some(torn) = torn_at(entries, stored.log.head())
             {
                 self.append(&entries.as_slice()[..torn]);
@@ -300,6 +314,16 @@ mod tests {
             disk.apply(Write::View(View(1)));
         };
         assert_eq!(left(&torn), Some(Op(3)), "ops 2 and 3 are the torn head of the last append");
+        let rotten = |from: u64, ends: usize| {
+            let left = entries.take(ends);
+            move |disk: &mut Stored| {
+                disk.log.append(left.clone());
+                disk.damage = Some(Damage { from: Op(from) });
+            }
+        };
+        assert_eq!(left(&rotten(1, 0)), Some(Op(0)), "op 1 was found rotten");
+        assert_eq!(left(&rotten(1, 1)), None, "what is rotten is not given");
+        assert_eq!(left(&rotten(3, 1)), None, "op 3 was torn, if anything: the view is missing");
         assert_eq!(left(&|disk| disk.apply(Write::View(View(1)))), None, "a hole before a later write");
         assert_eq!(left(&|disk| disk.apply(Write::Append(entries.take(3)))), None, "the view is missing");
     }

@@ -7,12 +7,13 @@
 //! Excused is
 //! - everything, in the asynchronous mode, once more than f replicas were down, halted or recovering at a time:
 //!   the group waits for its operator (PROTOCOL §6 b);
+//! - everything, in the synchronous mode, while those healed replicas whose logs are whole are no quorum (D56, D58);
 //! - a healed replica whose disk failed, or that crashed again, after the faults ended: it counts as not healed; the
 //!   rest must still be a quorum, with its hub if it is a star;
 //! - in a star, whoever has no link to the primary: service is kept by those that have (DESIGN §10);
 //! - whoever is led by a replica that was not healed but hears a quorum all the same: its links are as they are.
 
-use super::shadow::Shadow;
+use super::shadow::{Mirror, Shadow};
 use super::{Violation, short};
 use vr_core::{
     Body, ClientId, HaltReason, Hash, Message, ReplicaId, RequestNumber, Snapshot, StatusName, Time, To, View,
@@ -87,7 +88,8 @@ impl Liveness {
     /// Somebody went down, halted, came back or recovered.
     pub(super) fn count_amnesiacs(&mut self, shadow: &Shadow) {
         if !shadow.sync && !self.void {
-            let amnesiacs = shadow.replicas.iter().filter(|mirror| mirror.known && mirror.is_amnesiac()).count();
+            let is_amnesiac = |mirror: &&Mirror| mirror.known && mirror.is_amnesiac(shadow.sync);
+            let amnesiacs = shadow.replicas.iter().filter(is_amnesiac).count();
             self.void = amnesiacs > shadow.tolerated();
         }
     }
@@ -205,6 +207,12 @@ impl Liveness {
         };
         let seen = |id: &ReplicaId| end.replicas.iter().find(|(seen, _)| seen.id == *id);
         let able: Vec<&Seen> = heal.core.iter().filter(|id| well(id)).filter_map(seen).collect();
+        let is_whole = |seen: &&&Seen| {
+            shadow.place(seen.0.id).is_some_and(|place| !shadow.sync || !shadow.replicas[place].disk.damaged)
+        };
+        if able.iter().filter(is_whole).count() < shadow.quorum {
+            return None;
+        }
         let hub = heal.mesh || able.first().map(|(seen, _)| &seen.id) == heal.core.first();
         (hub && able.len() >= shadow.quorum).then_some(able)
     }

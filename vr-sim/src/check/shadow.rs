@@ -71,12 +71,14 @@ impl Mirror {
     /// Does it hold everything through `head` where it counts: in the synchronous mode on its disk, otherwise
     /// in its memory, unless that is being asked for?
     pub(super) fn retains(&self, head: Head, sync: bool) -> bool {
-        if sync { self.disk.holds(head) } else { !self.is_amnesiac() && self.memory.holds(head) }
+        if sync { self.disk.holds(head) } else { !self.is_amnesiac(sync) && self.memory.holds(head) }
     }
 
-    /// Without a memory of its own: down or recovering. In the asynchronous mode such a replica counts for nothing.
-    pub(super) const fn is_amnesiac(&self) -> bool {
-        matches!(self.standing, Standing::Down | Standing::Halted | Standing::Recovering)
+    /// Without a memory of its own: in the asynchronous mode down or recovering, in the synchronous one with a damaged
+    /// disk. Such a replica counts for nothing until it has what it lost from the others.
+    pub(super) const fn is_amnesiac(&self, sync: bool) -> bool {
+        let is_away = matches!(self.standing, Standing::Down | Standing::Halted | Standing::Recovering);
+        if sync { self.disk.damaged } else { is_away }
     }
 }
 
@@ -159,7 +161,7 @@ impl Shadow {
         let begins = disk.checkpointed().max(disk.base());
         (mirror.commit, mirror.executed) = (begins, begins);
         let virgin = stored.incarnation == vr_core::Incarnation::ZERO;
-        if self.sync || virgin {
+        if (self.sync || virgin) && stored.damage.is_none() {
             self.settle(place);
         } else {
             self.replicas[place].standing = Standing::Recovering;

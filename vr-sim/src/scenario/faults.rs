@@ -4,7 +4,7 @@
 
 use super::stage::{Role, Scenario, Verdict};
 use crate::net::Filter;
-use vr_core::{MessageKind, ReplicaId, Wait};
+use vr_core::{MessageKind, Op, ReplicaId, Wait};
 
 impl Scenario {
     // ---- links
@@ -193,6 +193,11 @@ impl Scenario {
     }
 
     // ---- disks
+
+    /// The record of an op rots on the disks of these, who are down.
+    pub fn rot(&mut self, who: Role, op: Op) {
+        self.all(who).into_iter().for_each(|at| self.world.rot(at, op));
+    }
 
     /// What these write from now on is not durable before very long: ten thousand syncs.
     pub fn stick_disk(&mut self, who: Role) {

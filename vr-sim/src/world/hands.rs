@@ -10,7 +10,7 @@ use crate::net::Filter;
 use crate::workload::App;
 use bytes::Bytes;
 use vr_core::{
-    Config, Hash, Message, Note, Rejection, ReplicaId, Reply, Request, Session, Snapshot, Stored, Time, Wait,
+    Config, Hash, Message, Note, Op, Rejection, ReplicaId, Reply, Request, Session, Snapshot, Stored, Time, Wait,
 };
 
 /// A message that somebody holds in his hand.
@@ -154,6 +154,19 @@ impl<A: App> World<A> {
     /// Syncs of this disk take so many times longer; 1 is usual.
     pub fn slow_disk(&mut self, replica: usize, times: u64) {
         self.nodes[replica].disk.slowness = times.max(1);
+    }
+
+    /// The record of an op, which was confirmed, does not check any more on the disk of a replica that is down.
+    ///
+    /// # Panics
+    /// When the disk does not hold it, or the replica runs.
+    pub fn rot(&mut self, replica: usize, op: Op) {
+        let node = &mut self.nodes[replica];
+        assert!(
+            node.life.is_none() && node.disk.durable().log.entry(op).is_some(),
+            "rot is found when a disk is opened"
+        );
+        node.disk.rot(op);
     }
 
     /// How many replicas there are.

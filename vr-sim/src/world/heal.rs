@@ -22,10 +22,8 @@ impl<A: App> World<A> {
             let pick = self.decider.choose(ChoiceKind::Core, number(at).into(), number(members - at));
             order.swap(at, at + usize::try_from(pick).expect("an index"));
         }
-        if self.setup.durability == Durability::Async {
-            // Only a quorum that has its memory can help those who lost it (DESIGN §10).
-            order.sort_by_key(|on| self.nodes[*on].lacks_memory());
-        }
+        // Only a quorum that has its memory can help those who lost it, or whose log is damaged (DESIGN §10).
+        order.sort_by_key(|on| self.nodes[*on].lacks_memory());
         let mesh = members < 3 || self.decider.choose(ChoiceKind::CoreShape, 0, 2) == 0;
         order.truncate(size);
         self.heal_core(order, mesh);
@@ -41,7 +39,9 @@ impl<A: App> World<A> {
             self.hasten_sync(*on);
             self.wake(*on);
         }
-        let bound = if self.overwhelmed {
+        let whole = core.iter().filter(|on| !self.nodes[**on].lacks_memory()).count();
+        let damaged = self.setup.durability == Durability::Sync && whole < vr_core::quorum(self.nodes.len());
+        let bound = if self.overwhelmed || damaged {
             self.marks.stuck_groups += 1;
             self.setup.heartbeat.times(self.setup.view_change.1).times(2)
         } else {

@@ -16,7 +16,10 @@ use crate::workload::App;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use vr_core::trace::Step;
-use vr_core::{Config, Durability, Event, Input, Message, Op, Replica, Request, StatusName, Stored, Time, Wait};
+use vr_core::{Config, Durability, Event, Head, Input, Message, Op, Replica, Request, StatusName, Stored, Time, Wait};
+
+/// Rot strikes one of so many entries at the end of a log.
+const ROT_MOST: u64 = 48;
 
 /// A replica's place in the world.
 #[derive(Clone, Debug)]
@@ -93,8 +96,11 @@ impl<S: Observed> Node<S> {
         }
     }
 
-    /// Its memory is gone: down, or asking for it.
+    /// Its memory is gone, or its log damaged: it can help nobody before it has been helped.
     pub(super) fn lacks_memory(&self) -> bool {
+        if self.config.cluster.durability == Durability::Sync {
+            return self.disk.durable().damage.is_some();
+        }
         let amnesiac = |life: &Life<S>| life.replica.snapshot().status == StatusName::Recovering;
         self.lives > 0 && self.life.as_ref().is_none_or(amnesiac)
     }
@@ -263,9 +269,14 @@ impl<A: App> World<A> {
         }
     }
 
-    /// Would the group still have the memory that the mode needs?
+    /// Would the group still have the memory that the mode needs if this one crashed?
     pub(super) fn may_lose_memory(&self, on: usize) -> bool {
-        if self.setup.durability == Durability::Sync || !self.setup.crash_budget {
+        self.setup.durability == Durability::Sync || self.can_spare(on)
+    }
+
+    /// Are there still enough whose memory (synchronous mode: log) is whole, without this one?
+    fn can_spare(&self, on: usize) -> bool {
+        if !self.setup.crash_budget {
             return true;
         }
         let others = (0..self.nodes.len()).filter(|other| *other != on && self.nodes[*other].lacks_memory());
@@ -283,11 +294,14 @@ impl<A: App> World<A> {
         let survivors = usize::try_from(survivors).expect("fits an address");
         let pieces = small(node.disk.pieces_after(survivors));
         let torn = self.decider.choose(ChoiceKind::Torn, key, pieces + 1);
+        let confirmed = node.disk.confirmed();
         node.disk.crash(survivors, usize::try_from(torn).expect("fits an address"));
         self.marks.crashes += 1;
         self.marks.silent_writes += num(survivors);
         self.marks.lost_writes += num(under_way - survivors);
         self.marks.torn_tails += u64::from(torn > 0 && torn < pieces);
+        self.rot_by_chance(on, key, confirmed);
+        let node = &mut self.nodes[on];
         node.life = None;
         node.paused = None;
         node.inbox.clear();
@@ -307,6 +321,19 @@ impl<A: App> World<A> {
         if self.setup.durability == Durability::Async {
             let without = self.nodes.iter().filter(|node| node.lacks_memory()).count();
             self.overwhelmed |= without > vr_core::faults_tolerated(self.nodes.len());
+        }
+    }
+
+    /// A record that was confirmed rots in a crash, if there are enough good copies without this disk's.
+    fn rot_by_chance(&mut self, on: usize, key: u64, confirmed: Head) {
+        let eligible = self.nodes[on].disk.may_rot(confirmed).min(ROT_MOST);
+        if eligible == 0 || !self.asks_decider() || !self.can_spare(on) {
+            return;
+        }
+        let from_end = u64::from(self.decider.choose(ChoiceKind::Rot, key, small(index(eligible)) + 1));
+        if from_end > 0 {
+            self.marks.rotten_records += 1;
+            self.nodes[on].disk.rot(Op(confirmed.op.0 + 1 - from_end));
         }
     }
 
@@ -357,6 +384,10 @@ impl<A: App> World<A> {
             disk.slowness = 1;
         }
     }
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).expect("fits an address")
 }
 
 fn small(index: usize) -> u32 {

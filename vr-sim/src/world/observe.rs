@@ -19,6 +19,12 @@ impl<A: App> World<A> {
         if let Happening::Stepped { actions, .. } | Happening::Opened { actions, .. } = what {
             count(&mut self.marks, actions);
         }
+        if let Happening::Stepped { on, actions, .. } = what
+            && self.nodes.get(usize::from(on.0)).is_some_and(|node| node.disk.durable().damage.is_some())
+        {
+            let repaired = |action: &&Action| matches!(action, Action::Note(Note::Recovered { .. }));
+            self.marks.repairs += num(actions.iter().filter(repaired).count());
+        }
         if let Some(tape) = &mut self.tape {
             tape.happened(self.now, what);
         }
@@ -200,6 +206,8 @@ fn count_note(marks: &mut Marks, note: &Note) {
         Note::Reacknowledged { .. } => &mut marks.reacknowledgements,
         Note::Recovering { .. } => &mut marks.recoveries_begun,
         Note::Recovered { .. } => &mut marks.recoveries,
+        Note::DamagedLog { .. } => &mut marks.opened_damaged,
+        Note::Outnumbered { .. } => &mut marks.outnumbered,
         Note::Registered { .. } => &mut marks.registrations,
         Note::Evicted { .. } => &mut marks.evictions,
         Note::DuplicateRequest { .. } => &mut marks.duplicate_requests,
@@ -209,8 +217,6 @@ fn count_note(marks: &mut Marks, note: &Note) {
         Note::Opened { .. }
         | Note::WantsViewChange { .. }
         | Note::AskedForState { .. }
-        | Note::DamagedLog { .. }
-        | Note::Outnumbered { .. }
         | Note::Stopped { .. }
         | Note::CheckpointDurable { .. }
         | Note::AskedForCheckpoint { .. }

@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["wire/error"],
     // `wire/shapes` spells out the layout under the frame that `wire` puts around it.
     &["wire/shapes", "wire"],
-    &["replica/snapshot", "replica/execution"],
+    &["replica/snapshot", "replica/execution", "replica/open"],
     &["replica/common"],
     // Not a status: what any of them uses to fetch what it lacks (VRR §5.2).
     &["replica/state_transfer"],
