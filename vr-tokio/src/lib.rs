@@ -5,7 +5,7 @@
 
 pub mod client;
 mod config;
-mod disk;
+pub mod disk;
 mod events;
 mod found;
 mod handle;

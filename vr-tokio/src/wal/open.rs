@@ -1,0 +1,429 @@
+//! Opening a log: the fold of what was durable, with what a crash tore cut away and what rotted kept and named.
+//!
+//! Owns the rule that tells the two apart (in the paragraph "Torn or rotten" of `wal`) and every repair. Must not know
+//! how a replica goes on with a damage. PROTOCOL D42, D45, D56, D60.
+
+use super::bytes::wide;
+use super::error::{Finding, FindingKind, WalError, WalErrorKind};
+use super::files::Files;
+use super::fold::{Fold, Lost};
+use super::promise::{self, PROMISES, Vows};
+use super::record::{self, Effect, Place};
+use super::segment::{self, Found, HEADER_BYTES, Start, What};
+use super::stamp::{Identity, Stamp};
+use super::writer::{Opened, Options, SPARE, Segment, Wal, virgin};
+use bytes::Bytes;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use vr_core::{Damage, Epoch, Instance, Op, Stored, genesis};
+
+/// The one who reads: what it knows of the files, and how it complains.
+pub(super) struct Reader<'a> {
+    pub(super) files: &'a dyn Files,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Reader<'_> {
+    pub(super) fn error(&self, name: &str, offset: u64, kind: WalErrorKind, what: impl Into<String>) -> WalError {
+        WalError { file: self.files.path(name), offset, kind, what: what.into(), source: None }
+    }
+
+    pub(super) fn io<T>(&self, name: &str, done: io::Result<T>) -> Result<T, WalError> {
+        done.map_err(|source| WalError {
+            file: self.files.path(name),
+            offset: 0,
+            kind: WalErrorKind::Io,
+            what: source.to_string(),
+            source: Some(source),
+        })
+    }
+
+    fn find(&mut self, name: &str, offset: usize, kind: FindingKind, what: impl Into<String>) {
+        let file = self.files.path(name);
+        self.findings.push(Finding { file, offset: wide(offset), kind, what: what.into() });
+    }
+
+    fn lock(&self) -> Result<Box<dyn Any + Send>, WalError> {
+        let lock = self.io("lock", self.files.lock())?;
+        lock.ok_or_else(|| self.error("", 0, WalErrorKind::Locked, "another process has this directory open"))
+    }
+
+    /// The promise record of a directory that was formatted.
+    pub(super) fn vows(&self, names: &[String]) -> Result<Vows, WalError> {
+        if names.is_empty() {
+            return Err(self.error("", 0, WalErrorKind::NotFormatted, "there is no log here"));
+        }
+        if !names.iter().any(|name| name == PROMISES) {
+            let what = "there are files and no promise record: a format that did not end (then empty the directory and \
+                        format it again), or a file that was lost";
+            return Err(self.error(PROMISES, 0, WalErrorKind::Missing, what));
+        }
+        let bytes = self.io(PROMISES, self.files.read(PROMISES))?;
+        promise::read(&bytes).map_err(|(offset, kind, what)| self.error(PROMISES, offset, kind, what))
+    }
+
+    /// The segments that are needed, oldest first.
+    pub(super) fn segments(&self, names: &[String], vows: &Vows) -> Result<Vec<u64>, WalError> {
+        let present: Vec<u64> = names.iter().filter_map(|name| segment::number_in(name)).collect();
+        let oldest = vows.newest.first_segment;
+        let needed: Vec<u64> = present.into_iter().filter(|number| *number >= oldest).collect();
+        // The slot that does not check may have said that more of them can go.
+        let from = if vows.bad_slot.is_some() { needed.first().copied().unwrap_or(oldest) } else { oldest };
+        let count = needed.len().max(1);
+        for (number, expected) in (from..).take(count).enumerate() {
+            if needed.get(number) != Some(&expected) {
+                return Err(self.error(&segment::name(expected), 0, WalErrorKind::Missing, "this segment is gone"));
+            }
+        }
+        Ok(needed)
+    }
+
+    /// A segment's bytes and its header.
+    pub(super) fn segment(&mut self, number: u64, stamp: &Stamp) -> Result<(Vec<u8>, Start), WalError> {
+        let name = segment::name(number);
+        let mut bytes = self.io(&name, self.files.read(&name))?;
+        bytes.resize(bytes.len().max(HEADER_BYTES), 0);
+        let (found, start, both) = Start::read(&bytes).map_err(|(kind, what)| self.error(&name, 0, kind, what))?;
+        if found != *stamp {
+            return Err(self.error(
+                &name,
+                0,
+                WalErrorKind::Foreign,
+                "it belongs to another disk than the promise record",
+            ));
+        }
+        if start.segment != number {
+            let what = format!("this is segment {}, under another name", start.segment);
+            return Err(self.error(&name, 0, WalErrorKind::Foreign, what));
+        }
+        if !both {
+            self.find(&name, 0, FindingKind::Copy, "one of the two headers does not check");
+        }
+        Ok((bytes, start))
+    }
+}
+
+/// What reading all segments gave.
+struct Read {
+    fold: Fold,
+    /// Where the next record stands.
+    place: Place,
+    segments: VecDeque<Segment>,
+    /// The last segment: where its records end, and from where on it was torn.
+    end: usize,
+    torn: bool,
+    /// Something that was confirmed is lost in the last segment.
+    rotten_end: bool,
+    /// Or anywhere.
+    rotten: bool,
+    /// What the last header says of a damage that was known.
+    lost_from: Op,
+}
+
+impl Wal {
+    /// Makes the log of a replica that never ran: an explicit step of the operator (PROTOCOL D60).
+    ///
+    /// # Errors
+    /// When the directory is not empty, or the disk fails.
+    pub fn format_in(files: &dyn Files, identity: &Identity, options: &Options) -> Result<Instance, WalError> {
+        let reader = Reader { files, findings: Vec::new() };
+        reader.io("", files.create_dir())?;
+        let _lock = reader.lock()?;
+        if let Some(name) = reader.io("", files.names())?.first() {
+            return Err(reader.error(name, 0, WalErrorKind::NotEmpty, "the directory is not empty"));
+        }
+        let mut instance = [0; 16];
+        let drawn = getrandom::fill(&mut instance).map_err(|error| io::Error::other(error.to_string()));
+        reader.io("", drawn)?;
+        let stamp = Stamp::new(identity, Instance(u128::from_le_bytes(instance)));
+        reader.io("", make(files, &stamp, options))?;
+        Ok(stamp.instance)
+    }
+
+    /// Opens the log of a replica that was formatted.
+    ///
+    /// # Errors
+    /// When it is not sure what was promised, or whose log it is, or the disk fails.
+    pub fn open_in(files: Arc<dyn Files>, identity: &Identity, options: Options) -> Result<Opened, WalError> {
+        let mut reader = Reader { files: &*files, findings: Vec::new() };
+        if reader.io("", files.names())?.is_empty() {
+            return Err(reader.error("", 0, WalErrorKind::NotFormatted, "there is no log here"));
+        }
+        let lock = reader.lock()?;
+        let names = reader.io("", files.names())?;
+        let vows = reader.vows(&names)?;
+        vows.stamp.check(identity).map_err(|(kind, what)| reader.error(PROMISES, 0, kind, what))?;
+        let read = read_all(&mut reader, &names, &vows)?;
+        if let Some(offset) = vows.bad_slot {
+            if read.rotten || read.torn {
+                let what =
+                    "one of the two promise records does not check, and the log that would replace it is damaged";
+                return Err(reader.error(PROMISES, offset, WalErrorKind::Promises, what));
+            }
+            let at = usize::try_from(offset).unwrap_or(0);
+            reader.find(PROMISES, at, FindingKind::Copy, "one of the two promise records does not check");
+        }
+        let findings = reader.findings;
+        let opened = repair(Arc::clone(&files), &names, &vows, read, options, lock, findings);
+        Reader { files: &*files, findings: Vec::new() }.io("", opened)
+    }
+}
+
+/// The files of a new log; the promise record comes last and makes it one.
+fn make(files: &dyn Files, stamp: &Stamp, options: &Options) -> io::Result<()> {
+    let start = Start {
+        segment: 1,
+        first: 1,
+        chain: 0,
+        incarnation: vr_core::Incarnation::ZERO,
+        epoch: Epoch::ZERO,
+        view: vr_core::View::ZERO,
+        log_view: vr_core::View::ZERO,
+        head: vr_core::Head { op: Op::ZERO, hash: genesis(stamp.cluster) },
+        lost_from: Op::ZERO,
+        flags: Start::flags(false),
+    };
+    let mut file = files.create("log.new")?;
+    file.allocate(options.segment_bytes.max(wide(HEADER_BYTES)))?;
+    file.write_at(0, &start.encode(stamp))?;
+    file.sync()?;
+    files.rename("log.new", &segment::name(1))?;
+    let mut file = files.create("promises.new")?;
+    for sequence in [0, 1] {
+        let promise = virgin(sequence);
+        file.write_at(promise.offset(), &promise.encode(stamp))?;
+    }
+    file.sync()?;
+    files.sync_dir()?;
+    files.rename("promises.new", PROMISES)?;
+    files.sync_dir()
+}
+
+fn read_all(reader: &mut Reader<'_>, names: &[String], vows: &Vows) -> Result<Read, WalError> {
+    let numbers = reader.segments(names, vows)?;
+    let mut read: Option<Read> = None;
+    let mut next = None;
+    for (index, number) in numbers.iter().enumerate() {
+        let (bytes, start) = match next.take() {
+            Some(ready) => ready,
+            None => reader.segment(*number, &vows.stamp)?,
+        };
+        let following = numbers.get(index + 1);
+        if let Some(following) = following {
+            next = Some(reader.segment(*following, &vows.stamp)?);
+        }
+        let end = next.as_ref().map(|(_, start)| start.first);
+        let mut so_far = read.take().unwrap_or_else(|| Read::new(&start));
+        so_far.segment(reader, vows, (&bytes, &start), end)?;
+        read = Some(so_far);
+    }
+    read.ok_or_else(|| reader.error("", 0, WalErrorKind::Missing, "there is no segment"))
+}
+
+impl Read {
+    fn new(start: &Start) -> Self {
+        Self {
+            fold: Fold::new(start),
+            place: Place { number: 0, chain: 0, confirmed: 0 },
+            segments: VecDeque::new(),
+            end: 0,
+            torn: false,
+            rotten_end: false,
+            rotten: false,
+            lost_from: Op::ZERO,
+        }
+    }
+
+    /// Adds a segment. `end` is the first record of the next one, if there is a next one: then everything in this one
+    /// was confirmed.
+    fn segment(
+        &mut self,
+        reader: &mut Reader<'_>,
+        vows: &Vows,
+        (bytes, start): (&[u8], &Start),
+        end: Option<u64>,
+    ) -> Result<(), WalError> {
+        let name = segment::name(start.segment);
+        let seed = vows.stamp.seed(start.segment);
+        let mut found = segment::scan(bytes, seed, start, end);
+        let confirmed = confirmed_through(&found, vows, start, end);
+        self.segments.push_back(Segment { number: start.segment, bytes: wide(bytes.len()) });
+        self.fold.resume(start);
+        (self.lost_from, self.rotten_end, self.torn) = (start.lost_from, false, false);
+        if let Some(torn) = found.iter().position(|found| is_torn(found, confirmed)) {
+            self.torn = true;
+            reader.find(&name, found[torn].offset, FindingKind::Torn, "a write that was never confirmed; removed");
+            found.truncate(torn);
+        }
+        (self.place.number, self.place.chain) = (start.first.saturating_sub(1), start.chain);
+        self.end = HEADER_BYTES;
+        for item in &found {
+            self.record(reader, &name, bytes, item, &found)?;
+        }
+        if self.place.number < confirmed {
+            let (first, last) = (self.place.number.saturating_add(1), confirmed);
+            self.lost(
+                reader,
+                &name,
+                self.end,
+                Lost::Unknown { first, last },
+                format!("records {first} to {last} are gone"),
+            );
+        }
+        self.place.number = self.place.number.max(confirmed);
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        reader: &mut Reader<'_>,
+        name: &str,
+        bytes: &[u8],
+        item: &Found,
+        all: &[Found],
+    ) -> Result<(), WalError> {
+        match item.what {
+            What::Whole(head) => {
+                let payload = bytes.get(item.offset..).and_then(|record| record.get(head.payload())).unwrap_or(&[]);
+                let effect = record::decode(&head, &Bytes::copy_from_slice(payload));
+                let refused = |what: String| reader.error(name, wide(item.offset), WalErrorKind::Inconsistent, what);
+                let Some(effect) = effect else {
+                    return Err(refused("the sums of this record hold and its content is no write".to_owned()));
+                };
+                if let Effect::Write(write) = effect {
+                    self.fold.apply(head.number, write).map_err(refused)?;
+                }
+                (self.place.number, self.place.chain) = (head.number, head.sum);
+            }
+            What::Spoilt { head, .. } => {
+                let what = format!("record {} ({:?}) was confirmed and does not check", head.number, head.kind);
+                self.lost(reader, name, item.offset, Lost::Known(head), what);
+                (self.place.number, self.place.chain) = (head.number, head.sum);
+            }
+            What::Garbage { number, .. } => {
+                let next = all.iter().map(Found::number).find(|other| *other > number);
+                let last = next.map_or(number, |next| next.saturating_sub(1));
+                let what = format!("record {number} was confirmed and does not check");
+                self.lost(reader, name, item.offset, Lost::Unknown { first: number, last }, what);
+                self.place.number = last;
+            }
+        }
+        self.end = item.offset.saturating_add(item.bytes);
+        Ok(())
+    }
+
+    fn lost(&mut self, reader: &mut Reader<'_>, name: &str, offset: usize, lost: Lost, what: String) {
+        reader.find(name, offset, FindingKind::Rot, what);
+        self.fold.lose(lost);
+        (self.rotten, self.rotten_end) = (true, true);
+    }
+}
+
+/// Every record up to this one was durable before the crash, by the word of any that says so.
+fn confirmed_through(found: &[Found], vows: &Vows, start: &Start, end: Option<u64>) -> u64 {
+    let before = start.first.saturating_sub(1);
+    if let Some(end) = end {
+        return end.saturating_sub(1).max(before);
+    }
+    let said = found.iter().map(|found| match &found.what {
+        What::Whole(head) | What::Spoilt { head, .. } => head.confirmed,
+        What::Garbage { .. } => 0,
+    });
+    said.fold(before.max(vows.newest.confirmed), u64::max)
+}
+
+/// Does a crash explain it?
+fn is_torn(found: &Found, confirmed: u64) -> bool {
+    match &found.what {
+        What::Whole(_) => false,
+        What::Spoilt { head, written } => head.number > confirmed && !written,
+        What::Garbage { number, written } => *number > confirmed && !written,
+    }
+}
+
+/// Makes the files what the log says they are, and everything in them durable.
+fn repair(
+    files: Arc<dyn Files>,
+    names: &[String],
+    vows: &Vows,
+    mut read: Read,
+    options: Options,
+    lock: Box<dyn Any + Send>,
+    findings: Vec<Finding>,
+) -> io::Result<Opened> {
+    let current = *read.segments.back().ok_or(io::ErrorKind::NotFound)?;
+    let mut file = files.open(&segment::name(current.number))?;
+    if read.torn && !read.rotten_end {
+        file.truncate(wide(read.end))?;
+        file.sync()?;
+        file.allocate(current.bytes)?;
+    }
+    file.sync()?;
+    remove_what_is_left(&*files, names, vows)?;
+    let (log, lost) = read.fold.finish(&vows.newest);
+    let stored = Stored {
+        incarnation: read.fold.incarnation,
+        view: read.fold.view,
+        log_view: read.fold.log_view,
+        log: log.clone(),
+        damage: lost.map(|from| Damage { from }),
+        clean: read.fold.clean,
+        ..Stored::format(vows.stamp.cluster, vows.stamp.config, vows.stamp.id, vows.stamp.instance)
+    };
+    let mut promise = vows.newest;
+    (promise.incarnation, promise.view, promise.log_view) = (stored.incarnation, stored.view, stored.log_view);
+    (promise.replaced_by, promise.kept) = (read.fold.replaced_by.max(promise.replaced_by), read.fold.kept);
+    if vows.bad_slot == Some(promise.offset()) {
+        promise.sequence += 1;
+    }
+    let mut wal = Wal {
+        promises: files.open(PROMISES)?,
+        files,
+        options,
+        stamp: vows.stamp,
+        segments: read.segments,
+        file,
+        offset: wide(read.end),
+        spare: None,
+        promise,
+        promise_is_due: false,
+        buffer: Vec::new(),
+        place: Place { confirmed: read.place.number, ..read.place },
+        log,
+        lost_from: lost.unwrap_or(Op::ZERO),
+        clean: stored.clean,
+        last: None,
+        failed: false,
+        _lock: lock,
+    };
+    wal.write_promise()?;
+    // What is damaged is left alone: the log goes on in another file, which says what was known to be lost.
+    if read.rotten_end || wal.lost_from != read.lost_from {
+        let bytes = wal.options.segment_bytes.max(wide(HEADER_BYTES));
+        if !wal.prepare_spare(bytes)? {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "no space for another segment"));
+        }
+        wal.next_segment()?;
+        wal.write_promise()?;
+    }
+    Ok(Opened { wal, stored, findings })
+}
+
+/// Removes what an earlier life began and did not need in the end.
+fn remove_what_is_left(files: &dyn Files, names: &[String], vows: &Vows) -> io::Result<()> {
+    let needed = |name: &String| {
+        let oldest = vows.newest.first_segment;
+        name == PROMISES || segment::number_in(name).is_some_and(|number| number >= oldest)
+    };
+    for name in names.iter().filter(|name| !needed(name) && is_ours(name)) {
+        files.remove(name)?;
+    }
+    files.sync_dir()
+}
+
+/// Did this library make a file of that name?
+fn is_ours(name: &str) -> bool {
+    name == SPARE || name.ends_with(".new") || segment::number_in(name).is_some()
+}

@@ -1,0 +1,111 @@
+//! The promise record: incarnation, view and log_view in two slots, beside the log that holds them too.
+//!
+//! Owns the file `promises`: two sectors, written in turn, each with a sequence number and a sum. It is written after
+//! the log is synced and synced before the promise is confirmed. So what it says was confirmed, the log never says
+//! less unless it is damaged, and a torn slot is never the only record of a promise. PROTOCOL D40, D45; DESIGN 9.12.
+
+use super::bytes::{Take, sum_holds, wide};
+use super::error::WalErrorKind;
+use super::stamp::{STAMP_BYTES, Stamp};
+use vr_core::{Epoch, Incarnation, Op, View};
+
+/// The name of the file. It is the last one that a format makes: without it there is no log.
+pub(crate) const PROMISES: &str = "promises";
+/// Each slot has a sector of its own.
+pub(crate) const SLOT_BYTES: usize = 4096;
+const MAGIC: [u8; 8] = *b"vr-vow\r\n";
+const COVERED: usize = STAMP_BYTES + 9 * 8;
+
+/// What was promised, and how far the log was durable then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Promise {
+    /// The newest slot has the larger one.
+    pub(crate) sequence: u64,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) epoch: Epoch,
+    pub(crate) view: View,
+    pub(crate) log_view: View,
+    /// Every record up to this one is durable.
+    pub(crate) confirmed: u64,
+    /// The last record that replaced the log or a part of it …
+    pub(crate) replaced_by: u64,
+    /// … and what it kept. A record that is lost and may have been that one is judged by this.
+    pub(crate) kept: Op,
+    /// The first segment that is needed.
+    pub(crate) first_segment: u64,
+}
+
+impl Promise {
+    pub(crate) fn encode(&self, stamp: &Stamp) -> Vec<u8> {
+        let mut slot = stamp
+            .put(MAGIC)
+            .u64(self.sequence)
+            .u64(self.incarnation.0)
+            .u64(self.epoch.0)
+            .u64(self.view.0)
+            .u64(self.log_view.0)
+            .u64(self.confirmed)
+            .u64(self.replaced_by)
+            .u64(self.kept.0)
+            .u64(self.first_segment)
+            .sum(0)
+            .0;
+        slot.resize(SLOT_BYTES, 0);
+        slot
+    }
+
+    /// Where the slot with this sequence number lies.
+    pub(crate) fn offset(&self) -> u64 {
+        (self.sequence % 2) * wide(SLOT_BYTES)
+    }
+
+    fn decode(slot: &[u8]) -> Result<(Stamp, Self), (WalErrorKind, String)> {
+        let stamp = Stamp::take(slot, MAGIC)?;
+        let padded = slot.get(COVERED + 8..SLOT_BYTES).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
+        if !sum_holds(slot, COVERED, 0) || !padded {
+            return Err((WalErrorKind::Promises, "the promise record does not check".to_owned()));
+        }
+        let mut rest = Take(&slot[STAMP_BYTES..]);
+        let promise = Self {
+            sequence: rest.u64(),
+            incarnation: Incarnation(rest.u64()),
+            epoch: Epoch(rest.u64()),
+            view: View(rest.u64()),
+            log_view: View(rest.u64()),
+            confirmed: rest.u64(),
+            replaced_by: rest.u64(),
+            kept: Op(rest.u64()),
+            first_segment: rest.u64(),
+        };
+        Ok((stamp, promise))
+    }
+}
+
+/// What the file of promises gave.
+#[derive(Debug)]
+pub(crate) struct Vows {
+    pub(crate) stamp: Stamp,
+    pub(crate) newest: Promise,
+    /// Where the other slot lies, when it does not check: it may have been the newer one.
+    pub(crate) bad_slot: Option<u64>,
+}
+
+/// Reads both slots.
+pub(crate) fn read(file: &[u8]) -> Result<Vows, (u64, WalErrorKind, String)> {
+    let slot = |at: usize| file.get(at..).map_or(&[][..], |rest| &rest[..rest.len().min(SLOT_BYTES)]);
+    let (first, second) = (Promise::decode(slot(0)), Promise::decode(slot(SLOT_BYTES)));
+    match (first, second) {
+        (Ok((stamp, a)), Ok((other, b))) if stamp == other => {
+            Ok(Vows { stamp, newest: if a.sequence > b.sequence { a } else { b }, bad_slot: None })
+        }
+        (Ok(_), Ok(_)) => {
+            let what = "the two promise records belong to different disks".to_owned();
+            Err((wide(SLOT_BYTES), WalErrorKind::Promises, what))
+        }
+        (Ok((stamp, newest)), Err(_)) => Ok(Vows { stamp, newest, bad_slot: Some(wide(SLOT_BYTES)) }),
+        (Err(_), Ok((stamp, newest))) => Ok(Vows { stamp, newest, bad_slot: Some(0) }),
+        // Both do not check: the operator is told of another version only when both say so.
+        (Err((a, what)), Err((b, _))) if a == b && a != WalErrorKind::Promises => Err((0, a, what)),
+        (Err(_), Err(_)) => Err((0, WalErrorKind::Promises, "neither of the two promise records checks".to_owned())),
+    }
+}

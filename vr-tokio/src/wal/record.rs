@@ -1,0 +1,239 @@
+//! One record: its head, its payload, its padding; and how a write becomes one.
+//!
+//! Owns the layout. Must not know segments, nor what was confirmed. Little-endian, 8-byte aligned:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 4 | `VR`, the kind, 0 |
+//! | 4 | length of the payload |
+//! | 8 | number of the record: 1, 2, … |
+//! | 8 | every record up to this one was durable when this one was written |
+//! | 8 | sum of the head of the record before: the chain |
+//! | 8 + 8 + 8 | `from`, `to`, `view`: what the record is about, readable when its payload is not |
+//! | 8 | xxh3-64 of the payload |
+//! | 8 | xxh3-64 of all above, seeded by disk and cluster |
+//! | 8 | a mark that is never zero |
+//! | … | the payload: a `vr_core::wire` frame of the write, if it carries entries |
+//! | 1 to 8 | a mark that is never zero, up to the next multiple of 8 |
+
+use super::bytes::{Take, narrow, wide};
+use bytes::Bytes;
+use std::io;
+use std::ops::Range;
+use vr_core::wire::{self, Limits};
+use vr_core::{ENTRY_OVERHEAD_BYTES, Entries, Incarnation, Op, View, Write};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+pub(crate) const HEAD_BYTES: usize = 80;
+const SUMMED_BYTES: usize = 64;
+const SUM_AT: usize = 64;
+const MARK_AT: usize = 72;
+const MARK: [u8; 8] = *b"\xA5record\xA5";
+const PAD: u8 = 0xA5;
+
+/// What a record is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub(crate) enum Kind {
+    /// An incarnation begins.
+    Incarnation,
+    /// A promise.
+    View,
+    /// Entries after the last one.
+    Append,
+    /// Entries in place of those after `keep`.
+    Replace,
+    /// An orderly stop.
+    Clean,
+    /// Nothing but the word that what stands before it is durable.
+    Mark,
+}
+
+const KINDS: [(Kind, u8); 6] =
+    [(Kind::Incarnation, 1), (Kind::View, 2), (Kind::Append, 3), (Kind::Replace, 4), (Kind::Mark, 5), (Kind::Clean, 6)];
+
+impl Kind {
+    fn code(self) -> u8 {
+        KINDS.iter().find(|(kind, _)| *kind == self).map_or(0, |(_, code)| *code)
+    }
+}
+
+/// The head of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Head {
+    pub(crate) kind: Kind,
+    pub(crate) length: u32,
+    pub(crate) number: u64,
+    pub(crate) confirmed: u64,
+    pub(crate) chain: u64,
+    /// Append: its first op. Replace: the op it keeps. Incarnation: the incarnation.
+    pub(crate) from: u64,
+    /// The op the log ends at, or would after it.
+    pub(crate) to: u64,
+    /// View and Replace: the view.
+    pub(crate) view: u64,
+    pub(crate) payload_sum: u64,
+    /// The sum over this head: what the next record is chained to.
+    pub(crate) sum: u64,
+}
+
+impl Head {
+    /// The head at the start of `bytes`, if there is one that checks.
+    pub(crate) fn read(bytes: &[u8], seed: u64) -> Option<Self> {
+        let head = bytes.get(..HEAD_BYTES)?;
+        if head[..2] != *b"VR" || head[3] != 0 || head[MARK_AT..] != MARK {
+            return None;
+        }
+        let (kind, _) = KINDS.iter().find(|(_, code)| *code == head[2])?;
+        let sum = Take(&head[SUM_AT..]).u64();
+        if sum != xxh3_64_with_seed(&head[..SUMMED_BYTES], seed) {
+            return None;
+        }
+        let mut rest = Take(&head[4..]);
+        let (length, number, confirmed, chain) = (rest.u32(), rest.u64(), rest.u64(), rest.u64());
+        let (from, to, view, payload_sum) = (rest.u64(), rest.u64(), rest.u64(), rest.u64());
+        Some(Self { kind: *kind, length, number, confirmed, chain, from, to, view, payload_sum, sum })
+    }
+
+    /// Writes the head over the first bytes of a record and gives it back with its sum.
+    fn write(mut self, bytes: &mut [u8], seed: u64) -> Self {
+        bytes[..4].copy_from_slice(&[b'V', b'R', self.kind.code(), 0]);
+        bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
+        let numbers =
+            [self.number, self.confirmed, self.chain, self.from, self.to, self.view, self.payload_sum].into_iter();
+        for (field, number) in bytes[8..SUM_AT].chunks_exact_mut(8).zip(numbers) {
+            field.copy_from_slice(&number.to_le_bytes());
+        }
+        self.sum = xxh3_64_with_seed(&bytes[..SUMMED_BYTES], seed);
+        bytes[SUM_AT..MARK_AT].copy_from_slice(&self.sum.to_le_bytes());
+        bytes[MARK_AT..HEAD_BYTES].copy_from_slice(&MARK);
+        self
+    }
+
+    /// Where the payload lies in a record.
+    pub(crate) fn payload(&self) -> Range<usize> {
+        HEAD_BYTES..HEAD_BYTES.saturating_add(narrow(self.length.into()))
+    }
+
+    /// How long the whole record is.
+    pub(crate) fn record_bytes(&self) -> usize {
+        padded(self.payload().end)
+    }
+
+    /// Do payload and padding of this record check?
+    pub(crate) fn holds(&self, record: &[u8]) -> bool {
+        let payload = self.payload();
+        let (end, whole) = (payload.end, self.record_bytes());
+        let Some(body) = record.get(payload) else { return false };
+        xxh3_64(body) == self.payload_sum && record.get(end..whole).is_some_and(|pad| pad.iter().all(|b| *b == PAD))
+    }
+}
+
+/// The end of a record whose payload ends there: at least one byte of padding.
+const fn padded(end: usize) -> usize {
+    (end | 7).saturating_add(1)
+}
+
+/// What a record is about, beside its payload.
+struct About {
+    kind: Kind,
+    from: u64,
+    to: u64,
+    view: u64,
+}
+
+/// What stands before a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    /// The number of the record before it.
+    pub(crate) number: u64,
+    /// The sum of its head.
+    pub(crate) chain: u64,
+    /// Every record up to this one is durable.
+    pub(crate) confirmed: u64,
+}
+
+fn about(write: &Write, op: Op) -> About {
+    let last = |entries: &Entries, before: Op| entries.last().map_or(before, |entry| entry.op()).0;
+    match write {
+        Write::Incarnation(incarnation) => About { kind: Kind::Incarnation, from: incarnation.0, to: op.0, view: 0 },
+        Write::View(view) => About { kind: Kind::View, from: 0, to: op.0, view: view.0 },
+        Write::Append(entries) => About { kind: Kind::Append, from: op.next().0, to: last(entries, op), view: 0 },
+        Write::Replace { keep, entries, view } => {
+            About { kind: Kind::Replace, from: keep.0, to: last(entries, *keep), view: view.0 }
+        }
+        Write::Clean => About { kind: Kind::Clean, from: 0, to: op.0, view: 0 },
+    }
+}
+
+/// An upper bound on the record of a write.
+pub(crate) fn bound(write: &Write) -> u64 {
+    let entries = vr_core::Stored::entries_of(write);
+    let bodies = entries.map_or(0, |entries| {
+        entries.iter().map(|entry| wide(entry.body().len() + ENTRY_OVERHEAD_BYTES)).fold(0, u64::saturating_add)
+    });
+    bodies.saturating_add(wide(HEAD_BYTES + 64))
+}
+
+/// Appends the record of a write to `out`; `op` is where the log ends before it. Gives its head.
+pub(crate) fn encode(write: &Write, op: Op, at: Place, seed: u64, out: &mut Vec<u8>) -> io::Result<Head> {
+    if bound(write) > u64::from(u32::MAX) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a write of more than 4 GiB"));
+    }
+    encode_as(&about(write, op), vr_core::Stored::entries_of(write).map(|_| write), at, seed, out)
+}
+
+/// Appends a mark.
+pub(crate) fn encode_mark(op: Op, at: Place, seed: u64, out: &mut Vec<u8>) -> io::Result<Head> {
+    encode_as(&About { kind: Kind::Mark, from: 0, to: op.0, view: 0 }, None, at, seed, out)
+}
+
+fn encode_as(about: &About, payload: Option<&Write>, at: Place, seed: u64, out: &mut Vec<u8>) -> io::Result<Head> {
+    let start = out.len();
+    out.resize(start + HEAD_BYTES, 0);
+    if let Some(write) = payload {
+        wire::encode_write(write, out);
+    }
+    let body = &out[start + HEAD_BYTES..];
+    let (length, payload_sum) = (body.len(), xxh3_64(body));
+    let length = u32::try_from(length)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a record of more than 4 GiB"))?;
+    out.resize(start + padded(HEAD_BYTES + narrow(length.into())), PAD);
+    let About { kind, from, to, view } = *about;
+    let head = Head {
+        kind,
+        length,
+        number: at.number + 1,
+        confirmed: at.confirmed,
+        chain: at.chain,
+        from,
+        to,
+        view,
+        payload_sum,
+        sum: 0,
+    };
+    Ok(head.write(&mut out[start..], seed))
+}
+
+/// What a record does to the fold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Effect {
+    Write(Write),
+    Nothing,
+}
+
+/// The effect of a record whose sums hold. `None`: the content is not what a writer writes.
+pub(crate) fn decode(head: &Head, payload: &Bytes) -> Option<Effect> {
+    let write = match head.kind {
+        Kind::Mark => return Some(Effect::Nothing),
+        Kind::Incarnation => Write::Incarnation(Incarnation(head.from)),
+        Kind::View => Write::View(View(head.view)),
+        Kind::Clean => Write::Clean,
+        Kind::Append | Kind::Replace => wire::decode_write(payload, &Limits::NONE).ok()?,
+    };
+    let kind_fits = match (&write, head.kind) {
+        (Write::Append(_), kind) => kind == Kind::Append,
+        (Write::Replace { keep, .. }, kind) => kind == Kind::Replace && keep.0 == head.from,
+        (Write::Incarnation(_) | Write::View(_) | Write::Clean, _) => payload.is_empty(),
+    };
+    kind_fits.then_some(Effect::Write(write))
+}

@@ -1,0 +1,77 @@
+//! Files that are damaged while nobody looks: every byte flipped, every file cut at every byte, files swapped.
+
+use crate::author::{Step, identity, steps};
+use crate::crash::{Run, SMALL, record};
+
+use proptest::prelude::*;
+use std::sync::Arc;
+use vr_core::{Op, Stored};
+use vr_tokio::wal::{Files, FindingKind, Wal};
+
+/// A log of several segments, all of it confirmed, and said to be so.
+fn confirmed_run(steps: &[Step]) -> Run {
+    let mut steps = steps.to_vec();
+    steps.extend([Step::Sync, Step::Mark]);
+    record(&steps)
+}
+
+/// What was promised is kept, and a log that is shorter says so.
+fn never_silently_less(all: &Stored, found: &Stored, what: &str) -> Result<(), TestCaseError> {
+    let promises = (found.incarnation, found.view, found.log_view) == (all.incarnation, all.view, all.log_view);
+    prop_assert!(promises, "{what}: promises: {found:?} of {all:?}");
+    let Some(damage) = found.damage else {
+        prop_assert_eq!(&found.log, &all.log, "{}", what);
+        return Ok(());
+    };
+    prop_assert!(damage.from > found.log.op(), "{what}: the log that is given is whole");
+    prop_assert!(all.log.contains(found.log.head()), "{what}: what is given is a part of what was there");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_flipped_byte_is_never_a_shorter_log_in_silence(steps in steps(16), flip in 1u8..=255) {
+        let run = confirmed_run(&steps);
+        let all = run.folds.last().unwrap();
+        for name in run.disk.names().unwrap().into_iter().filter(|name| name != "spare") {
+            let bytes = run.disk.bytes_of(&name);
+            // Of the room that is never written, one byte in so many will do.
+            for at in (0..bytes.len()).filter(|at| bytes[*at] != 0 || at % 16 == 5) {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= flip;
+                let disk = run.disk.with(&name, Some(flipped));
+                let Ok(opened) = Wal::open_in(Arc::new(disk.clone()), &identity(), SMALL) else { continue };
+                never_silently_less(all, &opened.stored, &format!("{name} at {at}"))?;
+                // A damage is found again at the next start.
+                drop(opened.wal);
+                let again = Wal::open_in(Arc::new(disk), &identity(), SMALL).unwrap();
+                prop_assert_eq!(again.stored, opened.stored);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rotten_entry_is_reported_with_its_op_and_kept() {
+    let steps = [
+        Step::Append { entries: 2, body: 10 },
+        Step::Sync,
+        Step::Append { entries: 1, body: 100 },
+        Step::Sync,
+        Step::Append { entries: 1, body: 20 },
+        Step::Sync,
+    ];
+    let run = confirmed_run(&steps);
+    let bytes = run.disk.bytes_of("log-0000000000000001");
+    let body = bytes.windows(50).position(|window| window == [b'b'; 50]).unwrap();
+    let mut rotten = bytes.clone();
+    rotten[body + 20] ^= 1;
+    let disk = run.disk.with("log-0000000000000001", Some(rotten.clone()));
+    let opened = Wal::open_in(Arc::new(disk.clone()), &identity(), SMALL).unwrap();
+    assert_eq!(opened.stored.log.op(), Op(2));
+    assert_eq!(opened.stored.damage.unwrap().from, Op(3));
+    assert_eq!(opened.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [FindingKind::Rot]);
+    assert_eq!(disk.bytes_of("log-0000000000000001"), rotten, "it is kept as it is");
+}
