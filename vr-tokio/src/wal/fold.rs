@@ -98,6 +98,7 @@ impl Fold {
                 Ok(())
             }
             Write::Append(entries) => self.append(entries),
+            Write::Checkpoint(_) | Write::Cut { .. } | Write::Install { .. } => Err("a checkpoint".to_owned()),
             Write::Replace { keep, entries, view } => {
                 (self.view, self.log_view) = (view, view);
                 (self.replaced_by, self.kept) = (number, keep);

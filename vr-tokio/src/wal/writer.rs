@@ -217,7 +217,7 @@ impl Wal {
         let promise = &mut self.promise;
         self.clean = matches!(write, Write::Clean);
         match write {
-            Write::Clean => {}
+            Write::Checkpoint(_) | Write::Cut { .. } | Write::Install { .. } | Write::Clean => {}
             Write::Incarnation(incarnation) => promise.incarnation = *incarnation,
             Write::View(view) => promise.view = *view,
             Write::Append(entries) => return self.extend(self.log.op(), entries),
