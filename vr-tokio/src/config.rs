@@ -1,1 +1,414 @@
-//! What a node is told: one TOML file for all nodes of a cluster. Owns parsing and validation. Must not open anything.
+//! What a node is told: one TOML file for all nodes of a cluster.
+//!
+//! Owns the file's shape, its defaults and what is refused. The section `[cluster]` is replicated: its digest is in
+//! every message, and nodes whose sections differ do not talk. Must not open a socket or a log. DESIGN 9.7.
+
+use crate::tls::{ListenerTlsFiles, PeerTlsFiles};
+use crate::transport::TransportConfig;
+use crate::wal;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use vr_core::{Batching, ClusterConfig, ClusterId, Config, Durability, ReplicaId, Timeouts, Wait};
+
+/// Everything one node is told. `vr-tokio/cluster.example.toml` is a worked example.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// What all replicas share.
+    pub cluster: ClusterConfig,
+    /// Which replica this node is.
+    pub id: ReplicaId,
+    /// Where its log lives. Relative paths are relative to the file.
+    pub dir: PathBuf,
+    /// Where clients and operators are served.
+    pub client: SocketAddr,
+    /// Where peers are served.
+    pub peer: SocketAddr,
+    /// All nodes of the cluster, this one included.
+    pub nodes: Vec<NodeAddresses>,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// How requests become batches.
+    pub batching: Batching,
+    /// How it talks to its peers.
+    pub transport: TransportConfig,
+    /// Requests of clients.
+    pub requests: RequestConfig,
+    /// The disk.
+    pub disk: DiskConfig,
+    /// TLS between replicas.
+    pub peer_tls: Option<PeerTlsFiles>,
+    /// TLS for clients.
+    pub client_tls: Option<ListenerTlsFiles>,
+    /// The trace stream.
+    pub events: EventsConfig,
+    /// A file that everything which happens to the replica is recorded in, for the simulator's checkers.
+    pub record: Option<PathBuf>,
+}
+
+/// Where one node is.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeAddresses {
+    /// Which replica.
+    pub id: u16,
+    /// Where its log lives.
+    pub dir: PathBuf,
+    /// Where it serves clients and operators.
+    pub client: SocketAddr,
+    /// Where it serves its peers.
+    pub peer: SocketAddr,
+}
+
+/// Requests of clients: the section `[requests]`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestConfig {
+    /// How many requests may wait for their answers at this node; one more is `Busy`.
+    pub waiting_max: usize,
+    /// How long a request waits for its answer before its outcome is called unknown.
+    pub timeout_ms: u64,
+}
+
+impl Default for RequestConfig {
+    fn default() -> Self {
+        Self { waiting_max: 16 << 10, timeout_ms: 10_000 }
+    }
+}
+
+impl RequestConfig {
+    /// How long a request waits for its answer.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+/// The disk: the section `[disk]`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiskConfig {
+    /// How long a segment of the log gets before the next one begins.
+    pub segment_bytes: u64,
+}
+
+impl Default for DiskConfig {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20 }
+    }
+}
+
+impl DiskConfig {
+    pub(crate) fn options(&self) -> wal::Options {
+        wal::Options { segment_bytes: self.segment_bytes, ..wal::Options::default() }
+    }
+}
+
+/// The trace stream, `GET /vr/v1/events`: the section `[events]`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventsConfig {
+    /// Is it on? Off, it costs nothing.
+    pub enabled: bool,
+    /// How many events are kept for readers; who lags further behind is told of a gap.
+    pub ring: usize,
+}
+
+impl Default for EventsConfig {
+    fn default() -> Self {
+        Self { enabled: false, ring: 65_536 }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeConfigError {
+    /// The file cannot be read.
+    #[error("configuration {}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("configuration {}: {source}", path.display())]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// The file says something that cannot be.
+    #[error("configuration: {0}")]
+    Wrong(String),
+}
+
+fn wrong(what: impl Into<String>) -> NodeConfigError {
+    NodeConfigError::Wrong(what.into())
+}
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    cluster: Cluster,
+    node: Vec<NodeAddresses>,
+    #[serde(default)]
+    timeouts: FileTimeouts,
+    #[serde(default)]
+    batching: FileBatching,
+    #[serde(default)]
+    transport: TransportConfig,
+    #[serde(default)]
+    requests: RequestConfig,
+    #[serde(default)]
+    disk: DiskConfig,
+    #[serde(default)]
+    tls: Tls,
+    #[serde(default)]
+    events: EventsConfig,
+    #[serde(default)]
+    allow_plaintext: bool,
+    record: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cluster {
+    id: String,
+    members: Vec<u16>,
+    #[serde(default)]
+    durability: FileDurability,
+    client_capacity: Option<u32>,
+    checkpoint_interval: Option<u32>,
+    max_message_bytes: Option<u32>,
+    max_request_bytes: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum FileDurability {
+    #[default]
+    Sync,
+    Async,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FileTimeouts {
+    heartbeat_ms: u64,
+    view_change_min_ms: Option<u64>,
+    view_change_max_ms: Option<u64>,
+    abdicate_ms: Option<u64>,
+}
+
+impl Default for FileTimeouts {
+    fn default() -> Self {
+        Self { heartbeat_ms: 25, view_change_min_ms: None, view_change_max_ms: None, abdicate_ms: None }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FileBatching {
+    pipeline: Option<u32>,
+    batch_entries: Option<u32>,
+    queue_entries: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Tls {
+    peer: Option<PeerTlsFiles>,
+    client: Option<ListenerTlsFiles>,
+}
+
+impl NodeConfig {
+    /// What the file at `path` says of node `id`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or says something that cannot be.
+    pub fn load(path: &Path, id: ReplicaId) -> Result<Self, NodeConfigError> {
+        let read = |source| NodeConfigError::Read { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(read)?;
+        let parse = |source| NodeConfigError::Parse { path: path.to_owned(), source: Box::new(source) };
+        let file: File = toml::from_str(&text).map_err(parse)?;
+        Self::from_file(file, id, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// What `text` says of node `id`; relative paths are relative to `base`.
+    ///
+    /// # Errors
+    /// When it says something that cannot be.
+    pub fn parse(text: &str, id: ReplicaId, base: &Path) -> Result<Self, NodeConfigError> {
+        let parse = |source| NodeConfigError::Parse { path: PathBuf::from("(text)"), source: Box::new(source) };
+        Self::from_file(toml::from_str(text).map_err(parse)?, id, base)
+    }
+
+    fn from_file(file: File, id: ReplicaId, base: &Path) -> Result<Self, NodeConfigError> {
+        let cluster = file.cluster.checked()?;
+        let me = file.node.iter().find(|node| node.id == id.0);
+        let me = me.ok_or_else(|| wrong(format!("there is no [[node]] with id = {id}")))?.clone();
+        let rooted = |path: &Path| if path.is_absolute() { path.to_owned() } else { base.join(path) };
+        let config = Self {
+            id,
+            dir: rooted(&me.dir),
+            client: me.client,
+            peer: me.peer,
+            timeouts: file.timeouts.checked(),
+            batching: file.batching.checked(),
+            transport: file.transport,
+            requests: file.requests,
+            disk: file.disk,
+            peer_tls: file.tls.peer.map(|files| PeerTlsFiles {
+                ca: rooted(&files.ca),
+                certificate: rooted(&files.certificate),
+                key: rooted(&files.key),
+            }),
+            client_tls: file.tls.client.map(|files| ListenerTlsFiles {
+                certificate: rooted(&files.certificate),
+                key: rooted(&files.key),
+                client_ca: files.client_ca.map(|ca| rooted(&ca)),
+            }),
+            events: file.events,
+            record: file.record.map(|path| rooted(&path)),
+            nodes: file.node,
+            cluster,
+        };
+        config.validate(file.allow_plaintext)?;
+        Ok(config)
+    }
+
+    fn validate(&self, allow_plaintext: bool) -> Result<(), NodeConfigError> {
+        self.core().validate().map_err(|error| wrong(error.to_string()))?;
+        self.transport.validate().map_err(wrong)?;
+        for member in &self.cluster.members {
+            if !self.nodes.iter().any(|node| node.id == member.0) {
+                return Err(wrong(format!("member {member} has no [[node]] that says where it is")));
+            }
+        }
+        for (at, node) in self.nodes.iter().enumerate() {
+            if self.nodes[..at].iter().any(|other| other.id == node.id) {
+                return Err(wrong(format!("there are two [[node]] with id = {}", node.id)));
+            }
+        }
+        if self.requests.waiting_max == 0 || self.requests.timeout_ms == 0 || self.events.ring == 0 {
+            return Err(wrong("[requests] waiting_max, [requests] timeout_ms and [events] ring must be at least 1"));
+        }
+        let exposed = [(self.peer, self.peer_tls.is_some()), (self.client, self.client_tls.is_some())];
+        for (address, tls) in exposed {
+            if !address.ip().is_loopback() && !tls && !allow_plaintext {
+                return Err(wrong(format!(
+                    "{address} can be reached from outside and has no TLS: configure [tls], or say allow_plaintext = true"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the core is told.
+    #[must_use]
+    pub fn core(&self) -> Config {
+        let mut config = Config::new(self.cluster.clone(), self.id);
+        config.timeouts = self.timeouts;
+        config.batching = self.batching;
+        config
+    }
+
+    /// Where the peers of this node are served.
+    #[must_use]
+    pub fn peers(&self) -> Vec<(ReplicaId, SocketAddr)> {
+        let others = self.nodes.iter().filter(|node| node.id != self.id.0);
+        others.map(|node| (ReplicaId(node.id), node.peer)).collect()
+    }
+
+    /// Where a replica serves clients.
+    #[must_use]
+    pub fn client_of(&self, id: ReplicaId) -> Option<SocketAddr> {
+        self.nodes.iter().find(|node| node.id == id.0).map(|node| node.client)
+    }
+}
+
+impl Cluster {
+    fn checked(self) -> Result<ClusterConfig, NodeConfigError> {
+        let id = Some(&self.id).filter(|id| id.len() == 32).and_then(|id| u128::from_str_radix(id, 16).ok());
+        let id = id.ok_or_else(|| wrong("[cluster] id must be 32 hexadecimal digits, chosen at random"))?;
+        let mut cluster = ClusterConfig::of_size(ClusterId(id), 0);
+        cluster.members = self.members.into_iter().map(ReplicaId).collect();
+        cluster.durability = match self.durability {
+            FileDurability::Sync => Durability::Sync,
+            FileDurability::Async => Durability::Async,
+        };
+        let set = |value: Option<u32>, field: &mut u32| *field = value.unwrap_or(*field);
+        set(self.client_capacity, &mut cluster.client_capacity);
+        set(self.checkpoint_interval, &mut cluster.checkpoint_interval);
+        set(self.max_message_bytes, &mut cluster.max_message_bytes);
+        set(self.max_request_bytes, &mut cluster.max_request_bytes);
+        Ok(cluster)
+    }
+}
+
+impl FileTimeouts {
+    fn checked(&self) -> Timeouts {
+        let mut timeouts = Timeouts::from_heartbeat(Wait::millis(self.heartbeat_ms.min(3_600_000)));
+        let set = |value: Option<u64>, field: &mut Wait| {
+            *field = value.map_or(*field, |ms| Wait::millis(ms.min(3_600_000)));
+        };
+        set(self.view_change_min_ms, &mut timeouts.view_change_min);
+        set(self.view_change_max_ms, &mut timeouts.view_change_max);
+        set(self.abdicate_ms, &mut timeouts.abdicate);
+        timeouts
+    }
+}
+
+impl FileBatching {
+    fn checked(&self) -> Batching {
+        let default = Batching::default();
+        Batching {
+            pipeline: self.pipeline.unwrap_or(default.pipeline),
+            batch_entries: self.batch_entries.unwrap_or(default.batch_entries),
+            queue_entries: self.queue_entries.unwrap_or(default.queue_entries),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../cluster.example.toml");
+
+    fn refused(change: (&str, &str)) -> String {
+        let text = EXAMPLE.replace(change.0, change.1);
+        assert_ne!(text, EXAMPLE, "the example has changed: {change:?} changes nothing");
+        NodeConfig::parse(&text, ReplicaId(0), Path::new("")).map(|_| ()).expect_err("it must be refused").to_string()
+    }
+
+    #[test]
+    fn the_worked_example_is_a_configuration_of_three_nodes() {
+        let config = NodeConfig::parse(EXAMPLE, ReplicaId(1), Path::new("/etc/vr")).expect("it is valid");
+        assert_eq!(config.cluster.members.len(), 3);
+        assert_eq!(config.dir, Path::new("/etc/vr/data/1"));
+        assert_eq!(config.peers().len(), 2);
+        assert_eq!(config.client_of(ReplicaId(2)).map(|address| address.port()), Some(8100));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_in_words() {
+        assert!(refused(("members = [0, 1, 2]", "members = [0, 1, 2, 3]")).contains("member 3 has no [[node]]"));
+        assert!(refused(("members = [0, 1, 2]", "members = [1, 2]")).contains("replica 0 is not a member"));
+        assert!(refused(("members = [0, 1, 2]", "members = [0, 0, 1]")).contains("twice"));
+        assert!(refused(("id = \"", "id = \"f")).contains("32 hexadecimal digits"));
+        assert!(refused(("\"127.0.0.1:8080\"", "\"0.0.0.0:8080\"")).contains("has no TLS"));
+        assert!(refused(("[cluster]", "[cluster]\ncolour = \"red\"")).contains("colour"));
+    }
+
+    #[test]
+    fn a_node_that_the_file_does_not_know_is_refused() {
+        let error = NodeConfig::parse(EXAMPLE, ReplicaId(9), Path::new("")).map(|_| ()).expect_err("no such node");
+        assert!(error.to_string().contains("no [[node]] with id = 9"));
+    }
+}

@@ -1,1 +1,278 @@
-//! What an embedder holds of a running node: requests in, replies out. Must not know how they travel.
+//! What an embedder holds of a running node: requests in, replies out (Go-VR's `RequestAsync`).
+//!
+//! Owns the waiting for one answer and its deadline. Must not know how a request travels or what it means.
+//! Paper: VRR §4.1 steps 1 and 7; DESIGN 9.4.
+
+use crate::node::{Answer, Arrival, Inbox, Question};
+use crate::upcalls::Upcalls;
+use bytes::Bytes;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use vr_core::{
+    ClientId, Kind, Op, Predicted, Reject, ReplicaId, Reply, Request, RequestNumber, Session, Snapshot, StatusName,
+    View,
+};
+
+/// Why a request has no reply.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// No answer within the time that is configured. The outcome is unknown: ask again with the same number.
+    #[error("no answer in time: the outcome is unknown")]
+    Timeout,
+    /// This replica is not the primary; it did not take the request.
+    #[error("this replica is not the primary of view {view}")]
+    NotPrimary {
+        /// Who may be; `None` when this replica cannot tell.
+        primary: Option<ReplicaId>,
+        /// Of which view.
+        view: View,
+    },
+    /// This replica was primary when it took the request and is not any more. The outcome is unknown: ask the new
+    /// primary again with the same number.
+    #[error("the primary changed while the request waited: the outcome is unknown")]
+    Deposed {
+        /// The view that this replica is in now.
+        view: View,
+    },
+    /// The session is gone. The outcome of its outstanding request is unknown; open another one.
+    #[error("the session is gone: the outcome of its outstanding request is unknown")]
+    Evicted,
+    /// Too much is waiting, or this primary is not sure of itself: ask again later, with the same number.
+    #[error("busy: try again")]
+    Busy,
+    /// The primary's disk is full: ask again later, with the same number.
+    #[error("the primary's disk is full: try again later")]
+    NoSpace,
+    /// The body exceeds `max_request_bytes`.
+    #[error("the request is longer than the cluster allows")]
+    TooLarge,
+    /// The request contradicts itself.
+    #[error("the request contradicts itself")]
+    Malformed,
+    /// The node has stopped. The outcome of what waited is unknown.
+    #[error("the node has stopped")]
+    Halted,
+}
+
+impl RequestError {
+    /// Its name in metrics and in JSON.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::NotPrimary { .. } => "not_primary",
+            Self::Deposed { .. } => "deposed",
+            Self::Evicted => "evicted",
+            Self::Busy => "busy",
+            Self::NoSpace => "no_space",
+            Self::TooLarge => "too_large",
+            Self::Malformed => "malformed",
+            Self::Halted => "halted",
+        }
+    }
+
+    /// True when the request may have taken effect, or may still.
+    #[must_use]
+    pub const fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Deposed { .. } | Self::Evicted | Self::Halted)
+    }
+}
+
+impl From<Reject> for RequestError {
+    fn from(reason: Reject) -> Self {
+        match reason {
+            Reject::NotPrimary { primary, view } => Self::NotPrimary { primary, view },
+            Reject::Evicted => Self::Evicted,
+            Reject::NoSpace => Self::NoSpace,
+            Reject::TooLarge => Self::TooLarge,
+            Reject::Malformed => Self::Malformed,
+            // Also whatever a later version refuses for: asking again is always right.
+            Reject::Busy | _ => Self::Busy,
+        }
+    }
+}
+
+/// What a node looks like, for people and programs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NodeStatus {
+    /// Which replica.
+    pub id: ReplicaId,
+    /// Which life.
+    pub incarnation: u64,
+    /// Status and role.
+    pub status: StatusName,
+    /// The view-number.
+    pub view: View,
+    /// The last view in which it was normal.
+    pub log_view: View,
+    /// The primary of its view.
+    pub primary: ReplicaId,
+    /// Where its log ends.
+    pub op: Op,
+    /// Through here the log is durable on its own disk.
+    pub durable: Op,
+    /// The commit-number.
+    pub commit: Op,
+    /// Through here the service has answered.
+    pub executed: Op,
+    /// Does it want to leave its view?
+    pub wants_view_change: bool,
+    /// Requests that wait for their answers at this node.
+    pub waiting: usize,
+    /// False when its disk is full.
+    pub has_space: bool,
+    /// Why it stopped, if it did.
+    pub stopped: Option<String>,
+}
+
+impl NodeStatus {
+    pub(crate) fn of(snapshot: &Snapshot, waiting: usize, has_space: bool) -> Self {
+        Self {
+            id: snapshot.id,
+            incarnation: snapshot.incarnation.0,
+            status: snapshot.status,
+            view: snapshot.view,
+            log_view: snapshot.log_view,
+            primary: snapshot.primary,
+            op: snapshot.op,
+            durable: snapshot.durable,
+            commit: snapshot.commit,
+            executed: snapshot.executed,
+            wants_view_change: snapshot.wants_view_change,
+            waiting,
+            has_space,
+            stopped: None,
+        }
+    }
+
+    /// In normal status, and its service knows all that it knows to be committed.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.stopped.is_none()
+            && matches!(self.status, StatusName::Primary | StatusName::Backup)
+            && self.executed == self.commit
+    }
+}
+
+/// What an embedder holds of a running node. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    inbox: Inbox,
+    upcalls: Upcalls,
+    status: watch::Receiver<NodeStatus>,
+    timeout: Duration,
+    sessions: Arc<Mutex<HashMap<ClientId, Session>>>,
+    sessions_max: usize,
+}
+
+impl Handle {
+    pub(crate) fn new(
+        inbox: Inbox,
+        upcalls: Upcalls,
+        status: watch::Receiver<NodeStatus>,
+        timeout: Duration,
+        sessions_max: usize,
+    ) -> Self {
+        Self { inbox, upcalls, status, timeout, sessions: Arc::default(), sessions_max }
+    }
+
+    /// Opens a session for a client; a client that has one gets the same.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn register(&self, client: ClientId) -> Result<Session, RequestError> {
+        let session = self.register_reply(client).await?.session;
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.len() >= self.sessions_max {
+            sessions.clear(); // Only a memory: a client that has a session is told the same again.
+        }
+        sessions.insert(client, session);
+        Ok(session)
+    }
+
+    pub(crate) async fn register_reply(&self, client: ClientId) -> Result<Reply, RequestError> {
+        self.ask(client, Session::ZERO, RequestNumber::ZERO, Kind::Register, Bytes::new()).await
+    }
+
+    /// Has `body` executed, at most once for this client and number; opens the client's session when it has none.
+    /// Numbers rise by one, from 1 on; each waits for the answer to the one before.
+    ///
+    /// # Errors
+    /// Why there is no answer. [`RequestError::is_outcome_unknown`] tells whether it may have taken effect.
+    pub async fn request(&self, client: ClientId, number: RequestNumber, body: Bytes) -> Result<Reply, RequestError> {
+        let known = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(&client).copied();
+        let session = match known {
+            Some(session) => session,
+            None => self.register(client).await?,
+        };
+        let answer = self.request_in(client, session, number, body).await;
+        if answer == Err(RequestError::Evicted) {
+            self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&client);
+        }
+        answer
+    }
+
+    /// [`Handle::request`] in a session that the caller knows.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn request_in(
+        &self,
+        client: ClientId,
+        session: Session,
+        number: RequestNumber,
+        body: Bytes,
+    ) -> Result<Reply, RequestError> {
+        self.ask(client, session, number, Kind::Operation, body).await
+    }
+
+    async fn ask(
+        &self,
+        client: ClientId,
+        session: Session,
+        number: RequestNumber,
+        kind: Kind,
+        body: Bytes,
+    ) -> Result<Reply, RequestError> {
+        let request = Request { client, session, number, kind, predicted: Predicted::default(), body };
+        let (answer, answered) = oneshot::channel::<Answer>();
+        self.inbox.ask(Question { request, answer })?;
+        match tokio::time::timeout(self.timeout, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(RequestError::Halted),
+            Err(_) => Err(RequestError::Timeout),
+        }
+    }
+
+    /// Asks this node's service, without the group: what it answers may be old.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn read_stale(&self, query: Bytes) -> Result<Bytes, RequestError> {
+        self.upcalls.read(query).await.ok_or(RequestError::Halted)
+    }
+
+    /// What the node looks like, as of its last step.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Waits until the node looks like this; gives what it looks like then, or after it stopped.
+    pub async fn wait_until(&self, mut is_so: impl FnMut(&NodeStatus) -> bool) -> NodeStatus {
+        let mut status = self.status.clone();
+        let seen = status.wait_for(|status| status.stopped.is_some() || is_so(status)).await;
+        seen.map_or_else(|_| self.status(), |seen| seen.clone())
+    }
+
+    /// Stops the node in an orderly way: it says nothing more, and ends when its disk has everything.
+    pub async fn stop(&self) {
+        if self.inbox.send(Arrival::Stop) {
+            self.wait_until(|_| false).await;
+        }
+    }
+}

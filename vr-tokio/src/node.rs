@@ -1,1 +1,126 @@
 //! The node: one task owns the replica, takes what arrives, carries out what it asks for. It decides nothing.
+//!
+//! Owns the inbox, through which everything reaches that task: messages of peers, requests, completions of the disk
+//! and the service. What comes from outside is bounded and counted; completions are bounded by the core. Must not
+//! know the protocol. DESIGN §5.
+
+mod run;
+mod start;
+mod waiting;
+
+pub use self::run::StopReason;
+pub use self::start::{Node, StartError};
+
+use crate::disk::DiskAnswer;
+use crate::handle::RequestError;
+use crate::transport::{Deliver, Full};
+use crate::upcalls::Answered;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{mpsc, oneshot};
+use vr_core::{Message, Reply, Request};
+
+/// What a request ends with.
+pub(crate) type Answer = Result<Reply, RequestError>;
+
+/// A request, and who waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) request: Request,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+/// Something that reaches the node.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// From a peer.
+    Messages(Vec<Message>),
+    /// From a client of this node.
+    Question(Question),
+    /// The disk.
+    Disk(DiskAnswer),
+    /// The service.
+    Answered(Answered),
+    /// The operator.
+    Stop,
+}
+
+/// How much may wait in the inbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) messages: usize,
+    pub(crate) questions: usize,
+}
+
+/// How much of each kind waits.
+#[derive(Debug, Default)]
+struct Load {
+    messages: AtomicUsize,
+    questions: AtomicUsize,
+}
+
+/// The way into the node. Never waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbox {
+    to: mpsc::UnboundedSender<Arrival>,
+    load: Arc<Load>,
+    bounds: Bounds,
+}
+
+/// The other end, which the node's task reads.
+#[derive(Debug)]
+pub(crate) struct Arrivals {
+    from: mpsc::UnboundedReceiver<Arrival>,
+    load: Arc<Load>,
+}
+
+impl Inbox {
+    pub(crate) fn new(bounds: Bounds) -> (Self, Arrivals) {
+        let ((to, from), load) = (mpsc::unbounded_channel(), Arc::new(Load::default()));
+        (Self { to, load: Arc::clone(&load), bounds }, Arrivals { from, load })
+    }
+
+    /// Puts in a completion or an order. False when the node is gone.
+    pub(crate) fn send(&self, arrival: Arrival) -> bool {
+        self.to.send(arrival).is_ok()
+    }
+
+    /// Puts in a request.
+    pub(crate) fn ask(&self, question: Question) -> Result<(), RequestError> {
+        if self.load.questions.fetch_add(1, Ordering::Relaxed) >= self.bounds.questions {
+            self.load.questions.fetch_sub(1, Ordering::Relaxed);
+            return Err(RequestError::Busy);
+        }
+        if self.send(Arrival::Question(question)) { Ok(()) } else { Err(RequestError::Halted) }
+    }
+}
+
+impl Deliver for Inbox {
+    fn deliver(&self, messages: Vec<Message>) -> Result<(), Full> {
+        let count = messages.len();
+        if self.load.messages.fetch_add(count, Ordering::Relaxed) >= self.bounds.messages {
+            self.load.messages.fetch_sub(count, Ordering::Relaxed);
+            return Err(Full);
+        }
+        if self.send(Arrival::Messages(messages)) { Ok(()) } else { Err(Full) }
+    }
+}
+
+impl Arrivals {
+    /// Waits for something, then takes up to `most` of what is there.
+    pub(crate) async fn take(&mut self, into: &mut Vec<Arrival>, most: usize) -> usize {
+        let taken = self.from.recv_many(into, most).await;
+        for arrival in into.iter() {
+            match arrival {
+                Arrival::Messages(messages) => {
+                    self.load.messages.fetch_sub(messages.len(), Ordering::Relaxed);
+                }
+                Arrival::Question(_) => {
+                    self.load.questions.fetch_sub(1, Ordering::Relaxed);
+                }
+                Arrival::Disk(_) | Arrival::Answered(_) | Arrival::Stop => {}
+            }
+        }
+        taken
+    }
+}

@@ -1,1 +1,195 @@
-//! What an operator asks over HTTP: metrics, status, health. Must not change anything.
+//! What clients and operators ask a node over HTTP: requests, metrics, status, health, the trace stream.
+//!
+//! Owns the routes under the listener for clients; an embedder with routes of its own answers what it does not know
+//! with these. Nothing but a request changes anything. Must not know the service.
+
+use crate::client::{self, Ask, Refused, Requests};
+use crate::events::Ring;
+use crate::handle::{Handle, RequestError};
+use crate::metrics::Metrics;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Body, Frame};
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use vr_core::{ReplicaId, Reply, RequestNumber};
+
+/// The body of an answer.
+pub type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
+
+/// How many events one piece of the trace stream holds at most.
+const EVENTS_AT_ONCE: usize = 512;
+
+/// The routes that every node serves. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Routes(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    handle: Handle,
+    metrics: Arc<Metrics>,
+    ring: Option<Ring>,
+    clients: Vec<(ReplicaId, SocketAddr)>,
+    max_request_bytes: usize,
+    scheme: &'static str,
+}
+
+impl Routes {
+    pub(crate) fn new(
+        handle: Handle,
+        metrics: Arc<Metrics>,
+        ring: Option<Ring>,
+        clients: Vec<(ReplicaId, SocketAddr)>,
+        max_request_bytes: usize,
+        scheme: &'static str,
+    ) -> Self {
+        Self(Arc::new(Shared { handle, metrics, ring, clients, max_request_bytes, scheme }))
+    }
+
+    /// Answers a request; 404 when the route is none of these: `POST /vr/v1/request`, `GET /vr/v1/events`,
+    /// `GET /metrics`, `/status`, `/healthz`, `/readyz`.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<AnswerBody>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let shared = &self.0;
+        let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+        match request.uri().path() {
+            client::ROUTE if request.method() == Method::POST => {
+                client::answer(self, request).await.map(BodyExt::boxed_unsync)
+            }
+            client::ROUTE => refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "POST"),
+            "/metrics" | "/status" | "/healthz" | "/readyz" | "/vr/v1/events" if !is_get => {
+                refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "GET, HEAD")
+            }
+            "/metrics" => {
+                let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                text(StatusCode::OK, kind, shared.metrics.text())
+            }
+            "/status" => {
+                let status = serde_json::to_string(&shared.handle.status()).unwrap_or_default();
+                text(StatusCode::OK, "application/json", status + "\n")
+            }
+            "/healthz" => shared.health(shared.handle.status().stopped.is_none()),
+            "/readyz" => shared.health(shared.handle.status().is_ready()),
+            "/vr/v1/events" => match &shared.ring {
+                Some(ring) => stream(ring.clone(), cursor_of(request.uri().query())),
+                None => refused(StatusCode::NOT_FOUND, "events_off", ""),
+            },
+            _ => refused(StatusCode::NOT_FOUND, "no_such_route", ""),
+        }
+    }
+}
+
+impl Shared {
+    fn health(&self, is_well: bool) -> Response<AnswerBody> {
+        let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let status = self.handle.status();
+        let said = serde_json::json!({"ok": is_well, "status": status.status, "view": status.view.0, "stopped": status.stopped});
+        text(code, "application/json", format!("{said}\n"))
+    }
+
+    fn client_of(&self, id: ReplicaId) -> Option<String> {
+        self.clients.iter().find(|(known, _)| *known == id).map(|(_, address)| address.to_string())
+    }
+}
+
+impl Requests for Routes {
+    async fn request(&self, ask: Ask) -> Result<Reply, Refused> {
+        let Ask { client, session, number, body } = ask;
+        let handle = &self.0.handle;
+        let answer = if number == RequestNumber::ZERO {
+            handle.register_reply(client).await
+        } else {
+            handle.request_in(client, session, number, body).await
+        };
+        answer.map_err(|error| match error {
+            RequestError::NotPrimary { primary, view } => {
+                let address = primary.and_then(|id| Some((id, self.0.client_of(id)?)));
+                Refused::NotPrimary { primary: address, view }
+            }
+            // The number stays the same: whoever is primary now knows whether it took effect.
+            RequestError::Deposed { view } => Refused::NotPrimary { primary: None, view },
+            RequestError::Timeout => Refused::Timeout,
+            RequestError::Evicted => Refused::Evicted,
+            RequestError::Busy => {
+                self.0.metrics.refused("busy");
+                Refused::Busy
+            }
+            RequestError::NoSpace => Refused::NoSpace,
+            RequestError::TooLarge => Refused::TooLarge,
+            RequestError::Malformed => Refused::Malformed,
+            RequestError::Halted => Refused::Halted,
+        })
+    }
+
+    fn max_request_bytes(&self) -> usize {
+        self.0.max_request_bytes
+    }
+
+    fn scheme(&self) -> &'static str {
+        self.0.scheme
+    }
+}
+
+fn text(status: StatusCode, kind: &'static str, text: String) -> Response<AnswerBody> {
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn refused(status: StatusCode, code: &'static str, allow: &'static str) -> Response<AnswerBody> {
+    let mut response = text(status, "application/json", format!("{{\"error\":\"{code}\"}}\n"));
+    if !allow.is_empty() {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    response
+}
+
+/// `from=N` of the query: where to read on.
+fn cursor_of(query: Option<&str>) -> u64 {
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let from = pairs.filter(|(name, _)| *name == "from").find_map(|(_, value)| value.parse().ok());
+    from.unwrap_or(0)
+}
+
+/// Newline-delimited JSON for as long as the reader reads.
+fn stream(ring: Ring, from: u64) -> Response<AnswerBody> {
+    let pages = futures_util::stream::unfold((ring, from), |(ring, from)| async move {
+        let mut page = ring.page(from, EVENTS_AT_ONCE);
+        while page.events.is_empty() {
+            ring.wait_for(page.next).await;
+            page = ring.page(page.next, EVENTS_AT_ONCE);
+        }
+        let mut lines = Vec::new();
+        for event in &page.events {
+            // Writing to a vector cannot fail, and every event is JSON.
+            let _ = serde_json::to_writer(&mut lines, event);
+            lines.push(b'\n');
+        }
+        Some((Ok(Frame::data(Bytes::from(lines))), (ring, page.next)))
+    });
+    let mut response = Response::new(StreamBody::new(pages).boxed_unsync());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_from_the_query_and_everything_else_begins_at_the_beginning() {
+        assert_eq!(cursor_of(Some("from=17")), 17);
+        assert_eq!(cursor_of(Some("a=1&from=3&b")), 3);
+        assert_eq!([cursor_of(None), cursor_of(Some("from=x")), cursor_of(Some("from"))], [0, 0, 0]);
+    }
+}

@@ -1,0 +1,26 @@
+//! The clocks: the monotonic one that steps happen on, and the wall clock that the primary predicts.
+//!
+//! Owns the reading of them. The monotonic clock is the host's, so that recordings of several nodes on one host can
+//! be put in order. Must not know who asks.
+
+use rustix::time::{ClockId, clock_gettime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use vr_core::Time;
+
+/// The moment, on the host's monotonic clock.
+pub(crate) fn now() -> Time {
+    let time = clock_gettime(ClockId::Monotonic);
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    Time(seconds.unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(nanoseconds.unwrap_or(0)))
+}
+
+/// How long it is from `now` to `deadline`.
+pub(crate) const fn until(now: Time, deadline: Time) -> Duration {
+    Duration::from_nanos(deadline.since(now).0)
+}
+
+/// Nanoseconds since the Unix epoch; 0 before it.
+pub(crate) fn wall_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
