@@ -2,6 +2,7 @@
 //! What is waited for is an answer, never a time.
 
 mod form;
+mod measure;
 mod retries;
 
 use super::*;

@@ -8,12 +8,19 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// Pieces up to here are copied out of the connection's buffer. What is kept of them, an operation in the log, would
+/// otherwise keep all of the buffer, and the connection would need a new one.
+const COPIED_BYTES_MAX: usize = 32 << 10;
 
 /// The body of a request, within its limits. `http_body_util::BodyExt` and axum's extractors read it.
 pub struct RequestBody {
     inner: Incoming,
     left: u64,
     read_by: ReadBy,
+    /// How long it may take, from when it is first asked for.
+    timeout: Option<Duration>,
 }
 
 /// Why a body could not be read.
@@ -29,12 +36,10 @@ pub enum BodyError {
 }
 
 impl RequestBody {
-    /// A body that may have so many bytes. When it has none, the connection waits for nothing more.
-    pub(crate) fn new(inner: Incoming, limit: u64, read_by: ReadBy) -> Self {
-        if inner.is_end_stream() {
-            read_by.clear();
-        }
-        Self { inner, left: limit, read_by }
+    /// A body that may have so many bytes and take so long. Until it is asked for, its connection waits for nothing.
+    pub(crate) fn new(inner: Incoming, limit: u64, read_by: ReadBy, timeout: Duration) -> Self {
+        read_by.clear();
+        Self { inner, left: limit, read_by, timeout: Some(timeout) }
     }
 
     /// From here on, no more than so many bytes.
@@ -42,7 +47,7 @@ impl RequestBody {
         self.left = self.left.min(limit);
     }
 
-    /// All of it. A body that came in one piece is not copied.
+    /// All of it, in one piece.
     ///
     /// # Errors
     /// When it is too long or does not come.
@@ -74,6 +79,9 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Some(timeout) = self.timeout.take() {
+            self.read_by.within(timeout);
+        }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if frame.is_none() || self.inner.is_end_stream() {
             self.read_by.clear();
@@ -84,7 +92,8 @@ impl Body for RequestBody {
             Some(left) => self.left = left,
             None => return Poll::Ready(Some(Err(BodyError::TooLarge))),
         }
-        Poll::Ready(Some(Ok(frame)))
+        let copied = |data: Bytes| if data.len() > COPIED_BYTES_MAX { data } else { Bytes::copy_from_slice(&data) };
+        Poll::Ready(Some(Ok(frame.map_data(copied))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -145,7 +145,7 @@ impl<'a> Link<'a> {
             self.out.extend_from_slice(close);
             self.stream.write_all(&self.out).await?;
         } else {
-            let mut pieces = Pieces { head: &self.out, rest: &self.batch, passed: 0 };
+            let mut pieces = Pieces::new(&self.out, &self.batch);
             self.stream.write_all_buf(&mut pieces).await?;
         }
         self.stream.flush().await?;
@@ -195,15 +195,15 @@ impl<'a> Link<'a> {
 }
 
 /// The head of an answer.
-struct Answer {
-    status: u16,
-    head_bytes: usize,
-    body_bytes: usize,
-    closes: bool,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head_bytes: usize,
+    pub(super) body_bytes: usize,
+    pub(super) closes: bool,
 }
 
 impl Answer {
-    fn parse(bytes: &[u8]) -> Result<Option<Self>, Ended> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, Ended> {
         let mut headers = [httparse::EMPTY_HEADER; ANSWER_HEADERS_MAX];
         let mut response = httparse::Response::new(&mut headers);
         let head_bytes = match response.parse(bytes) {
@@ -230,11 +230,17 @@ impl Answer {
 }
 
 /// A head and messages, to be written from where they are.
-struct Pieces<'a> {
+pub(super) struct Pieces<'a> {
     head: &'a [u8],
     rest: &'a [Bytes],
     /// How much of the first of `rest` is written.
     passed: usize,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) const fn new(head: &'a [u8], rest: &'a [Bytes]) -> Self {
+        Self { head, rest, passed: 0 }
+    }
 }
 
 impl Buf for Pieces<'_> {

@@ -290,13 +290,12 @@ fn admit(
     options: &ServerOptions,
     read_by: &ReadBy,
 ) -> Result<Request<RequestBody>, Option<RequestBody>> {
-    read_by.within(options.body_timeout);
     let (said, limit) = (request.body().size_hint().lower(), options.max_body_bytes);
     if said <= limit {
-        return Ok(request.map(|body| RequestBody::new(body, limit, read_by.clone())));
+        return Ok(request.map(|body| RequestBody::new(body, limit, read_by.clone(), options.body_timeout)));
     }
     let is_worth_reading = said <= limit.saturating_mul(4) && !request.headers().contains_key(header::EXPECT);
-    Err(is_worth_reading.then(|| RequestBody::new(request.into_body(), said, read_by.clone())))
+    Err(is_worth_reading.then(|| RequestBody::new(request.into_body(), said, read_by.clone(), options.body_timeout)))
 }
 
 /// What the service answers, or that the body is too large.

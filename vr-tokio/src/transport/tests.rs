@@ -3,8 +3,10 @@
 
 mod between;
 mod measure;
+mod parts;
 mod refusals;
 mod secured;
+mod serving;
 
 use super::*;
 use bytes::Bytes;
