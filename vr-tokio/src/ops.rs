@@ -113,8 +113,7 @@ impl Requests for Routes {
                 let address = primary.and_then(|id| Some((id, self.0.client_of(id)?)));
                 Refused::NotPrimary { primary: address, view }
             }
-            // The number stays the same: whoever is primary now knows whether it took effect.
-            RequestError::Deposed { view } => Refused::NotPrimary { primary: None, view },
+            RequestError::Deposed { view } => Refused::Deposed { view },
             RequestError::Timeout => Refused::Timeout,
             RequestError::Evicted => Refused::Evicted,
             RequestError::Busy => {

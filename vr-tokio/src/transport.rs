@@ -4,8 +4,6 @@
 //! [`receive`] take, [`head`] says who speaks, [`codec`] how. A message may be lost, and is counted then; nothing that
 //! arrives here can panic, and a refused request changes nothing.
 
-#![allow(dead_code, unused_imports)] // TODO(the node, which uses all of this, is not there yet)
-
 mod body;
 mod codec;
 mod head;

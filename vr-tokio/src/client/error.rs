@@ -9,9 +9,8 @@ pub enum ClientError {
     /// No answer before the deadline. The outcome is unknown: it may have been executed, or still be.
     #[error("no answer before the deadline: the outcome is unknown")]
     Timeout,
-    /// No replica was found to be primary before the deadline. The outcome is unknown, because a primary may have
-    /// taken the request before it ceased to be one.
-    #[error("no primary was found before the deadline: the outcome is unknown")]
+    /// No replica was found to be primary before the deadline. There was no effect.
+    #[error("no primary was found before the deadline")]
     NoPrimary,
     /// The session is gone: too many others were opened since. The outcome of the call is unknown; open another
     /// session.
@@ -42,8 +41,9 @@ impl ClientError {
     #[must_use]
     pub const fn is_outcome_unknown(&self) -> bool {
         match self {
-            Self::Timeout | Self::NoPrimary | Self::Evicted => true,
-            Self::Busy
+            Self::Timeout | Self::Evicted => true,
+            Self::NoPrimary
+            | Self::Busy
             | Self::NoSpace
             | Self::Unreachable(_)
             | Self::TooLarge

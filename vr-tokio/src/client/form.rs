@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | 307 | `not_primary` | `Location` is the primary's, `primary` its id, `view` which view |
 //! | 503 | `no_primary` | not the primary, and does not know who is |
+//! | 503 | `deposed` | no longer the primary: the outcome is unknown |
 //! | 503 | `busy` | too much is waiting; `Retry-After` |
 //! | 507 | `no_space` | the disk is full; nothing was done |
 //! | 503 | `halted` | this replica has stopped for good |
@@ -59,6 +60,12 @@ pub enum Refused {
         /// Of which view.
         view: View,
     },
+    /// This replica was the primary when it took the request, and is no longer: the outcome is unknown. Whoever is
+    /// primary now answers the same number.
+    Deposed {
+        /// The view that ended.
+        view: View,
+    },
     /// Too much is waiting: try again later.
     Busy,
     /// The disk is full; nothing was done.
@@ -79,7 +86,9 @@ impl Refused {
     const fn status(&self) -> StatusCode {
         match self {
             Self::NotPrimary { primary: Some(_), .. } => StatusCode::TEMPORARY_REDIRECT,
-            Self::NotPrimary { primary: None, .. } | Self::Busy | Self::Halted => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotPrimary { primary: None, .. } | Self::Deposed { .. } | Self::Busy | Self::Halted => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Evicted => StatusCode::GONE,
@@ -92,6 +101,7 @@ impl Refused {
         match self {
             Self::NotPrimary { primary: Some(_), .. } => "not_primary",
             Self::NotPrimary { primary: None, .. } => "no_primary",
+            Self::Deposed { .. } => "deposed",
             Self::Busy => "busy",
             Self::NoSpace => "no_space",
             Self::Halted => "halted",
@@ -142,6 +152,9 @@ pub(super) fn response_of(answer: Result<Reply, Refused>, scheme: &str) -> Respo
     let mut response = Response::new(Full::default());
     *response.status_mut() = refused.status();
     let headers = response.headers_mut();
+    if let Refused::Deposed { view } = &refused {
+        body["view"] = view.0.into();
+    }
     if let Refused::NotPrimary { primary, view } = &refused {
         body["view"] = view.0.into();
         body["primary"] = primary.as_ref().map(|(id, _)| id.0).into();
@@ -210,6 +223,7 @@ pub(super) fn answer_of(ask: &Ask, status: StatusCode, headers: &HeaderMap, body
             Refused::NotPrimary { primary, view }
         }
         (_, "no_primary") => Refused::NotPrimary { primary: None, view },
+        (_, "deposed") => Refused::Deposed { view },
         (507, _) => Refused::NoSpace,
         (_, "halted") => Refused::Halted,
         (503, _) => Refused::Busy,

@@ -284,8 +284,6 @@ impl<'a> Call<'a> {
     fn on_refused(&mut self, refused: Refused) -> Next {
         match refused {
             Refused::NotPrimary { primary, .. } => {
-                // It may have been primary when it took the request.
-                self.is_uncertain = true;
                 self.last = ClientError::NoPrimary;
                 let Some(at) = primary.and_then(|(_, address)| self.shared.find(&address)) else {
                     return Next::Elsewhere;
@@ -302,7 +300,7 @@ impl<'a> Call<'a> {
                 self.last = ClientError::NoSpace;
                 Next::Later
             }
-            Refused::Halted | Refused::Timeout => {
+            Refused::Deposed { .. } | Refused::Halted | Refused::Timeout => {
                 self.is_uncertain = true;
                 self.last = ClientError::Timeout;
                 Next::Elsewhere

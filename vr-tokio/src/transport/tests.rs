@@ -16,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use vr_core::{
-    Beat, Body, ClientId, ClusterConfig, ClusterId, Entries, Entry, Epoch, Hash, Head, Header, Incarnation, Instance,
-    Kind, Message, Op, Predicted, ReplicaId, Request, RequestNumber, Seq, Session, To, View,
+    Beat, Body, ClientId, ClusterConfig, ClusterId, Entries, Entry, Epoch, Hash, Header, Incarnation, Instance, Kind,
+    Message, Op, Predicted, ReplicaId, Request, RequestNumber, Seq, Session, To, View,
 };
 
 /// How long any test waits for what must happen.

@@ -49,6 +49,7 @@ async fn every_refusal_is_read_as_it_was_written() {
         Refused::NotPrimary { primary: Some((ReplicaId(2), "10.0.0.1:80".to_owned())), view: View(9) },
         Refused::NotPrimary { primary: Some((ReplicaId(2), "[::1]:80".to_owned())), view: View(9) },
         Refused::NotPrimary { primary: None, view: View(9) },
+        Refused::Deposed { view: View(9) },
         Refused::Busy,
         Refused::NoSpace,
         Refused::Halted,

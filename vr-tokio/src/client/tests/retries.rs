@@ -162,9 +162,12 @@ async fn an_error_claims_no_effect_only_when_there_can_be_none() {
         (None, Refused::NoSpace, ClientError::NoSpace),
         (None, Refused::NotPrimary { primary: None, view: View(4) }, ClientError::NoPrimary),
         (None, Refused::Timeout, ClientError::Timeout),
+        (None, Refused::Deposed { view: View(4) }, ClientError::Timeout),
         (None, Refused::Halted, ClientError::Timeout),
         (Some(Step::Hang), Refused::Busy, ClientError::Timeout),
-        (Some(no_primary()), Refused::NoSpace, ClientError::Timeout),
+        (Some(Step::Hang), Refused::NotPrimary { primary: None, view: View(4) }, ClientError::Timeout),
+        (Some(Step::Refuse(Refused::Deposed { view: View(4) })), Refused::NoSpace, ClientError::Timeout),
+        (Some(no_primary()), Refused::NoSpace, ClientError::NoSpace),
     ];
     for (first, then, error) in script {
         fake.node.script.lock().unwrap().clear();
@@ -172,7 +175,7 @@ async fn an_error_claims_no_effect_only_when_there_can_be_none() {
         refuse(&then);
         let got = session.call("x").await.expect_err("nobody answers");
         assert_eq!(got, error, "after {then:?}");
-        let is_certain = matches!(error, ClientError::Busy | ClientError::NoSpace);
+        let is_certain = error != ClientError::Timeout;
         assert_eq!(got.is_outcome_unknown(), !is_certain);
     }
 }
