@@ -1,11 +1,9 @@
-//! The replicated key-value store that will run on `vr-tokio`.
+//! The program `kv-demo`: a replicated key-value store on `vr-tokio`, its servers and its client in one binary.
 //!
-//! There is nothing here yet: the protocol core and its simulator come first. Until then this program says
-//! so in one line and exits with 2, so that no script mistakes it for a store.
+//! Owns nothing but the start: see [`kv_demo::cli`].
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    eprintln!("kv-demo: not built yet; today `cargo run --release -p vr-sim` runs the protocol under faults");
-    ExitCode::from(2)
+    kv_demo::cli::main()
 }
