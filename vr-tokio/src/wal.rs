@@ -9,6 +9,7 @@
 //! | `lock` | taken by the process that has the log open |
 //! | `promises` | incarnation, view, log_view and how far the log was durable: two slots, written in turn |
 //! | `log-…` | a segment: a header, twice, then the records, one for each write |
+//! | `checkpoint-…` | a checkpoint, by its op |
 //! | `spare` | the next segment, allocated ahead |
 //!
 //! # Torn or rotten
@@ -31,6 +32,7 @@
 //! follows when nothing else comes, is written, it is taken for torn.
 
 mod bytes;
+mod checkpoints;
 mod error;
 mod files;
 mod fold;
@@ -39,6 +41,7 @@ mod open;
 mod promise;
 mod record;
 mod segment;
+mod space;
 mod stamp;
 mod writer;
 

@@ -4,10 +4,11 @@
 //! them wherever entries are lost; a later record that replaces what surrounds a hole closes it. The chain of hashes
 //! says whether two records really follow each other. PROTOCOL D41, D56, D62.
 
+use super::checkpoints::Reference;
 use super::promise::Promise;
-use super::record::{Head as RecordHead, Kind};
+use super::record::{Effect, Head as RecordHead, Kind};
 use super::segment::Start;
-use vr_core::{Entries, Head, Incarnation, Log, Op, View, Write};
+use vr_core::{Entries, Head, Incarnation, Log, Op, View};
 
 /// What was lost at one place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +26,7 @@ pub(crate) struct Fold {
     pub(crate) view: View,
     pub(crate) log_view: View,
     pub(crate) clean: bool,
+    pub(crate) checkpoint: Reference,
     /// In order; never empty. Holes lie between them.
     pieces: Vec<Log>,
     /// Entries that followed the last piece are lost.
@@ -45,6 +47,7 @@ impl Fold {
             view: start.view,
             log_view: start.log_view,
             clean: start.is_clean(),
+            checkpoint: start.checkpoint,
             pieces: vec![Log::new(start.head)],
             tail_is_lost: false,
             unknown: None,
@@ -59,16 +62,18 @@ impl Fold {
         if start.lost_from == Op::ZERO {
             return;
         }
-        while self.pieces.len() > 1 && self.pieces.last().is_some_and(|piece| piece.base().op > start.head.op) {
-            self.pieces.pop();
-        }
-        let piece = self.last();
-        if piece.contains(start.head) {
-            piece.truncate(start.head.op);
-        } else {
-            *piece = Log::new(start.head);
-        }
+        let kept = self.pieces.iter_mut().find(|piece| piece.contains(start.base) && piece.contains(start.head));
+        let log = match kept {
+            Some(piece) => {
+                piece.truncate(start.head.op);
+                piece.cut(start.base.op);
+                piece.clone()
+            }
+            None => Log::new(start.head),
+        };
+        self.pieces = vec![log];
         (self.tail_is_lost, self.unknown) = (false, None);
+        self.checkpoint = start.checkpoint;
         self.known_from = Some(start.lost_from);
     }
 
@@ -82,27 +87,59 @@ impl Fold {
     }
 
     /// Adds a record. `Err`: it contradicts the ones before it, and nothing is lost that would explain it.
-    pub(crate) fn apply(&mut self, number: u64, write: Write) -> Result<(), String> {
-        self.clean = matches!(write, Write::Clean);
-        match write {
-            Write::Clean => Ok(()),
-            Write::Incarnation(incarnation) => {
+    pub(crate) fn apply(&mut self, number: u64, effect: Effect) -> Result<(), String> {
+        if effect != Effect::Nothing {
+            self.clean = effect == Effect::Clean;
+        }
+        match effect {
+            Effect::Nothing | Effect::Clean => {}
+            Effect::Incarnation(incarnation) => {
                 if incarnation <= self.incarnation {
                     return Err(format!("incarnation {incarnation} begins a second time"));
                 }
                 self.incarnation = incarnation;
-                Ok(())
             }
-            Write::View(view) => {
-                self.view = self.view.max(view);
-                Ok(())
-            }
-            Write::Append(entries) => self.append(entries),
-            Write::Checkpoint(_) | Write::Cut { .. } | Write::Install { .. } => Err("a checkpoint".to_owned()),
-            Write::Replace { keep, entries, view } => {
+            Effect::View(view) => self.view = self.view.max(view),
+            Effect::Append(entries) => return self.append(entries),
+            Effect::Replace { keep, entries, view } => {
                 (self.view, self.log_view) = (view, view);
                 (self.replaced_by, self.kept) = (number, keep);
-                self.replace(keep, entries)
+                return self.replace(keep, entries);
+            }
+            Effect::Checkpoint(checkpoint) => self.checkpoint = checkpoint,
+            Effect::Cut { through } => self.cut(through),
+            Effect::Install { checkpoint, entries, view } => {
+                (self.view, self.log_view) = (view, view);
+                (self.replaced_by, self.kept) = (number, checkpoint.head.op);
+                if before(&entries).is_some_and(|before| before != checkpoint.head) {
+                    return Err("entries that do not follow the checkpoint they are installed with".to_owned());
+                }
+                self.checkpoint = checkpoint;
+                self.pieces = vec![Log::new(checkpoint.head)];
+                self.last().append(entries);
+                (self.tail_is_lost, self.unknown, self.known_from) = (false, None, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// The log begins after `through` from now on. Holes before it do not matter any more.
+    fn cut(&mut self, through: Head) {
+        let piece = self.pieces.iter().position(|piece| piece.op() >= through.op);
+        match piece {
+            Some(piece) if self.pieces[piece].contains(through) => {
+                self.pieces.drain(..piece);
+                self.pieces[0].cut(through.op);
+            }
+            // It lies in the hole before a piece.
+            Some(piece) if self.pieces[piece].base().op > through.op => {
+                self.pieces.drain(..piece);
+                self.pieces.insert(0, Log::new(through));
+            }
+            // Nothing that is kept follows it.
+            Some(_) | None => {
+                self.pieces = vec![Log::new(through)];
+                self.tail_is_lost = true;
             }
         }
     }
@@ -181,8 +218,13 @@ impl Fold {
         }
         match lost {
             Lost::Known(head) => match head.kind {
-                Kind::Incarnation | Kind::View | Kind::Mark | Kind::Clean => {}
+                Kind::Incarnation | Kind::View | Kind::Mark | Kind::Clean | Kind::Checkpoint | Kind::Cut => {}
                 Kind::Append => self.tail_is_lost = true,
+                // What stood before an install is of no use but for what its checkpoint holds.
+                Kind::Install => {
+                    self.distrust_from(self.checkpoint.head.op.next());
+                    self.tail_is_lost = true;
+                }
                 Kind::Replace => {
                     self.distrust_from(Op(head.from).next());
                     self.tail_is_lost = true;
@@ -195,9 +237,16 @@ impl Fold {
         }
     }
 
+    /// The promise record knows of a checkpoint of which the record is lost.
+    pub(crate) fn newest_checkpoint(&self, promise: &Promise) -> Reference {
+        let later = promise.checkpoint.head.op > self.checkpoint.head.op;
+        if later { promise.checkpoint } else { self.checkpoint }
+    }
+
     /// What is left: the log that is whole, and the first op that is lost, if any is. The promise record knows which
-    /// record replaced the log last, and promises that are lost here.
-    pub(crate) fn finish(&mut self, promise: &Promise) -> (Log, Option<Op>) {
+    /// record replaced the log last, and promises that are lost here. `checkpoint` is what can be read of the newest
+    /// one: `Some(None)` when none was ever taken, `None` when it is lost.
+    pub(crate) fn finish(&mut self, promise: &Promise, checkpoint: Option<Option<Head>>) -> Option<(Log, Option<Op>)> {
         if let Some((first, last)) = self.unknown.take() {
             if promise.replaced_by > last {
                 self.unknown = Some((first, last));
@@ -214,6 +263,15 @@ impl Fold {
         if promise.replaced_by > self.replaced_by {
             (self.replaced_by, self.kept) = (promise.replaced_by, promise.kept);
         }
+        let base = self.pieces[0].base();
+        match checkpoint? {
+            None if base.op != Op::ZERO => return None,
+            None => {}
+            Some(head) if base.op > head.op || (base.op == head.op && base != head) => return None,
+            // What is lost before it is in it.
+            Some(head) if !self.pieces[0].contains(head) => self.cut(head),
+            Some(_) => {}
+        }
         let holes = self.pieces.len() > 1 || self.tail_is_lost;
         let log = self.pieces.swap_remove(0);
         let found = holes.then_some(log.op().next());
@@ -221,7 +279,7 @@ impl Fold {
             (Some(found), Some(known)) => Some(found.min(known)),
             (found, known) => found.or(known),
         };
-        (log, from)
+        Some((log, from))
     }
 }
 

@@ -4,20 +4,22 @@
 //! how a replica goes on with a damage. PROTOCOL D42, D45, D56, D60.
 
 use super::bytes::wide;
+use super::checkpoints::{self, Reference};
 use super::error::{Finding, FindingKind, WalError, WalErrorKind};
 use super::files::Files;
 use super::fold::{Fold, Lost};
 use super::promise::{self, PROMISES, Vows};
 use super::record::{self, Effect, Place};
 use super::segment::{self, Found, HEADER_BYTES, Start, What};
+use super::space::SPARE;
 use super::stamp::{Identity, Stamp};
-use super::writer::{Opened, Options, SPARE, Segment, Wal, virgin};
+use super::writer::{Opened, Options, Segment, Wal, virgin};
 use bytes::Bytes;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use vr_core::{Damage, Epoch, Instance, Op, Stored, genesis};
+use vr_core::{Checkpoint, Damage, Epoch, Instance, Log, Op, Stored, genesis};
 
 /// The one who reads: what it knows of the files, and how it complains.
 pub(super) struct Reader<'a> {
@@ -181,9 +183,11 @@ fn make(files: &dyn Files, stamp: &Stamp, options: &Options) -> io::Result<()> {
         epoch: Epoch::ZERO,
         view: vr_core::View::ZERO,
         log_view: vr_core::View::ZERO,
+        base: vr_core::Head { op: Op::ZERO, hash: genesis(stamp.cluster) },
         head: vr_core::Head { op: Op::ZERO, hash: genesis(stamp.cluster) },
         lost_from: Op::ZERO,
         flags: Start::flags(false),
+        checkpoint: Reference::default(),
     };
     let mut file = files.create("log.new")?;
     file.allocate(options.segment_bytes.max(wide(HEADER_BYTES)))?;
@@ -249,7 +253,12 @@ impl Read {
         let seed = vows.stamp.seed(start.segment);
         let mut found = segment::scan(bytes, seed, start, end);
         let confirmed = confirmed_through(&found, vows, start, end);
-        self.segments.push_back(Segment { number: start.segment, bytes: wide(bytes.len()) });
+        self.segments.push_back(Segment {
+            number: start.segment,
+            bytes: wide(bytes.len()),
+            head: start.head.op,
+            low: Op(u64::MAX),
+        });
         self.fold.resume(start);
         (self.lost_from, self.rotten_end, self.torn) = (start.lost_from, false, false);
         if let Some(torn) = found.iter().position(|found| is_torn(found, confirmed)) {
@@ -292,9 +301,10 @@ impl Read {
                 let Some(effect) = effect else {
                     return Err(refused("the sums of this record hold and its content is no write".to_owned()));
                 };
-                if let Effect::Write(write) = effect {
-                    self.fold.apply(head.number, write).map_err(refused)?;
+                if let Effect::Replace { keep, .. } = &effect {
+                    self.segments.iter_mut().for_each(|segment| segment.low = segment.low.min(*keep));
                 }
+                self.fold.apply(head.number, effect).map_err(refused)?;
                 (self.place.number, self.place.chain) = (head.number, head.sum);
             }
             What::Spoilt { head, .. } => {
@@ -317,6 +327,8 @@ impl Read {
     fn lost(&mut self, reader: &mut Reader<'_>, name: &str, offset: usize, lost: Lost, what: String) {
         reader.find(name, offset, FindingKind::Rot, what);
         self.fold.lose(lost);
+        // It may have replaced anything: no fold begins before it.
+        self.segments.iter_mut().for_each(|segment| segment.low = Op::ZERO);
         (self.rotten, self.rotten_end) = (true, true);
     }
 }
@@ -351,7 +363,7 @@ fn repair(
     mut read: Read,
     options: Options,
     lock: Box<dyn Any + Send>,
-    findings: Vec<Finding>,
+    mut findings: Vec<Finding>,
 ) -> io::Result<Opened> {
     let current = *read.segments.back().ok_or(io::ErrorKind::NotFound)?;
     let mut file = files.open(&segment::name(current.number))?;
@@ -362,22 +374,15 @@ fn repair(
     }
     file.sync()?;
     remove_what_is_left(&*files, names, vows)?;
-    let (log, lost) = read.fold.finish(&vows.newest);
-    let stored = Stored {
-        incarnation: read.fold.incarnation,
-        view: read.fold.view,
-        log_view: read.fold.log_view,
-        log: log.clone(),
-        damage: lost.map(|from| Damage { from }),
-        clean: read.fold.clean,
-        ..Stored::format(vows.stamp.cluster, vows.stamp.config, vows.stamp.id, vows.stamp.instance)
-    };
+    let (stored, lost) = stored(&*files, vows, &mut read, &mut findings);
+    let log = stored.log.clone();
     let mut promise = vows.newest;
+    promise.checkpoint = stored.checkpoint.as_ref().map_or_else(Reference::default, Reference::of);
     (promise.incarnation, promise.view, promise.log_view) = (stored.incarnation, stored.view, stored.log_view);
     (promise.replaced_by, promise.kept) = (read.fold.replaced_by.max(promise.replaced_by), read.fold.kept);
-    if vows.bad_slot == Some(promise.offset()) {
-        promise.sequence += 1;
-    }
+    promise.first_segment = read.segments.front().map_or(promise.first_segment, |oldest| oldest.number);
+    let known = promise.checkpoint;
+    let size_of = |name: &String| if *name == known.name() { known.file_bytes() } else { 0 };
     let mut wal = Wal {
         promises: files.open(PROMISES)?,
         files,
@@ -387,6 +392,13 @@ fn repair(
         file,
         offset: wide(read.end),
         spare: None,
+        draft: None,
+        checkpoints: names
+            .iter()
+            .filter(|name| checkpoints::is_name(name))
+            .map(|name| (name.clone(), size_of(name)))
+            .collect(),
+        cut_is_due: false,
         promise,
         promise_is_due: false,
         buffer: Vec::new(),
@@ -409,6 +421,41 @@ fn repair(
         wal.write_promise()?;
     }
     Ok(Opened { wal, stored, findings })
+}
+
+/// What was durable, with the checkpoint it begins from.
+fn stored(files: &dyn Files, vows: &Vows, read: &mut Read, findings: &mut Vec<Finding>) -> (Stored, Option<Op>) {
+    let reference = read.fold.newest_checkpoint(&vows.newest);
+    let checkpoint = reference.some().map(|reference| {
+        let name = reference.name();
+        reference.read(files, &name, &vows.stamp).map_err(|what| (name, what))
+    });
+    let checkpoint = match checkpoint {
+        Some(Err((name, what))) => {
+            let (file, what) = (files.path(&name), format!("the checkpoint is lost, and with it the log: {what}"));
+            findings.push(Finding { file, offset: 0, kind: FindingKind::Rot, what });
+            None
+        }
+        Some(Ok(checkpoint)) => Some(Some(checkpoint)),
+        None => Some(None),
+    };
+    let head = checkpoint.as_ref().map(|known| known.as_ref().map(Checkpoint::head));
+    let whole = read.fold.finish(&vows.newest, head);
+    // Without the state that the log follows, no part of it is of use.
+    let nothing = || Log::new(vr_core::Head { op: Op::ZERO, hash: genesis(vows.stamp.cluster) });
+    let checkpoint = checkpoint.flatten().filter(|_| whole.is_some());
+    let (log, lost) = whole.unwrap_or_else(|| (nothing(), Some(Op(1))));
+    let stored = Stored {
+        incarnation: read.fold.incarnation,
+        view: read.fold.view,
+        log_view: read.fold.log_view,
+        log,
+        damage: lost.map(|from| Damage { from }),
+        clean: read.fold.clean && lost.is_none(),
+        checkpoint,
+        ..Stored::format(vows.stamp.cluster, vows.stamp.config, vows.stamp.id, vows.stamp.instance)
+    };
+    (stored, lost)
 }
 
 /// Removes what an earlier life began and did not need in the end.

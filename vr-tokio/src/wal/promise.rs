@@ -5,6 +5,7 @@
 //! less unless it is damaged, and a torn slot is never the only record of a promise. PROTOCOL D40, D45; DESIGN 9.12.
 
 use super::bytes::{Take, sum_holds, wide};
+use super::checkpoints::{REFERENCE_BYTES, Reference};
 use super::error::WalErrorKind;
 use super::stamp::{STAMP_BYTES, Stamp};
 use vr_core::{Epoch, Incarnation, Op, View};
@@ -14,7 +15,7 @@ pub(crate) const PROMISES: &str = "promises";
 /// Each slot has a sector of its own.
 pub(crate) const SLOT_BYTES: usize = 4096;
 const MAGIC: [u8; 8] = *b"vr-vow\r\n";
-const COVERED: usize = STAMP_BYTES + 9 * 8;
+const COVERED: usize = STAMP_BYTES + 9 * 8 + REFERENCE_BYTES;
 
 /// What was promised, and how far the log was durable then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -33,11 +34,13 @@ pub(crate) struct Promise {
     pub(crate) kept: Op,
     /// The first segment that is needed.
     pub(crate) first_segment: u64,
+    /// The newest checkpoint.
+    pub(crate) checkpoint: Reference,
 }
 
 impl Promise {
     pub(crate) fn encode(&self, stamp: &Stamp) -> Vec<u8> {
-        let mut slot = stamp
+        let slot = stamp
             .put(MAGIC)
             .u64(self.sequence)
             .u64(self.incarnation.0)
@@ -47,9 +50,8 @@ impl Promise {
             .u64(self.confirmed)
             .u64(self.replaced_by)
             .u64(self.kept.0)
-            .u64(self.first_segment)
-            .sum(0)
-            .0;
+            .u64(self.first_segment);
+        let mut slot = self.checkpoint.put(slot).sum(0).0;
         slot.resize(SLOT_BYTES, 0);
         slot
     }
@@ -76,6 +78,7 @@ impl Promise {
             replaced_by: rest.u64(),
             kept: Op(rest.u64()),
             first_segment: rest.u64(),
+            checkpoint: Reference::take(&mut rest),
         };
         Ok((stamp, promise))
     }

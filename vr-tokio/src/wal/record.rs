@@ -13,15 +13,16 @@
 //! | 8 | xxh3-64 of the payload |
 //! | 8 | xxh3-64 of all above, seeded by disk and cluster |
 //! | 8 | a mark that is never zero |
-//! | … | the payload: a `vr_core::wire` frame of the write, if it carries entries |
+//! | … | the payload: a `vr_core::wire` frame of the write, if it carries entries; a reference, if a checkpoint |
 //! | 1 to 8 | a mark that is never zero, up to the next multiple of 8 |
 
-use super::bytes::{Take, narrow, wide};
+use super::bytes::{Put, Take, narrow, wide};
+use super::checkpoints::{REFERENCE_BYTES, Reference};
 use bytes::Bytes;
 use std::io;
 use std::ops::Range;
 use vr_core::wire::{self, Limits};
-use vr_core::{ENTRY_OVERHEAD_BYTES, Entries, Incarnation, Op, View, Write};
+use vr_core::{ENTRY_OVERHEAD_BYTES, Entries, Hash, Incarnation, Log, Op, View, Write};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 pub(crate) const HEAD_BYTES: usize = 80;
@@ -30,6 +31,8 @@ const SUM_AT: usize = 64;
 const MARK_AT: usize = 72;
 const MARK: [u8; 8] = *b"\xA5record\xA5";
 const PAD: u8 = 0xA5;
+/// The payload of a cut: where the log begins from then on, and the hash there.
+const CUT_BYTES: usize = 24;
 
 /// What a record is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
@@ -44,12 +47,27 @@ pub(crate) enum Kind {
     Replace,
     /// An orderly stop.
     Clean,
+    /// A checkpoint, in a file of its own.
+    Checkpoint,
+    /// The entries through `from` may go.
+    Cut,
+    /// A checkpoint, in a file of its own, and the entries after it, in place of everything.
+    Install,
     /// Nothing but the word that what stands before it is durable.
     Mark,
 }
 
-const KINDS: [(Kind, u8); 6] =
-    [(Kind::Incarnation, 1), (Kind::View, 2), (Kind::Append, 3), (Kind::Replace, 4), (Kind::Mark, 5), (Kind::Clean, 6)];
+const KINDS: [(Kind, u8); 9] = [
+    (Kind::Incarnation, 1),
+    (Kind::View, 2),
+    (Kind::Append, 3),
+    (Kind::Replace, 4),
+    (Kind::Mark, 5),
+    (Kind::Clean, 6),
+    (Kind::Checkpoint, 7),
+    (Kind::Cut, 8),
+    (Kind::Install, 9),
+];
 
 impl Kind {
     fn code(self) -> u8 {
@@ -65,7 +83,7 @@ pub(crate) struct Head {
     pub(crate) number: u64,
     pub(crate) confirmed: u64,
     pub(crate) chain: u64,
-    /// Append: its first op. Replace: the op it keeps. Incarnation: the incarnation.
+    /// Append: its first op. Replace: the op it keeps. Incarnation: the incarnation. Checkpoint, cut: the op.
     pub(crate) from: u64,
     /// The op the log ends at, or would after it.
     pub(crate) to: u64,
@@ -154,17 +172,19 @@ pub(crate) struct Place {
 
 fn about(write: &Write, op: Op) -> About {
     let last = |entries: &Entries, before: Op| entries.last().map_or(before, |entry| entry.op()).0;
-    match write {
-        Write::Incarnation(incarnation) => About { kind: Kind::Incarnation, from: incarnation.0, to: op.0, view: 0 },
-        Write::View(view) => About { kind: Kind::View, from: 0, to: op.0, view: view.0 },
-        Write::Append(entries) => About { kind: Kind::Append, from: op.next().0, to: last(entries, op), view: 0 },
-        Write::Replace { keep, entries, view } => {
-            About { kind: Kind::Replace, from: keep.0, to: last(entries, *keep), view: view.0 }
+    let (kind, from, to, view) = match write {
+        Write::Incarnation(incarnation) => (Kind::Incarnation, incarnation.0, op.0, View::ZERO),
+        Write::View(view) => (Kind::View, 0, op.0, *view),
+        Write::Append(entries) => (Kind::Append, op.next().0, last(entries, op), View::ZERO),
+        Write::Replace { keep, entries, view } => (Kind::Replace, keep.0, last(entries, *keep), *view),
+        Write::Clean => (Kind::Clean, 0, op.0, View::ZERO),
+        Write::Checkpoint(checkpoint) => (Kind::Checkpoint, checkpoint.op().0, op.0, View::ZERO),
+        Write::Cut { through } => (Kind::Cut, through.0, op.0, View::ZERO),
+        Write::Install { checkpoint, entries, view } => {
+            (Kind::Install, checkpoint.op().0, last(entries, checkpoint.op()), *view)
         }
-        Write::Checkpoint(_) | Write::Cut { .. } | Write::Install { .. } | Write::Clean => {
-            About { kind: Kind::Clean, from: 0, to: op.0, view: 0 }
-        }
-    }
+    };
+    About { kind, from, to, view: view.0 }
 }
 
 /// An upper bound on the record of a write.
@@ -173,73 +193,116 @@ pub(crate) fn bound(write: &Write) -> u64 {
     let bodies = entries.map_or(0, |entries| {
         entries.iter().map(|entry| wide(entry.body().len() + ENTRY_OVERHEAD_BYTES)).fold(0, u64::saturating_add)
     });
-    bodies.saturating_add(wide(HEAD_BYTES + 64))
+    bodies.saturating_add(wide(HEAD_BYTES + REFERENCE_BYTES + 64))
 }
 
-/// Appends the record of a write to `out`; `op` is where the log ends before it. Gives its head.
-pub(crate) fn encode(write: &Write, op: Op, at: Place, seed: u64, out: &mut Vec<u8>) -> io::Result<Head> {
-    if matches!(write, Write::Checkpoint(_) | Write::Cut { .. } | Write::Install { .. }) {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "checkpoints: TODO(their files are not there yet)"));
-    }
+/// Appends the record of a write to `out`; `log` is the log before it. Gives its head.
+pub(crate) fn encode(write: &Write, log: &Log, at: Place, seed: u64, out: &mut Vec<u8>) -> io::Result<Head> {
+    let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "a write of more than 4 GiB");
     if bound(write) > u64::from(u32::MAX) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a write of more than 4 GiB"));
+        return Err(too_long());
     }
-    encode_as(&about(write, op), vr_core::Stored::entries_of(write).map(|_| write), at, seed, out)
+    let start = out.len();
+    out.resize(start + HEAD_BYTES, 0);
+    match write {
+        Write::Incarnation(_) | Write::View(_) | Write::Clean => {}
+        Write::Append(_) | Write::Replace { .. } => wire::encode_write(write, out),
+        Write::Cut { through } => {
+            let through = (*through).min(log.op()).max(log.base().op);
+            let hash = log.hash(through).ok_or_else(|| io::Error::other("the log has no such op"))?;
+            out.extend_from_slice(&Put::default().u64(through.0).u128(hash.0).0);
+        }
+        Write::Checkpoint(checkpoint) => {
+            out.extend_from_slice(&Reference::of(checkpoint).put(Put::default()).0);
+        }
+        Write::Install { checkpoint, entries, view } => {
+            out.extend_from_slice(&Reference::of(checkpoint).put(Put::default()).0);
+            let (keep, entries) = (checkpoint.op(), entries.clone());
+            wire::encode_write(&Write::Replace { keep, entries, view: *view }, out);
+        }
+    }
+    seal(&about(write, log.op()), at, seed, start, out).ok_or_else(too_long)
 }
 
 /// Appends a mark.
 pub(crate) fn encode_mark(op: Op, at: Place, seed: u64, out: &mut Vec<u8>) -> io::Result<Head> {
-    encode_as(&About { kind: Kind::Mark, from: 0, to: op.0, view: 0 }, None, at, seed, out)
-}
-
-fn encode_as(about: &About, payload: Option<&Write>, at: Place, seed: u64, out: &mut Vec<u8>) -> io::Result<Head> {
     let start = out.len();
     out.resize(start + HEAD_BYTES, 0);
-    if let Some(write) = payload {
-        wire::encode_write(write, out);
-    }
+    let about = About { kind: Kind::Mark, from: 0, to: op.0, view: 0 };
+    seal(&about, at, seed, start, out).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+/// Puts head and padding around a payload that stands behind the room for the head.
+fn seal(about: &About, at: Place, seed: u64, start: usize, out: &mut Vec<u8>) -> Option<Head> {
     let body = &out[start + HEAD_BYTES..];
-    let (length, payload_sum) = (body.len(), xxh3_64(body));
-    let length = u32::try_from(length)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a record of more than 4 GiB"))?;
+    let (length, payload_sum) = (u32::try_from(body.len()).ok()?, xxh3_64(body));
     out.resize(start + padded(HEAD_BYTES + narrow(length.into())), PAD);
     let About { kind, from, to, view } = *about;
-    let head = Head {
-        kind,
-        length,
-        number: at.number + 1,
-        confirmed: at.confirmed,
-        chain: at.chain,
-        from,
-        to,
-        view,
-        payload_sum,
-        sum: 0,
-    };
-    Ok(head.write(&mut out[start..], seed))
+    let Place { number, chain, confirmed } = at;
+    let number = number + 1;
+    let head = Head { kind, length, number, confirmed, chain, from, to, view, payload_sum, sum: 0 };
+    Some(head.write(&mut out[start..], seed))
 }
 
 /// What a record does to the fold.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
-    Write(Write),
     Nothing,
+    Incarnation(Incarnation),
+    View(View),
+    Append(Entries),
+    Replace { keep: Op, entries: Entries, view: View },
+    Clean,
+    Checkpoint(Reference),
+    Cut { through: vr_core::Head },
+    Install { checkpoint: Reference, entries: Entries, view: View },
 }
 
 /// The effect of a record whose sums hold. `None`: the content is not what a writer writes.
 pub(crate) fn decode(head: &Head, payload: &Bytes) -> Option<Effect> {
-    let write = match head.kind {
-        Kind::Mark => return Some(Effect::Nothing),
-        Kind::Incarnation => Write::Incarnation(Incarnation(head.from)),
-        Kind::View => Write::View(View(head.view)),
-        Kind::Clean => Write::Clean,
-        Kind::Append | Kind::Replace => wire::decode_write(payload, &Limits::NONE).ok()?,
-    };
-    let kind_fits = match (&write, head.kind) {
-        (Write::Checkpoint(_) | Write::Cut { .. } | Write::Install { .. }, _) => false,
-        (Write::Append(_), kind) => kind == Kind::Append,
-        (Write::Replace { keep, .. }, kind) => kind == Kind::Replace && keep.0 == head.from,
-        (Write::Incarnation(_) | Write::View(_) | Write::Clean, _) => payload.is_empty(),
-    };
-    kind_fits.then_some(Effect::Write(write))
+    let bare = |effect: Effect| payload.is_empty().then_some(effect);
+    match head.kind {
+        Kind::Mark => bare(Effect::Nothing),
+        Kind::Incarnation => bare(Effect::Incarnation(Incarnation(head.from))),
+        Kind::View => bare(Effect::View(View(head.view))),
+        Kind::Clean => bare(Effect::Clean),
+        Kind::Append => match wire::decode_write(payload, &Limits::NONE).ok()? {
+            Write::Append(entries) => Some(Effect::Append(entries)),
+            Write::Incarnation(_)
+            | Write::View(_)
+            | Write::Clean
+            | Write::Checkpoint(_)
+            | Write::Cut { .. }
+            | Write::Install { .. }
+            | Write::Replace { .. } => None,
+        },
+        Kind::Replace => replaced(payload)
+            .filter(|(keep, ..)| keep.0 == head.from)
+            .map(|(keep, entries, view)| Effect::Replace { keep, entries, view }),
+        Kind::Checkpoint => {
+            (payload.len() == REFERENCE_BYTES).then(|| Effect::Checkpoint(Reference::take(&mut Take(payload))))
+        }
+        Kind::Cut => (payload.len() == CUT_BYTES).then(|| {
+            let mut rest = Take(payload);
+            Effect::Cut { through: vr_core::Head { op: Op(rest.u64()), hash: Hash(rest.u128()) } }
+        }),
+        Kind::Install => {
+            let checkpoint = Reference::take(&mut Take(payload.get(..REFERENCE_BYTES)?));
+            let (keep, entries, view) = replaced(&payload.slice(REFERENCE_BYTES..))?;
+            (keep == checkpoint.head.op).then_some(Effect::Install { checkpoint, entries, view })
+        }
+    }
+}
+
+fn replaced(frame: &Bytes) -> Option<(Op, Entries, View)> {
+    match wire::decode_write(frame, &Limits::NONE).ok()? {
+        Write::Replace { keep, entries, view } => Some((keep, entries, view)),
+        Write::Incarnation(_)
+        | Write::View(_)
+        | Write::Clean
+        | Write::Checkpoint(_)
+        | Write::Cut { .. }
+        | Write::Install { .. }
+        | Write::Append(_) => None,
+    }
 }

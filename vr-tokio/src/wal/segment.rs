@@ -4,6 +4,7 @@
 //! says what is there, `open` says what that means.
 
 use super::bytes::{Take, sum_holds};
+use super::checkpoints::{REFERENCE_BYTES, Reference};
 use super::error::WalErrorKind;
 use super::record::{HEAD_BYTES, Head};
 use super::stamp::{STAMP_BYTES, Stamp};
@@ -13,7 +14,7 @@ use vr_core::{Epoch, Hash, Incarnation, Op, View};
 pub(crate) const HEADER_BYTES: usize = 4096;
 const COPY_BYTES: usize = HEADER_BYTES / 2;
 const MAGIC: [u8; 8] = *b"vr-log\r\n";
-const COVERED: usize = STAMP_BYTES + 10 * 8 + 16;
+const COVERED: usize = STAMP_BYTES + 11 * 8 + 2 * 16 + REFERENCE_BYTES;
 /// The smallest piece of which a disk says that it is written or not.
 const SECTOR: usize = 512;
 
@@ -42,12 +43,16 @@ pub(crate) struct Start {
     pub(crate) epoch: Epoch,
     pub(crate) view: View,
     pub(crate) log_view: View,
-    /// The log ended here.
+    /// The log began here …
+    pub(crate) base: vr_core::Head,
+    /// … and ended here.
     pub(crate) head: vr_core::Head,
     /// 0, or the first op that was known to be lost when the segment was begun.
     pub(crate) lost_from: Op,
     /// 1 after an orderly stop.
     pub(crate) flags: u64,
+    /// The newest checkpoint.
+    pub(crate) checkpoint: Reference,
 }
 
 const CLEAN: u64 = 1;
@@ -71,12 +76,13 @@ impl Start {
             .u64(self.epoch.0)
             .u64(self.view.0)
             .u64(self.log_view.0)
+            .u64(self.base.op.0)
+            .u128(self.base.hash.0)
             .u64(self.head.op.0)
             .u128(self.head.hash.0)
             .u64(self.lost_from.0)
-            .u64(self.flags)
-            .sum(0)
-            .0;
+            .u64(self.flags);
+        let copy = self.checkpoint.put(copy).sum(0).0;
         let mut header = copy.clone();
         header.resize(COPY_BYTES, 0);
         header.extend_from_slice(&copy);
@@ -98,9 +104,11 @@ impl Start {
             epoch: Epoch(rest.u64()),
             view: View(rest.u64()),
             log_view: View(rest.u64()),
+            base: vr_core::Head { op: Op(rest.u64()), hash: Hash(rest.u128()) },
             head: vr_core::Head { op: Op(rest.u64()), hash: Hash(rest.u128()) },
             lost_from: Op(rest.u64()),
             flags: rest.u64(),
+            checkpoint: Reference::take(&mut rest),
         };
         Ok((stamp, start))
     }

@@ -4,17 +4,19 @@
 //! leaves behind is what `open` reads. PROTOCOL P1 to P9, D40 to D45, D55.
 
 use super::bytes::wide;
+use super::checkpoints::Reference;
 use super::error::Finding;
-use super::files::{File, Files, is_full};
+use super::files::{File, Files};
 use super::promise::Promise;
 use super::record::{self, Place};
 use super::segment::{self, HEADER_BYTES, Start};
+use super::space::{self, SPARE};
 use super::stamp::Stamp;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use vr_core::{Entries, Epoch, Incarnation, Instance, Log, Op, Stored, View, Write, WriteId};
+use vr_core::{Entries, Epoch, Hash, Head, Incarnation, Instance, Log, Op, Stored, View, Write, WriteId};
 
 /// What an operator may choose about the files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,9 +43,6 @@ pub struct Opened {
     pub findings: Vec<Finding>,
 }
 
-/// The name of the segment that is allocated ahead.
-pub(super) const SPARE: &str = "spare";
-
 /// The write-ahead log of one replica.
 pub struct Wal {
     pub(super) files: Arc<dyn Files>,
@@ -54,6 +53,12 @@ pub struct Wal {
     /// The next byte of the buffer goes here.
     pub(super) offset: u64,
     pub(super) spare: Option<(Box<dyn File>, u64)>,
+    /// Space for the checkpoint that comes next.
+    pub(super) draft: Option<(Box<dyn File>, u64)>,
+    /// The checkpoints that have files, and how long those are.
+    pub(super) checkpoints: Vec<(String, u64)>,
+    /// Something can be given up, once that is durable.
+    pub(super) cut_is_due: bool,
     pub(super) promises: Box<dyn File>,
     pub(super) promise: Promise,
     pub(super) promise_is_due: bool,
@@ -75,6 +80,10 @@ pub struct Wal {
 pub(super) struct Segment {
     pub(super) number: u64,
     pub(super) bytes: u64,
+    /// Where the log ended when it was begun.
+    pub(super) head: Op,
+    /// The least that any record since then kept of the log before it.
+    pub(super) low: Op,
 }
 
 impl Wal {
@@ -82,30 +91,6 @@ impl Wal {
     #[must_use]
     pub const fn instance(&self) -> Instance {
         self.stamp.instance
-    }
-
-    /// Makes sure that the record of a write fits without asking the disk for space. False: the disk is full.
-    ///
-    /// # Errors
-    /// When the disk fails in another way.
-    pub fn reserve(&mut self, write: &Write) -> io::Result<bool> {
-        let bytes = record::bound(write).saturating_add(16);
-        if bytes <= self.room() {
-            return Ok(true);
-        }
-        let needed = bytes.saturating_add(wide(HEADER_BYTES));
-        if self.spare.as_ref().is_some_and(|(_, room)| *room >= needed) {
-            return Ok(true);
-        }
-        self.prepare_spare(needed.max(self.options.segment_bytes))
-    }
-
-    /// Allocates the next segment ahead, if it is not. False: the disk is full.
-    ///
-    /// # Errors
-    /// When the disk fails in another way.
-    pub fn replenish(&mut self) -> io::Result<bool> {
-        if self.spare.is_some() { Ok(true) } else { self.prepare_spare(self.options.segment_bytes) }
     }
 
     /// Adds a write, for which there is room. It is durable when a later `sync` says so.
@@ -124,8 +109,11 @@ impl Wal {
         if record::bound(write) > self.room() {
             self.next_segment()?;
         }
+        if let Some(checkpoint) = space::checkpoint_in(write) {
+            self.write_checkpoint(checkpoint)?;
+        }
         let seed = self.seed();
-        let head = record::encode(write, self.log.op(), self.place, seed, &mut self.buffer)?;
+        let head = record::encode(write, &self.log, self.place, seed, &mut self.buffer)?;
         (self.place.number, self.place.chain) = (head.number, head.sum);
         self.fold(write, head.number)
     }
@@ -176,7 +164,10 @@ impl Wal {
             self.file.sync()?;
             self.place.confirmed = self.place.number;
         }
-        if self.promise_is_due { self.write_promise() } else { Ok(()) }
+        if self.promise_is_due {
+            self.write_promise()?;
+        }
+        if self.cut_is_due { self.give_up() } else { Ok(()) }
     }
 
     /// How many bytes wait to be written.
@@ -185,14 +176,7 @@ impl Wal {
         self.buffer.len()
     }
 
-    /// How many bytes the files of the log take, allocated ones included.
-    #[must_use]
-    pub fn bytes_on_disk(&self) -> u64 {
-        let spare = self.spare.as_ref().map_or(0, |(_, bytes)| *bytes);
-        self.segments.iter().map(|segment| segment.bytes).sum::<u64>() + spare
-    }
-
-    fn usable(&self) -> io::Result<()> {
+    pub(super) fn usable(&self) -> io::Result<()> {
         if self.failed {
             return Err(io::Error::other("a write failed before: what became of it is unknown until the next start"));
         }
@@ -203,12 +187,12 @@ impl Wal {
         self.stamp.seed(self.current().number)
     }
 
-    fn current(&self) -> Segment {
+    pub(super) fn current(&self) -> Segment {
         *self.segments.back().expect("a log has a segment")
     }
 
     /// So many bytes fit into the segment that is being written.
-    fn room(&self) -> u64 {
+    pub(super) fn room(&self) -> u64 {
         self.current().bytes.saturating_sub(self.offset + wide(self.buffer.len()))
     }
 
@@ -217,20 +201,39 @@ impl Wal {
         let promise = &mut self.promise;
         self.clean = matches!(write, Write::Clean);
         match write {
-            Write::Checkpoint(_) | Write::Cut { .. } | Write::Install { .. } | Write::Clean => {}
+            Write::Clean => {}
+            Write::Checkpoint(checkpoint) => promise.checkpoint = Reference::of(checkpoint),
+            Write::Cut { through } => {
+                self.log.cut(*through);
+                self.cut_is_due = true;
+                return Ok(());
+            }
             Write::Incarnation(incarnation) => promise.incarnation = *incarnation,
             Write::View(view) => promise.view = *view,
             Write::Append(entries) => return self.extend(self.log.op(), entries),
             Write::Replace { keep, entries, view } => {
-                (promise.view, promise.log_view) = (*view, *view);
-                (promise.replaced_by, promise.kept) = (number, *keep);
-                self.promise_is_due = true;
-                self.lost_from = Op::ZERO;
+                self.replaced(number, *keep, *view);
+                self.segments.iter_mut().for_each(|segment| segment.low = segment.low.min(*keep));
                 return self.extend(*keep, entries);
+            }
+            Write::Install { checkpoint, entries, view } => {
+                promise.checkpoint = Reference::of(checkpoint);
+                self.replaced(number, checkpoint.op(), *view);
+                self.cut_is_due = true;
+                self.log = Log::new(checkpoint.head());
+                return self.extend(checkpoint.op(), entries);
             }
         }
         self.promise_is_due = true;
         Ok(())
+    }
+
+    fn replaced(&mut self, number: u64, keep: Op, view: View) {
+        let promise = &mut self.promise;
+        (promise.view, promise.log_view) = (view, view);
+        (promise.replaced_by, promise.kept) = (number, keep);
+        self.promise_is_due = true;
+        self.lost_from = Op::ZERO;
     }
 
     fn extend(&mut self, keep: Op, entries: &Entries) -> io::Result<()> {
@@ -267,7 +270,7 @@ impl Wal {
         file.sync()?;
         self.files.rename(SPARE, &segment::name(start.segment))?;
         self.files.sync_dir()?;
-        self.segments.push_back(Segment { number: start.segment, bytes });
+        self.segments.push_back(Segment { number: start.segment, bytes, head: start.head.op, low: Op(u64::MAX) });
         (self.file, self.offset) = (file, wide(HEADER_BYTES));
         self.promise_is_due = true;
         Ok(())
@@ -284,38 +287,11 @@ impl Wal {
             epoch,
             view,
             log_view,
+            base: self.log.base(),
             head: self.log.head(),
             lost_from: self.lost_from,
             flags: Start::flags(self.clean),
-        }
-    }
-
-    pub(super) fn prepare_spare(&mut self, bytes: u64) -> io::Result<bool> {
-        let taken = self.segments.iter().map(|segment| segment.bytes).sum::<u64>();
-        if self.options.quota_bytes.is_some_and(|quota| taken.saturating_add(bytes) > quota) {
-            return Ok(false);
-        }
-        let old = self.spare.take();
-        let prepared = match old {
-            Some((file, _)) => Ok(file),
-            None => self.files.create(SPARE),
-        };
-        let prepared = prepared.and_then(|mut file| {
-            file.allocate(bytes)?;
-            file.sync()?;
-            Ok(file)
-        });
-        match prepared {
-            Ok(file) => {
-                self.spare = Some((file, bytes));
-                Ok(true)
-            }
-            // Nothing was written into it: that there is no space is an answer, not a failure.
-            Err(error) if is_full(&error) => self.files.remove(SPARE).map(|()| false),
-            Err(error) => {
-                self.failed = true;
-                Err(error)
-            }
+            checkpoint: self.promise.checkpoint,
         }
     }
 }
@@ -332,5 +308,6 @@ pub(super) const fn virgin(sequence: u64) -> Promise {
         replaced_by: 0,
         kept: Op::ZERO,
         first_segment: 1,
+        checkpoint: Reference { head: Head { op: Op::ZERO, hash: Hash(0) }, digest: Hash(0), length: 0 },
     }
 }

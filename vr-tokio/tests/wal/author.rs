@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use vr_core::{
-    ClientId, ClusterConfig, ClusterId, Entries, Entry, Epoch, Instance, Kind, Log, Op, Predicted, ReplicaId, Request,
-    RequestNumber, Session, Stored, View, Write,
+    Checkpoint, ClientId, ClusterConfig, ClusterId, Entries, Entry, Epoch, Hash, Head, Instance, Kind, Log, Op,
+    Predicted, ReplicaId, Request, RequestNumber, Session, Stored, View, Write,
 };
 use vr_tokio::wal::Identity;
 
@@ -24,6 +24,17 @@ pub(crate) enum Step {
         entries: usize,
     },
     Clean,
+    Checkpoint {
+        back: u64,
+        state: usize,
+    },
+    Cut {
+        back: u64,
+    },
+    Install {
+        ahead: u64,
+        entries: usize,
+    },
     /// Everything so far becomes durable.
     Sync,
     Mark,
@@ -36,6 +47,9 @@ pub(crate) fn steps(longest: usize) -> impl Strategy<Value = Vec<Step>> {
         6 => (1usize..4, 0usize..700).prop_map(|(entries, body)| Step::Append { entries, body }),
         2 => (0u64..6, 0usize..4).prop_map(|(back, entries)| Step::Replace { back, entries }),
         1 => Just(Step::Clean),
+        1 => (0u64..5, 0usize..3000).prop_map(|(back, state)| Step::Checkpoint { back, state }),
+        2 => (0u64..3).prop_map(|back| Step::Cut { back }),
+        1 => (0u64..9, 0usize..4).prop_map(|(ahead, entries)| Step::Install { ahead, entries }),
         5 => Just(Step::Sync),
         1 => Just(Step::Mark),
     ];
@@ -72,6 +86,15 @@ pub(crate) fn entries(log: &Log, after: Op, view: View, count: usize, body: usiz
     Entries::new((0..count).map(make).collect()).unwrap()
 }
 
+/// What is before it is executed, and stays.
+fn floor(stored: &Stored) -> Op {
+    stored.checkpoint.as_ref().map_or(Op::ZERO, Checkpoint::op).max(stored.log.base().op)
+}
+
+fn checkpoint(head: Head, state: usize) -> Checkpoint {
+    Checkpoint::new(head, Predicted::default(), Bytes::from_static(b"table"), Bytes::from(vec![b's'; state]))
+}
+
 /// The write of a step after `stored`; `None` when it is none.
 pub(crate) fn write_of(step: Step, stored: &Stored) -> Option<Write> {
     match step {
@@ -81,11 +104,26 @@ pub(crate) fn write_of(step: Step, stored: &Stored) -> Option<Write> {
             Some(Write::Append(entries(&stored.log, stored.log.op(), stored.view, count, body)))
         }
         Step::Replace { back, entries: count } => {
-            let keep = Op(stored.log.op().0.saturating_sub(back)).max(stored.log.base().op);
+            let keep = Op(stored.log.op().0.saturating_sub(back)).max(floor(stored));
             let view = stored.view.next();
             Some(Write::Replace { keep, entries: entries(&stored.log, keep, view, count, 40), view })
         }
         Step::Clean => Some(Write::Clean),
+        Step::Checkpoint { back, state } => {
+            let op = Op(stored.log.op().0.saturating_sub(back)).max(floor(stored));
+            Some(Write::Checkpoint(Box::new(checkpoint(Head { op, hash: stored.log.hash(op).unwrap() }, state))))
+        }
+        Step::Cut { back } => {
+            let checkpoint = stored.checkpoint.as_ref()?;
+            Some(Write::Cut { through: Op(checkpoint.op().0.saturating_sub(back)) })
+        }
+        Step::Install { ahead, entries: count } => {
+            let op = stored.log.op().plus(ahead);
+            let head = Head { op, hash: Hash(u128::from(op.0) << 32) };
+            let (view, log) = (stored.view.next(), Log::new(head));
+            let entries = entries(&log, op, view, count, 40);
+            Some(Write::Install { checkpoint: Box::new(checkpoint(head, 900)), entries, view })
+        }
         Step::Sync | Step::Mark => None,
     }
 }

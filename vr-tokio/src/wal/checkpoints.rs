@@ -1,0 +1,107 @@
+//! Checkpoints have a file each: written, synced, read back, given its name, and only then spoken of in the log.
+//!
+//! Owns that file and how the log refers to it. Must not know what is in a checkpoint beyond its bytes and its digest.
+//! Paper: VRR §5.1; PROTOCOL P6, D66.
+
+use super::bytes::{Put, Take, narrow, sum_holds, wide};
+use super::files::{File, Files};
+use super::stamp::{STAMP_BYTES, Stamp};
+use bytes::Bytes;
+use std::io;
+use vr_core::{Checkpoint, Hash, Head, Op};
+
+/// The name of one that is being written.
+pub(crate) const DRAFT: &str = "checkpoint.new";
+const MAGIC: [u8; 8] = *b"vr-ckp\r\n";
+const HEADER_BYTES: usize = 4096;
+const COVERED: usize = STAMP_BYTES + REFERENCE_BYTES;
+/// Bytes of a reference in a header or a record.
+pub(crate) const REFERENCE_BYTES: usize = 48;
+const PIECE_BYTES: usize = 1 << 20;
+
+/// What the log says of a checkpoint. All zeros: there is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Reference {
+    pub(crate) head: Head,
+    pub(crate) digest: Hash,
+    pub(crate) length: u64,
+}
+
+/// Is this the name of a checkpoint?
+pub(crate) fn is_name(name: &str) -> bool {
+    name.starts_with("checkpoint-")
+}
+
+/// How much space it takes.
+pub(crate) fn file_bytes(checkpoint: &Checkpoint) -> u64 {
+    checkpoint.length().saturating_add(wide(HEADER_BYTES))
+}
+
+impl Reference {
+    pub(crate) fn of(checkpoint: &Checkpoint) -> Self {
+        Self { head: checkpoint.head(), digest: checkpoint.digest(), length: checkpoint.length() }
+    }
+
+    /// `None` when there is no checkpoint.
+    pub(crate) fn some(self) -> Option<Self> {
+        (self.length != 0).then_some(self)
+    }
+
+    /// The name of its file.
+    pub(crate) fn name(&self) -> String {
+        let digest = self.digest.0;
+        format!("checkpoint-{:016}-{digest:032x}", self.head.op.0)
+    }
+
+    pub(crate) fn put(&self, to: Put) -> Put {
+        to.u64(self.head.op.0).u128(self.head.hash.0).u128(self.digest.0).u64(self.length)
+    }
+
+    pub(crate) fn take(from: &mut Take<'_>) -> Self {
+        let head = Head { op: Op(from.u64()), hash: Hash(from.u128()) };
+        Self { head, digest: Hash(from.u128()), length: from.u64() }
+    }
+
+    /// How many bytes its file takes.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.length.saturating_add(wide(HEADER_BYTES))
+    }
+
+    /// The checkpoint, if its file is there and is what it was.
+    pub(crate) fn read(&self, files: &dyn Files, name: &str, stamp: &Stamp) -> Result<Checkpoint, String> {
+        let mut bytes = files.read(name).map_err(|error| error.to_string())?;
+        let header = Stamp::take(&bytes, MAGIC).map_err(|(_, what)| what)?;
+        if header != *stamp || !sum_holds(&bytes, COVERED, 0) {
+            return Err("the header does not check".to_owned());
+        }
+        if Self::take(&mut Take(&bytes[STAMP_BYTES..])) != *self {
+            return Err("it is another checkpoint than the log speaks of".to_owned());
+        }
+        bytes.truncate(HEADER_BYTES.saturating_add(narrow(self.length)));
+        let content = Bytes::from(bytes).split_off(HEADER_BYTES);
+        let found = Checkpoint::joined(&content).filter(|found| Self::of(found) == *self);
+        found.ok_or_else(|| "the content does not check".to_owned())
+    }
+}
+
+/// Writes a checkpoint into its draft, for which there is space, and gives it its name.
+pub(crate) fn write(
+    files: &dyn Files,
+    mut draft: Box<dyn File>,
+    stamp: &Stamp,
+    checkpoint: &Checkpoint,
+) -> io::Result<Reference> {
+    let reference = Reference::of(checkpoint);
+    draft.write_at(0, &reference.put(stamp.put(MAGIC)).sum(0).0)?;
+    let mut offset = 0;
+    while offset < reference.length {
+        let piece = checkpoint.part(offset, PIECE_BYTES);
+        draft.write_at(offset + wide(HEADER_BYTES), &piece)?;
+        offset += wide(piece.len()).max(1);
+    }
+    draft.sync()?;
+    reference.read(files, DRAFT, stamp).map_err(io::Error::other)?;
+    files.rename(DRAFT, &reference.name())?;
+    files.sync_dir()?;
+    Ok(reference)
+}
