@@ -1,6 +1,6 @@
 //! The client: finds the primary from any address, retries with the same request-number, knows deadlines.
 //!
-//! Owns the HTTP form of a request ([`form`]), both its ends ([`serve`] and [`session`]) and the connections between
+//! Owns the HTTP form of a request (`form`), both its ends (`serve` and `session`) and the connections between
 //! them. Must not know the service: what is asked and answered are bytes. Paper: VRR §4, the client's part.
 //!
 //! ```no_run

@@ -1,7 +1,7 @@
 //! Peers over HTTP/1.1 keep-alive: everything queued for a peer in one request. Must not know what messages mean.
 //!
-//! Owns the way of a message from one replica's node to another's: [`peers`] and [`link`] send, [`server`] and
-//! [`receive`] take, [`head`] says who speaks, [`codec`] how. A message may be lost, and is counted then; nothing that
+//! Owns the way of a message from one replica's node to another's: `peers` and `link` send, `server` and
+//! `receive` take, `head` says who speaks, `codec` how. A message may be lost, and is counted then; nothing that
 //! arrives here can panic, and a refused request changes nothing.
 
 mod body;

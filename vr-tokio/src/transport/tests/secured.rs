@@ -206,3 +206,17 @@ fn what_is_wrong_with_a_file_is_said_with_its_name() {
     let wrong = ClientTls::for_peers(&other, cluster().cluster, R0).expect_err("another's");
     assert!(matches!(&wrong, TlsError::WrongName { name, .. } if *name == peer_name(cluster().cluster, R0)), "{wrong}");
 }
+
+#[tokio::test]
+async fn who_is_silent_in_the_handshake_is_cut_off() {
+    let authority = Authority::new();
+    let tls = ServerTls::for_peers(&authority.of(R0)).expect("good files");
+    let ear = Ear::at("127.0.0.1:0", R0, |options| {
+        options.tls = Some(tls);
+        options.transport.read_timeout_ms = 50;
+    })
+    .await;
+    let mut silent = TcpStream::connect(ear.address).await.expect("it listens");
+    assert_eq!(timely(silent.read_to_end(&mut Vec::new())).await.expect("closed in order"), 0);
+    until(|| ear.metrics.server.failed("timeout") == 1).await;
+}
