@@ -36,6 +36,7 @@ mod checkpoints;
 mod error;
 mod files;
 mod fold;
+mod inspect;
 mod metrics;
 mod open;
 mod promise;
@@ -47,7 +48,9 @@ mod writer;
 
 pub use self::error::{Finding, FindingKind, WalError, WalErrorKind};
 pub use self::files::{Directory, File, Files};
+pub use self::inspect::{Inspection, Record, RecordState, inspect, inspect_in};
 pub use self::metrics::Metrics;
+pub use self::record::Kind as RecordKind;
 pub use self::stamp::{FORMAT_VERSION, Identity};
 pub use self::writer::{Opened, Options, Wal};
 

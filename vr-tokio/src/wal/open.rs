@@ -252,7 +252,7 @@ impl Read {
         let name = segment::name(start.segment);
         let seed = vows.stamp.seed(start.segment);
         let mut found = segment::scan(bytes, seed, start, end);
-        let confirmed = confirmed_through(&found, vows, start, end);
+        let confirmed = confirmed_through(&found, vows.newest.confirmed, start, end);
         self.segments.push_back(Segment {
             number: start.segment,
             bytes: wide(bytes.len()),
@@ -334,7 +334,7 @@ impl Read {
 }
 
 /// Every record up to this one was durable before the crash, by the word of any that says so.
-fn confirmed_through(found: &[Found], vows: &Vows, start: &Start, end: Option<u64>) -> u64 {
+pub(super) fn confirmed_through(found: &[Found], promised: u64, start: &Start, end: Option<u64>) -> u64 {
     let before = start.first.saturating_sub(1);
     if let Some(end) = end {
         return end.saturating_sub(1).max(before);
@@ -343,11 +343,11 @@ fn confirmed_through(found: &[Found], vows: &Vows, start: &Start, end: Option<u6
         What::Whole(head) | What::Spoilt { head, .. } => head.confirmed,
         What::Garbage { .. } => 0,
     });
-    said.fold(before.max(vows.newest.confirmed), u64::max)
+    said.fold(before.max(promised), u64::max)
 }
 
 /// Does a crash explain it?
-fn is_torn(found: &Found, confirmed: u64) -> bool {
+pub(super) fn is_torn(found: &Found, confirmed: u64) -> bool {
     match &found.what {
         What::Whole(_) => false,
         What::Spoilt { head, written } => head.number > confirmed && !written,

@@ -19,6 +19,7 @@
 use super::bytes::{Put, Take, narrow, wide};
 use super::checkpoints::{REFERENCE_BYTES, Reference};
 use bytes::Bytes;
+use serde::Serialize;
 use std::io;
 use std::ops::Range;
 use vr_core::wire::{self, Limits};
@@ -35,8 +36,10 @@ const PAD: u8 = 0xA5;
 const CUT_BYTES: usize = 24;
 
 /// What a record is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub(crate) enum Kind {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Kind {
     /// An incarnation begins.
     Incarnation,
     /// A promise.

@@ -36,7 +36,9 @@ impl Wal {
         self.usable()?;
         let bytes = record::bound(write).saturating_add(16);
         let needed = bytes.saturating_add(wide(HEADER_BYTES));
-        let fits = bytes <= self.room() || self.spare.as_ref().is_some_and(|(_, room)| *room >= needed);
+        let kept_free = if matches!(write, Write::Append(_)) { self.kept_for_promises() } else { 0 };
+        let fits = bytes.saturating_add(kept_free) <= self.room()
+            || self.spare.as_ref().is_some_and(|(_, room)| *room >= needed);
         if !fits && !self.prepare_spare(needed.max(self.options.segment_bytes))? {
             return Ok(false);
         }
@@ -51,6 +53,11 @@ impl Wal {
             return self.prepare_draft(bytes_of_file);
         }
         Ok(false)
+    }
+
+    /// Room in a segment that entries leave alone when there is no next one: promises are few and small.
+    fn kept_for_promises(&self) -> u64 {
+        (self.options.segment_bytes / 16).min(64 << 10)
     }
 
     /// Allocates the next segment ahead, if it is not. False: the disk is full.

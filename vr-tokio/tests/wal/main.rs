@@ -5,6 +5,7 @@
 
 mod author;
 mod crash;
+mod cuts;
 mod damage;
 mod memory;
 mod refusals;
