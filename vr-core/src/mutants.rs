@@ -107,6 +107,16 @@ pub enum Mutant {
     DamagedVotes,
     /// D56: a damaged log is repaired from a view earlier than the promised one.
     RepairInAnyView,
+    /// DESIGN 9.11: entries are written to a disk without room for them.
+    AppendsWithoutSpace,
+    /// DESIGN 9.11: a primary keeps its job though its disk stays full.
+    KeepsJobWhenFull,
+    /// §6 b: the mark of an orderly stop is not taken back by the next start.
+    MarkStands,
+    /// §6 b: a recovering replica leaves the mark of an orderly stop.
+    MarkWithoutMemory,
+    /// §6 b: a replica goes on after the mark of an orderly stop.
+    GoesOnAfterMark,
     /// D70: a new primary does not know the requests in its log.
     NoInFlightRebuild,
     /// D76: a request in flight is taken again.
@@ -237,6 +247,21 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "D56",
         "a damaged log is repaired from a view earlier than the promised one",
     ),
+    (
+        Mutant::AppendsWithoutSpace,
+        "append_without_space",
+        "9.11",
+        "entries are written to a disk without room for them",
+    ),
+    (Mutant::KeepsJobWhenFull, "full_keeps_job", "9.11", "a primary keeps its job though its disk stays full"),
+    (Mutant::MarkStands, "mark_stands", "§6b", "the mark of an orderly stop is not taken back by the next start"),
+    (
+        Mutant::MarkWithoutMemory,
+        "mark_without_memory",
+        "§6b",
+        "a recovering replica leaves the mark of an orderly stop",
+    ),
+    (Mutant::GoesOnAfterMark, "goes_on_after_mark", "§6b", "a replica goes on after the mark of an orderly stop"),
     (Mutant::NoInFlightRebuild, "no_inflight_rebuild", "D70", "a new primary does not know the requests in its log"),
     (Mutant::NoPipelineDedupe, "no_pipeline_dedupe", "D76", "a request in flight is taken again"),
     (

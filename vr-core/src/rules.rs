@@ -99,6 +99,16 @@ impl Rules {
         if planted!(self, CommitAssign) { theirs } else { ours.max(theirs) }
     }
 
+    /// Entries are written only while the disk has room for them; everything else has a reserve (DESIGN 9.11).
+    pub(crate) fn may_append(self, has_space: bool) -> bool {
+        has_space || planted!(self, AppendsWithoutSpace)
+    }
+
+    /// A primary whose disk stays full gives way to one that can take requests (DESIGN 9.11).
+    pub(crate) fn gives_way_when_full(self, full: bool) -> bool {
+        full && !planted!(self, KeepsJobWhenFull)
+    }
+
     /// The invariants of a replica hold after every step. Two planted bugs break them by design and are to be
     /// found from outside (D16, D21).
     pub(crate) fn keeps_invariants(self) -> bool {
@@ -251,6 +261,27 @@ impl Rules {
     /// A restarted primary does not resume its view (D52).
     pub(crate) fn resumes_as_primary(self) -> bool {
         planted!(self, PrimaryResumesView)
+    }
+
+    /// A replica remembers what its disk holds if nothing was promised before it was there, if there was nothing to
+    /// promise yet, or if its last life ended in an orderly stop, of which the mark is the last write (D47, §6 b).
+    pub(crate) fn remembers(self, sync: bool, virgin: bool, clean: bool) -> bool {
+        sync || virgin || clean
+    }
+
+    /// The mark of an orderly stop holds for one start: it is gone before anything is said (§6 b).
+    pub(crate) fn marks_again(self, clean: bool) -> bool {
+        clean && planted!(self, MarkStands)
+    }
+
+    /// Who does not have its memory back leaves no mark (§6 b).
+    pub(crate) fn leaves_mark(self, recovering: bool) -> bool {
+        !recovering || planted!(self, MarkWithoutMemory)
+    }
+
+    /// Nothing follows the mark in its life (§6 b).
+    pub(crate) fn ends_with_mark(self) -> bool {
+        !planted!(self, GoesOnAfterMark)
     }
 
     /// A replica that lost its memory asks for it before anything else (D47).

@@ -159,10 +159,29 @@ pub enum Fault {
         /// When the replica is started again.
         restart: Restart,
     },
+    /// A disk has no room for entries (DESIGN 9.11).
+    FullDisk {
+        /// Whose.
+        who: Who,
+        /// How long.
+        length: Length,
+    },
+    /// A replica is stopped in good order.
+    Stop {
+        /// Which.
+        who: Who,
+        /// When it comes back.
+        restart: Restart,
+    },
+    /// All replicas are stopped in good order.
+    StopAll {
+        /// When they come back.
+        restart: Restart,
+    },
 }
 
 /// How many kinds of fault there are.
-pub const FAULT_KINDS: usize = 13;
+pub const FAULT_KINDS: usize = 16;
 
 /// The parts of a code: kind 4 bits, a 7, b 7, way 2, c 6.
 struct Parts {
@@ -225,6 +244,9 @@ impl Fault {
             Self::ClientsCut { who, way, length } => of(10, who.0, 0, way, length.0),
             Self::SlowDisk { who, factor, length } => of(11, who.0, factor, Way::Both, length.0),
             Self::WriteError { who, restart } => of(12, who.0, 0, Way::Both, restart.0),
+            Self::FullDisk { who, length } => of(13, who.0, 0, Way::Both, length.0),
+            Self::Stop { who, restart } => of(14, who.0, 0, Way::Both, restart.0),
+            Self::StopAll { restart } => of(15, 0, 0, Way::Both, restart.0),
         }
     }
 
@@ -247,6 +269,9 @@ impl Fault {
             10 => Self::ClientsCut { who, way, length },
             11 => Self::SlowDisk { who, factor: b, length },
             12 => Self::WriteError { who, restart },
+            13 => Self::FullDisk { who, length },
+            14 => Self::Stop { who, restart },
+            15 => Self::StopAll { restart },
             _ => return None,
         })
     }
@@ -280,6 +305,9 @@ mod tests {
             Fault::ClientsCut { who, way: Way::Both, length },
             Fault::SlowDisk { who, factor: 64, length },
             Fault::WriteError { who, restart },
+            Fault::FullDisk { who, length },
+            Fault::Stop { who, restart },
+            Fault::StopAll { restart },
         ];
         assert_eq!(all.len(), FAULT_KINDS);
         for fault in all {

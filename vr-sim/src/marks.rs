@@ -80,6 +80,18 @@ marks! {
     repairs 220,
     /// Replicas learnt that too many had lost their memory.
     outnumbered 150,
+    /// Disks had no room for entries.
+    full_disks 400,
+    /// Requests were refused because the primary's disk was full.
+    no_space_refusals 180,
+    /// Entries were not taken because a disk was full.
+    no_space_ignored 300,
+    /// Replicas stopped in good order.
+    orderly_stops 350,
+    /// Replicas were asked to stop while they recovered.
+    stops_while_recovering 55,
+    /// Replicas started from their own log after an orderly stop (asynchronous mode).
+    clean_starts 130,
     /// Batches of more than one entry left.
     batches 1_000,
     /// Sessions were opened.

@@ -150,7 +150,10 @@ impl Odds {
             9 => Fault::Star { hub: who, length },
             10 => Fault::ClientsCut { who, way, length },
             11 => Fault::SlowDisk { who, factor: 2 + side / 2, length },
-            _ => Fault::WriteError { who, restart },
+            12 => Fault::WriteError { who, restart },
+            13 => Fault::FullDisk { who, length },
+            14 => Fault::Stop { who, restart },
+            _ => Fault::StopAll { restart },
         };
         fault.code()
     }

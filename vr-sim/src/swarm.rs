@@ -21,11 +21,11 @@ pub struct FaultSet {
     pub part: bool,
     /// Cuts in one direction.
     pub oneway: bool,
-    /// Crashes of replicas and clients.
+    /// Crashes of replicas and clients, orderly stops of replicas.
     pub crash: bool,
     /// Processes that stand still.
     pub pause: bool,
-    /// Slow disks, failing writes, rotten records.
+    /// Slow disks, failing writes, rotten records, full disks.
     pub disk: bool,
     /// Drift, jumps, spontaneous timeouts.
     pub clock: bool,
@@ -260,7 +260,7 @@ fn worsen(odds: &mut Odds, regime: Regime, rng: &mut Rng) {
             odds.execute_slow = Chance::per_mille(rng.pick(&[0, 50, 200]));
             odds.strike_at_write = Chance::per_mille(rng.pick(&[2, 10, 30]));
             odds.rots = Chance::per_mille(rng.pick(&[0, 100, 500]));
-            add(odds, rng, 40, &[(11, 6), (12, 2), (4, 2)]);
+            add(odds, rng, 40, &[(11, 6), (12, 2), (13, 4), (4, 2)]);
         }
         Regime::Partitioned => add(odds, rng, 60, &[(5, 6), (6, 3), (7, 2), (8, 5), (9, 3), (10, 2), (4, 1)]),
         Regime::OneWay => {
@@ -272,7 +272,8 @@ fn worsen(odds: &mut Odds, regime: Regime, rng: &mut Rng) {
             odds.instant_restart = Chance::per_mille(rng.pick(&[100, 500, 900]));
             odds.rots = odds.rots.max(Chance::per_mille(rng.pick(&[0, 0, 50, 200, 800])));
             odds.client_crashes = odds.client_crashes.max(Chance::per_mille(rng.pick(&[0, 100])));
-            add(odds, rng, 50, &[(0, 10), (1, 2), (2, 2), (4, 2), (5, 2)]);
+            let stops = rng.pick(&[0, 0, 2, 6]);
+            add(odds, rng, 50, &[(0, 10), (1, 2), (2, 2), (4, 2), (5, 2), (14, stops), (15, stops / 2)]);
         }
         Regime::Skewed => add(odds, rng, 60, &[(2, 4), (3, 6), (4, 6), (6, 1)]),
         Regime::PromiseHunter => {
@@ -320,6 +321,9 @@ fn restrict(odds: &mut Odds, setup: &mut Setup, faults: FaultSet) {
         cuts,
         faults.disk,
         faults.disk,
+        faults.disk,
+        faults.crash,
+        faults.crash,
     ];
     for (weight, allowed) in odds.weights.iter_mut().zip(allowed) {
         *weight *= u32::from(allowed);

@@ -35,6 +35,7 @@ chapters! {
     restarts_and_disks_hold "restarts and disks",
     recovery_holds "recovery",
     storage_that_loses_something_holds "storage that loses something",
+    full_disks_and_orderly_stops_hold "full disks and orderly stops",
     clients_hold "clients",
     robustness_holds "robustness",
 }

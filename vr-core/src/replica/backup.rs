@@ -106,7 +106,11 @@ impl Backup {
             if !continues(&news, head) {
                 return Next::Halt(HaltReason::ContradictsLog { op: head.op });
             }
-            common.append(out, news);
+            if common.may_append() {
+                common.append(out, news);
+            } else {
+                common.ignore(out, primary, MessageKind::Prepare, Ignored::NoSpace);
+            }
         }
         common.commit_to(out, commit, false);
         Next::Stay
@@ -153,11 +157,17 @@ impl Backup {
     // ---- state transfer within the view (PROTOCOL 1.4 case A)
 
     fn catch_up(&mut self, common: &mut Common, out: &mut Out) {
-        if self.fetch.is_none() {
+        if self.fetch.is_none() && common.may_append() {
             let primary = common.primary();
             let have = state_transfer::catch_up(common);
             self.fetch = Some(Fetch::ask(common, out, primary, have, None));
         }
+    }
+
+    /// The disk is full: what would come could not be kept. Once there is room, the next heartbeat shows what is missing.
+    pub(super) fn stop_fetching(&mut self, common: &mut Common) {
+        self.fetch = None;
+        state_transfer::stop(common);
     }
 
     fn on_new_state(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, page: &NewState) {

@@ -73,8 +73,8 @@ pub(super) struct Common {
     pub(super) pending: Pending,
     pub(super) timers: Timers,
     pub(super) gate: Gate,
-    /// Is there room on disk for more entries?
-    pub(super) has_space: bool,
+    /// Since when there is no room on disk for more entries.
+    pub(super) full_since: Option<Time>,
     fetches: FetchId,
 }
 
@@ -107,7 +107,7 @@ impl Common {
             pending: Pending::new(stored.log.op()),
             timers: Timers::default(),
             gate: Gate::new(me, config.cluster.members.len()),
-            has_space: true,
+            full_since: None,
             // Answers to an earlier life's questions are recognised as such.
             fetches: FetchId(header.incarnation.0 << 32),
             log: stored.log,
@@ -241,11 +241,25 @@ impl Common {
     }
 
     /// This life begins: its number is durable before anything is said (PROTOCOL P1).
-    pub(super) fn begin(&mut self, out: &mut Out) {
+    /// Writing it takes back the mark of an orderly stop.
+    pub(super) fn begin(&mut self, out: &mut Out, clean: bool) {
         let (incarnation, view) = (self.header.incarnation, self.view());
         self.persist(out, Write::Incarnation(incarnation));
+        if self.rules.marks_again(clean) {
+            self.persist(out, Write::Clean);
+        }
         self.pending.header_issued();
         out.push(Action::Note(Note::Opened { incarnation, view }));
+    }
+
+    /// May entries be written? What carries none always may: the driver keeps a reserve for it (DESIGN 9.11).
+    pub(super) fn may_append(&self) -> bool {
+        self.rules.may_append(self.full_since.is_none())
+    }
+
+    /// The driver says whether there is room on disk.
+    pub(super) fn space(&mut self, has: bool) {
+        self.full_since = if has { None } else { self.full_since.or(Some(self.now)) };
     }
 
     /// Nothing is said any more, and the mark of an orderly stop, if it may be left, is the last write.

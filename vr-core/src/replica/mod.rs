@@ -67,7 +67,8 @@ impl Replica {
     ///
     /// A virgin disk starts normal in view 0. Otherwise, in [`crate::Durability::Sync`], a backup resumes its view,
     /// a primary enters the next one (PROTOCOL D52), a view change goes on; in [`crate::Durability::Async`] the
-    /// replica recovers its memory from the others, and so does in both modes whoever finds its log damaged.
+    /// same after an orderly stop, and otherwise the replica recovers its memory from the others. So does in both
+    /// modes whoever finds its log damaged.
     ///
     /// # Errors
     /// When the configuration is invalid or the disk is not this replica's.
@@ -80,7 +81,7 @@ impl Replica {
         let me = config.cluster.position(config.me).ok_or(OpenError::ForeignDisk)?;
         let found = Found::on(&stored);
         let mut common = Common::new(config, stored, me, at);
-        common.begin(out);
+        common.begin(out, found.clean);
         let mut this = Self { common, status: Status::Halted };
         this.start(out, found);
         this.settle(out);
@@ -91,12 +92,13 @@ impl Replica {
     fn start(&mut self, out: &mut Out, found: Found) {
         let common = &mut self.common;
         let (view, log_view) = (common.view(), common.log_view);
-        let Found { virgin, damage } = found;
+        let Found { virgin, damage, clean } = found;
         if let Some(Damage { from }) = damage {
             out.push(Action::Note(Note::DamagedLog { from }));
         }
         let damaged = damage.is_some() && !common.rules.takes_what_is_left();
-        let forgot = !virgin && !common.is_sync() && !common.rules.restarts_normal_without_memory();
+        let remembers = common.rules.remembers(common.is_sync(), virgin, clean);
+        let forgot = !remembers && !common.rules.restarts_normal_without_memory();
         let resumes = virgin || common.rules.resumes_as_primary();
         let commit = common.commit();
         if forgot || damaged {
@@ -156,7 +158,7 @@ impl Replica {
             }
             Input::CheckpointTaken { .. } | Input::Restored { .. } => unreachable!("no checkpoint is asked for yet"),
             Input::WriteFailed => self.transition(out, Next::Halt(HaltReason::WriteFailed)),
-            Input::Space(has) => self.common.has_space = has,
+            Input::Space(has) => self.on_space(out, has),
             Input::Stop => self.stop(out),
             Input::Tick => self.on_tick(out),
         }
@@ -167,12 +169,26 @@ impl Replica {
     /// An orderly stop: the mark is the last write, so that whoever finds it durable finds everything before it. Who
     /// recovers has less in its log than it once acknowledged, and leaves no mark.
     fn stop(&mut self, out: &mut Out) {
-        let clean = !matches!(self.status, Status::Recovering(_));
+        let recovering = matches!(self.status, Status::Recovering(_));
+        let clean = self.common.rules.leaves_mark(recovering);
         if let Status::Primary(primary) = &mut self.status {
             primary.turn_away(&self.common, out);
         }
         self.common.stop(out, clean);
-        self.status = Status::Halted;
+        if self.common.rules.ends_with_mark() {
+            self.status = Status::Halted;
+        }
+    }
+
+    /// The disk is full, or has room again (DESIGN 9.11).
+    fn on_space(&mut self, out: &mut Out, has: bool) {
+        self.common.space(has);
+        match &mut self.status {
+            Status::Primary(primary) if has => primary.flush(&mut self.common, out),
+            Status::Backup(backup) if !has => backup.stop_fetching(&mut self.common),
+            Status::Primary(_) | Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
+            }
+        }
     }
 
     /// When the next [`Input::Tick`] is due; `None` when only something from outside can move this replica.

@@ -35,10 +35,12 @@ pub(super) struct Found {
     /// There was none.
     pub(super) virgin: bool,
     pub(super) damage: Option<Damage>,
+    /// It ended in an orderly stop.
+    pub(super) clean: bool,
 }
 
 impl Found {
     pub(super) fn on(stored: &Stored) -> Self {
-        Self { virgin: stored.incarnation == Incarnation::ZERO, damage: stored.damage }
+        Self { virgin: stored.incarnation == Incarnation::ZERO, damage: stored.damage, clean: stored.clean }
     }
 }

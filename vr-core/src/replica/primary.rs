@@ -149,7 +149,7 @@ impl Primary {
         if count(request.body.len()) > u64::from(common.config.cluster.max_request_bytes) {
             return Err(Some(Reject::TooLarge));
         }
-        if !common.has_space {
+        if !common.may_append() {
             return Err(Some(Reject::NoSpace));
         }
         let admitted = if register {
@@ -212,7 +212,7 @@ impl Primary {
     }
 
     /// Turns waiting requests into batches while the pipeline has room (VRR §4.1 step 3, §6.2).
-    fn flush(&mut self, common: &mut Common, out: &mut Out) {
+    pub(super) fn flush(&mut self, common: &mut Common, out: &mut Out) {
         while !self.queue.is_empty() && self.has_room(common) && !self.abdicated {
             let entries = self.build(common);
             common.append(out, entries.clone());
@@ -230,7 +230,7 @@ impl Primary {
     }
 
     fn has_room(&self, common: &Common) -> bool {
-        count(self.batches.len()) < u64::from(common.config.batching.pipeline)
+        common.may_append() && count(self.batches.len()) < u64::from(common.config.batching.pipeline)
     }
 
     fn build(&mut self, common: &Common) -> Entries {
@@ -379,6 +379,9 @@ impl Primary {
         if silence > common.config.timeouts.abdicate && common.rules.abdicates() {
             return self.abdicate(common, out);
         }
+        if self.is_useless(common) {
+            return self.abdicate(common, out);
+        }
         let heartbeat = common.config.timeouts.heartbeat;
         if common.now.since(self.said_at) >= heartbeat {
             let beat = self.next_beat(common, true);
@@ -388,7 +391,15 @@ impl Primary {
         Next::Stay
     }
 
-    /// No quorum hears us: no more heartbeats, and a vote for another view. Never taken back.
+    /// Has the disk been full for so long that another one should lead? A lone replica has nobody to give way to.
+    fn is_useless(&self, common: &Common) -> bool {
+        let full = common.full_since.is_some_and(|since| {
+            common.now.since(since.max(self.since)) > common.config.timeouts.abdicate && common.members() > 1
+        });
+        common.rules.gives_way_when_full(full)
+    }
+
+    /// No quorum hears us, or the disk is full: no more heartbeats, and a vote for another view. Never taken back.
     fn abdicate(&mut self, common: &mut Common, out: &mut Out) -> Next {
         self.abdicated = true;
         out.push(Action::Note(Note::Abdicated { view: common.view() }));

@@ -176,6 +176,10 @@ impl Recovering {
             }
             return Next::Stay;
         }
+        if !common.may_append() && !common.log.contains(arriving.assembly.target()) {
+            self.arriving = Some(arriving);
+            return Next::Stay;
+        }
         common.recover_in(arriving.view);
         let whole = arriving.assembly.finish(&common.log);
         common.replace(out, whole.keep.op, whole.entries);

@@ -199,6 +199,12 @@ impl ViewChange {
 
     /// Starts from what `tail` brings; what is missing is asked for.
     fn assemble(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, tail: &Tail, commit: Op) -> Next {
+        if !common.may_append() && !common.log.contains(tail.head) {
+            let leads = common.is_primary();
+            let kind = if leads { MessageKind::DoViewChange } else { MessageKind::StartView };
+            common.ignore(out, from, kind, Ignored::NoSpace);
+            return Next::Stay;
+        }
         let mut assembly = Assembly::toward(tail.head, &common.log);
         assembly.offer(&common.log, tail);
         if assembly.is_whole(common.rules) {
@@ -248,6 +254,10 @@ impl ViewChange {
         let whole = assembly.finish(&common.log);
         if let Some(reason) = whole.contradiction(common) {
             return Next::Halt(reason);
+        }
+        if !common.may_append() && !whole.entries.is_empty() {
+            // Asked for again with the next vote: by then there may be room.
+            return Next::Stay;
         }
         common.replace(out, whole.keep.op, whole.entries);
         if common.is_primary() {

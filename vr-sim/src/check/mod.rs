@@ -48,6 +48,7 @@
 //!   called gone is gone.
 //! - **S22 truthful hint** (§4.1; `views`): a client is told only of views that started.
 //! - **S24 no unexcused halt** (`liveness`): a replica stops only because a write failed.
+//! - **S25 room on disk** (DESIGN 9.11; `space`): whose disk is full writes no entries.
 //! - **L1 one view, L3 recovered** (§8.2; `liveness`): the healed quorum is normal in one view with its own primary.
 //! - **L2 answered** (§8.2; `liveness`): every request is answered.
 //! - **L4 abdication** (§8.2; `liveness`): a primary whose view a quorum left stops leading.
@@ -65,6 +66,7 @@ mod linearizability;
 mod liveness;
 mod promises;
 mod shadow;
+mod space;
 #[cfg(test)]
 mod stage;
 mod tables;
@@ -80,6 +82,7 @@ use linearizability::Linearizability;
 use liveness::{End, Liveness};
 use promises::Promises;
 use shadow::{Shadow, Standing};
+use space::Space;
 use std::sync::Arc;
 use tables::Tables;
 use views::Views;
@@ -108,6 +111,7 @@ pub struct Checkers {
     durability: Durability,
     at_most_once: AtMostOnce,
     tables: Tables,
+    space: Space,
     linearizability: Linearizability,
     liveness: Liveness,
 }
@@ -125,6 +129,7 @@ impl Checkers {
             durability: Durability::new(),
             at_most_once: AtMostOnce::new(setting.cluster.client_capacity),
             tables: Tables::default(),
+            space: Space::new(replicas),
             linearizability: Linearizability::new(model),
             liveness: Liveness::new(replicas),
         }
@@ -202,6 +207,7 @@ impl Checkers {
         }
         self.promises.opened(who);
         self.liveness.opened(who);
+        self.space.opened(who);
         self.liveness.count_amnesiacs(&self.shadow);
         Durability::holds(&self.shadow)?;
         self.actions(who, actions)?;
@@ -218,7 +224,8 @@ impl Checkers {
     fn stepped(&mut self, at: Time, on: ReplicaId, event: &Event, actions: &[Action]) -> Result<(), Violation> {
         let Some(who) = self.shadow.place(on) else { return Ok(()) };
         match &event.input {
-            Input::Tick | Input::Request(_) | Input::Space(_) | Input::Stop => {}
+            Input::Tick | Input::Request(_) | Input::Stop => {}
+            Input::Space(has) => self.space.told(who, *has),
             Input::Message(message) => self.liveness.hears(at, &self.shadow, who, message),
             Input::Persisted(upto) => self.shadow.persisted(who, *upto),
             Input::Executed { op, reply } => Agreement::answered(&mut self.shadow, who, *op, reply)?,
@@ -229,7 +236,11 @@ impl Checkers {
             let notes_only = actions.iter().all(|action| matches!(action, Action::Note(_)));
             return if notes_only { Ok(()) } else { Err(Views::stirs(&self.shadow, who)) };
         }
-        self.actions(who, actions)
+        self.actions(who, actions)?;
+        if event.input == Input::Stop {
+            self.shadow.stop(who);
+        }
+        Ok(())
     }
 
     fn actions(&mut self, who: usize, actions: &[Action]) -> Result<(), Violation> {
@@ -270,6 +281,7 @@ impl Checkers {
 
     /// A write is issued: it must fit what is there, and its log must be the view's.
     fn writes(&mut self, who: usize, id: WriteId, write: &Write) -> Result<(), Violation> {
+        self.space.writes(&self.shadow, who, write)?;
         if let Some(misfit) = self.shadow.replicas[who].memory.misfit(write) {
             return Err(self.misfit(who, misfit));
         }

@@ -18,6 +18,8 @@ pub(super) enum Standing {
     Down,
     /// Stopped for good.
     Halted,
+    /// Stopped in good order: all it knows is on its way to the disk.
+    Stopped,
     /// Asking for its memory.
     Recovering,
     /// Promised a view whose log it does not have.
@@ -34,13 +36,14 @@ impl Standing {
     }
 
     pub(super) const fn is_running(self) -> bool {
-        !matches!(self, Self::Down | Self::Halted)
+        !matches!(self, Self::Down | Self::Halted | Self::Stopped)
     }
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Down => "down",
             Self::Halted => "halted",
+            Self::Stopped => "stopped",
             Self::Recovering => "recovering",
             Self::ViewChange => "in a view change",
             Self::Backup => "a backup",
@@ -71,13 +74,19 @@ impl Mirror {
     /// Does it hold everything through `head` where it counts: in the synchronous mode on its disk, otherwise
     /// in its memory, unless that is being asked for?
     pub(super) fn retains(&self, head: Head, sync: bool) -> bool {
-        if sync { self.disk.holds(head) } else { !self.is_amnesiac(sync) && self.memory.holds(head) }
+        let image = if sync || self.standing == Standing::Down { &self.disk } else { &self.memory };
+        !self.is_amnesiac(sync) && image.holds(head)
     }
 
-    /// Without a memory of its own: in the asynchronous mode down or recovering, in the synchronous one with a damaged
-    /// disk. Such a replica counts for nothing until it has what it lost from the others.
+    /// Without a memory of its own: in the asynchronous mode recovering, or down without the mark of an orderly stop, in
+    /// the synchronous one with a damaged disk. Such a replica counts for nothing until it has what it lost from the
+    /// others.
     pub(super) const fn is_amnesiac(&self, sync: bool) -> bool {
-        let is_away = matches!(self.standing, Standing::Down | Standing::Halted | Standing::Recovering);
+        let is_away = match self.standing {
+            Standing::Down => !self.disk.clean || self.disk.damaged,
+            Standing::Halted | Standing::Recovering => true,
+            Standing::Stopped | Standing::ViewChange | Standing::Backup | Standing::Primary => false,
+        };
         if sync { self.disk.damaged } else { is_away }
     }
 }
@@ -140,6 +149,12 @@ impl Shadow {
         self.replicas[place].standing = Standing::Down;
     }
 
+    /// It was asked to stop, and has said its last. Whoever recovers has no memory to bring to its disk.
+    pub(super) fn stop(&mut self, place: usize) {
+        let standing = &mut self.replicas[place].standing;
+        *standing = if *standing == Standing::Recovering { Standing::Halted } else { Standing::Stopped };
+    }
+
     pub(super) fn halt(&mut self, place: usize) {
         self.replicas[place].standing = Standing::Halted;
     }
@@ -161,7 +176,7 @@ impl Shadow {
         let begins = disk.checkpointed().max(disk.base());
         (mirror.commit, mirror.executed) = (begins, begins);
         let virgin = stored.incarnation == vr_core::Incarnation::ZERO;
-        if (self.sync || virgin) && stored.damage.is_none() {
+        if (self.sync || virgin || stored.clean) && stored.damage.is_none() {
             self.settle(place);
         } else {
             self.replicas[place].standing = Standing::Recovering;

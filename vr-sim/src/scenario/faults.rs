@@ -192,7 +192,22 @@ impl Scenario {
         self.all(who).into_iter().for_each(|at| self.world.advance_clock(at, ahead));
     }
 
+    /// These are asked to stop in good order. They stay down.
+    pub fn stop(&mut self, who: Role) {
+        self.all(who).into_iter().for_each(|at| self.world.stop_in_order(at));
+    }
+
     // ---- disks
+
+    /// The disks of these have no room for entries.
+    pub fn fill_disk(&mut self, who: Role) {
+        self.all(who).into_iter().for_each(|at| self.world.fill(at));
+    }
+
+    /// The disks of these have room again.
+    pub fn make_room(&mut self, who: Role) {
+        self.all(who).into_iter().for_each(|at| self.world.make_room(at));
+    }
 
     /// The record of an op rots on the disks of these, who are down.
     pub fn rot(&mut self, who: Role, op: Op) {

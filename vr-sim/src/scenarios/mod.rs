@@ -22,6 +22,7 @@ mod restarts;
 mod robustness;
 mod sizes;
 mod state_transfer;
+mod stops;
 mod storage;
 mod view_change;
 mod view_gate;
@@ -41,6 +42,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("restarts and disks", restarts::SCENARIOS),
     ("recovery", recovery::SCENARIOS),
     ("storage that loses something", storage::SCENARIOS),
+    ("full disks and orderly stops", stops::SCENARIOS),
     ("clients", clients::SCENARIOS),
     ("robustness", robustness::SCENARIOS),
 ];

@@ -169,6 +169,21 @@ impl<A: App> World<A> {
         node.disk.rot(op);
     }
 
+    /// A replica is asked to stop in good order. It stays down.
+    pub fn stop_in_order(&mut self, replica: usize) {
+        self.ask_to_stop(replica, Restart::NEVER);
+    }
+
+    /// A disk has no room for entries.
+    pub fn fill(&mut self, replica: usize) {
+        self.fill_disk(replica);
+    }
+
+    /// It has room again.
+    pub fn make_room(&mut self, replica: usize) {
+        self.empty_disk(replica);
+    }
+
     /// How many replicas there are.
     #[must_use]
     pub fn members(&self) -> usize {

@@ -38,6 +38,8 @@ impl<A: App> World<A> {
         for on in &core {
             self.hasten_sync(*on);
             self.wake(*on);
+            self.hasten_stop(*on);
+            self.empty_disk(*on);
         }
         let whole = core.iter().filter(|on| !self.nodes[**on].lacks_memory()).count();
         let damaged = self.setup.durability == Durability::Sync && whole < vr_core::quorum(self.nodes.len());

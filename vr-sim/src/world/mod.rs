@@ -14,6 +14,7 @@ mod hands;
 mod heal;
 mod node;
 mod observe;
+mod stop;
 mod strike;
 mod talk;
 #[cfg(test)]
@@ -71,6 +72,12 @@ enum Pending {
     Resume { on: usize, pause: u32 },
     /// A disk is as fast as before.
     DiskHeals { on: usize, slowness: u64 },
+    /// A disk has room again, if nobody filled it since.
+    DiskHasRoom { on: usize, filling: u32 },
+    /// A process is told whether its disk has room.
+    Space { on: usize, life: u32, has: bool },
+    /// A process is asked to stop.
+    Stop { on: usize, life: u32, restart: Restart },
     /// A cut ends.
     CutEnds(CutId),
     /// A client's timer.
@@ -287,6 +294,21 @@ impl<A: App> World<A> {
             Pending::Restart { on, life } => self.restart_due(on, life),
             Pending::Resume { on, pause } => self.resume_due(on, pause),
             Pending::DiskHeals { on, slowness } => self.disk_heals(on, slowness),
+            Pending::DiskHasRoom { on, filling } => self.disk_has_room(on, filling),
+            Pending::Space { on, life, has } => {
+                if self.is_ready(on) {
+                    self.told_space(on, life, has);
+                } else {
+                    self.wait_for(on, Pending::Space { on, life, has });
+                }
+            }
+            Pending::Stop { on, life, restart } => {
+                if self.is_ready(on) {
+                    self.told_to_stop(on, life, restart);
+                } else {
+                    self.wait_for(on, Pending::Stop { on, life, restart });
+                }
+            }
             Pending::CutEnds(cut) => self.cut_ends(cut),
             Pending::ClientTimer { client, timer } => self.client_timer(client, timer),
             Pending::ClientCrash { client, called } => self.client_crash_due(client, called),

@@ -41,6 +41,13 @@ pub(super) struct Node<S> {
     generation: u32,
     /// When it is started again after a failed write.
     pub(super) after_failure: Restart,
+    /// It was asked to stop, and comes back then.
+    pub(super) stopping: Option<Restart>,
+    /// It was, while it had not got its memory back.
+    pub(super) stops_without_memory: bool,
+    /// Which filling its full disk has; `None` while there is room.
+    pub(super) full: Option<u32>,
+    pub(super) fillings: u32,
 }
 
 /// One run of a process.
@@ -84,6 +91,10 @@ impl<S: Observed> Node<S> {
             armed: None,
             generation: 0,
             after_failure: Restart(12),
+            stopping: None,
+            stops_without_memory: false,
+            full: None,
+            fillings: 0,
             config,
         })
     }
@@ -102,7 +113,9 @@ impl<S: Observed> Node<S> {
             return self.disk.durable().damage.is_some();
         }
         let amnesiac = |life: &Life<S>| life.replica.snapshot().status == StatusName::Recovering;
-        self.lives > 0 && self.life.as_ref().is_none_or(amnesiac)
+        let stored = self.disk.durable();
+        let down = self.life.is_none() && !(stored.clean && stored.damage.is_none());
+        self.lives > 0 && (down || self.stops_without_memory || self.life.as_ref().is_some_and(amnesiac))
     }
 }
 
@@ -147,10 +160,12 @@ impl<A: App> World<A> {
             self.marks.checkpoint_restarts += u64::from(stored.checkpoint.is_some());
         }
         let id = node.config.me;
+        self.marks.clean_starts += u64::from(stored.clean && self.setup.durability == Durability::Async);
         self.observe(&Happening::Opened { on: id, stored: &stored, actions: &actions });
         self.carry_out(on, &mut actions);
         self.actions = actions;
         self.arm(on);
+        self.tell_space(on);
     }
 
     // ---- deadlines
@@ -243,6 +258,7 @@ impl<A: App> World<A> {
             self.step(on, Input::WriteFailed);
         } else if let Some(upto) = node.disk.end_sync(sync) {
             self.step(on, Input::Persisted(upto));
+            self.exit_if_done(on);
         }
     }
 
@@ -303,6 +319,7 @@ impl<A: App> World<A> {
         self.rot_by_chance(on, key, confirmed);
         let node = &mut self.nodes[on];
         node.life = None;
+        (node.stopping, node.stops_without_memory) = (None, false);
         node.paused = None;
         node.inbox.clear();
         let (id, life) = (node.config.me, node.lives);

@@ -9,7 +9,7 @@ use crate::digest::{Digest, halves};
 use crate::marks::Marks;
 use crate::odds::place_of;
 use crate::workload::App;
-use vr_core::{Action, Body, Hash, Ignored, Input, Note, To, Write};
+use vr_core::{Action, Body, Hash, Ignored, Input, Note, Reject, To, Write};
 
 impl<A: App> World<A> {
     /// Something happened.
@@ -183,7 +183,8 @@ fn count(marks: &mut Marks, actions: &[Action]) {
                     marks.batches += u64::from(entries.len() > 1);
                 }
             }
-            Action::Persist { .. } | Action::Execute(_) | Action::Reply(_) | Action::Reject(_) | Action::Halt(_) => {}
+            Action::Reject(rejection) => marks.no_space_refusals += u64::from(rejection.reason == Reject::NoSpace),
+            Action::Persist { .. } | Action::Execute(_) | Action::Reply(_) | Action::Halt(_) => {}
             Action::Checkpoint { .. } | Action::Restore(_) => {}
         }
     }
@@ -208,6 +209,14 @@ fn count_note(marks: &mut Marks, note: &Note) {
         Note::Recovered { .. } => &mut marks.recoveries,
         Note::DamagedLog { .. } => &mut marks.opened_damaged,
         Note::Outnumbered { .. } => &mut marks.outnumbered,
+        Note::Stopped { clean } => {
+            if *clean {
+                &mut marks.orderly_stops
+            } else {
+                &mut marks.stops_while_recovering
+            }
+        }
+        Note::Ignored { why: Ignored::NoSpace, .. } => &mut marks.no_space_ignored,
         Note::Registered { .. } => &mut marks.registrations,
         Note::Evicted { .. } => &mut marks.evictions,
         Note::DuplicateRequest { .. } => &mut marks.duplicate_requests,
@@ -217,7 +226,6 @@ fn count_note(marks: &mut Marks, note: &Note) {
         Note::Opened { .. }
         | Note::WantsViewChange { .. }
         | Note::AskedForState { .. }
-        | Note::Stopped { .. }
         | Note::CheckpointDurable { .. }
         | Note::AskedForCheckpoint { .. }
         | Note::TableAt { .. } => {

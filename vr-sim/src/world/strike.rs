@@ -72,6 +72,13 @@ impl<A: App> World<A> {
                 self.nodes[on].disk.failing = true;
                 self.nodes[on].after_failure = restart;
             }
+            Fault::FullDisk { who, length } => {
+                let on = self.position(who);
+                let filling = self.fill_disk(on);
+                self.queue.push(self.now.after(length.of(heartbeat)), Pending::DiskHasRoom { on, filling });
+            }
+            Fault::Stop { who, restart } => self.ask_to_stop(self.position(who), restart),
+            Fault::StopAll { restart } => (0..self.nodes.len()).for_each(|on| self.ask_to_stop(on, restart)),
             Fault::Isolate { .. }
             | Fault::Cut { .. }
             | Fault::Flap { .. }
@@ -128,7 +135,10 @@ impl<A: App> World<A> {
             | Fault::Jump { .. }
             | Fault::Timeout { .. }
             | Fault::SlowDisk { .. }
-            | Fault::WriteError { .. } => return,
+            | Fault::WriteError { .. }
+            | Fault::FullDisk { .. }
+            | Fault::Stop { .. }
+            | Fault::StopAll { .. } => return,
         };
         let cut = self.lay_cut(links);
         self.queue.push(self.now.after(length.of(self.setup.heartbeat)), Pending::CutEnds(cut));
