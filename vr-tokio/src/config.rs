@@ -10,6 +10,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use vr_core::trace::Redact;
 use vr_core::{Batching, ClusterConfig, ClusterId, Config, Durability, ReplicaId, Timeouts, Wait};
 
 /// Everything one node is told. `vr-tokio/cluster.example.toml` is a worked example.
@@ -21,10 +22,12 @@ pub struct NodeConfig {
     pub id: ReplicaId,
     /// Where its log lives. Relative paths are relative to the file.
     pub dir: PathBuf,
-    /// Where clients and operators are served.
+    /// Where it listens for clients; for operators too, unless they have an address of their own.
     pub client: SocketAddr,
-    /// Where peers are served.
+    /// Where it listens for its peers.
     pub peer: SocketAddr,
+    /// Where it listens for operators, if not with its clients: metrics, status, health, the trace stream.
+    pub ops: Option<SocketAddr>,
     /// All nodes of the cluster, this one included.
     pub nodes: Vec<NodeAddresses>,
     /// How long to wait for what.
@@ -45,6 +48,8 @@ pub struct NodeConfig {
     pub events: EventsConfig,
     /// A file that everything which happens to the replica is recorded in, for the simulator's checkers.
     pub record: Option<PathBuf>,
+    /// Plain text to and from other machines is meant so.
+    pub allow_plaintext: bool,
 }
 
 /// Where one node is.
@@ -59,6 +64,20 @@ pub struct NodeAddresses {
     pub client: SocketAddr,
     /// Where it serves its peers.
     pub peer: SocketAddr,
+    /// Where it serves operators, if not with its clients.
+    pub ops: Option<SocketAddr>,
+    /// Where it listens for clients, if that is not where they reach it.
+    pub client_listen: Option<SocketAddr>,
+    /// Where it listens for its peers, if that is not where they reach it.
+    pub peer_listen: Option<SocketAddr>,
+}
+
+impl NodeAddresses {
+    /// A node that listens where it is reached, and serves operators with its clients.
+    #[must_use]
+    pub fn new(id: u16, dir: impl Into<PathBuf>, client: SocketAddr, peer: SocketAddr) -> Self {
+        Self { id, dir: dir.into(), client, peer, ops: None, client_listen: None, peer_listen: None }
+    }
 }
 
 /// Requests of clients: the section `[requests]`.
@@ -113,11 +132,13 @@ pub struct EventsConfig {
     pub enabled: bool,
     /// How many events are kept for readers; who lags further behind is told of a gap.
     pub ring: usize,
+    /// How much of clients' data is shown: `full`, `len` (its length) or `hash` (length and a short hash).
+    pub redact: Redact,
 }
 
 impl Default for EventsConfig {
     fn default() -> Self {
-        Self { enabled: false, ring: 65_536 }
+        Self { enabled: false, ring: 16_384, redact: Redact::Hash }
     }
 }
 
@@ -227,6 +248,37 @@ struct Tls {
 }
 
 impl NodeConfig {
+    /// A node of this cluster in code instead of a file, with the defaults of everything else. No other process needs
+    /// to know of it but for the addresses.
+    ///
+    /// # Errors
+    /// When it says something that cannot be.
+    pub fn new(cluster: ClusterConfig, id: ReplicaId, nodes: Vec<NodeAddresses>) -> Result<Self, NodeConfigError> {
+        let me = nodes.iter().find(|node| node.id == id.0);
+        let me = me.ok_or_else(|| wrong(format!("there is no node {id}")))?.clone();
+        let config = Self {
+            id,
+            dir: me.dir,
+            client: me.client_listen.unwrap_or(me.client),
+            peer: me.peer_listen.unwrap_or(me.peer),
+            ops: me.ops,
+            timeouts: FileTimeouts::default().checked(),
+            batching: Batching::default(),
+            transport: TransportConfig::default(),
+            requests: RequestConfig::default(),
+            disk: DiskConfig::default(),
+            peer_tls: None,
+            client_tls: None,
+            events: EventsConfig::default(),
+            record: None,
+            allow_plaintext: false,
+            nodes,
+            cluster,
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
     /// What the file at `path` says of node `id`.
     ///
     /// # Errors
@@ -256,8 +308,9 @@ impl NodeConfig {
         let config = Self {
             id,
             dir: rooted(&me.dir),
-            client: me.client,
-            peer: me.peer,
+            client: me.client_listen.unwrap_or(me.client),
+            peer: me.peer_listen.unwrap_or(me.peer),
+            ops: me.ops,
             timeouts: file.timeouts.checked(),
             batching: file.batching.checked(),
             transport: file.transport,
@@ -275,14 +328,19 @@ impl NodeConfig {
             }),
             events: file.events,
             record: file.record.map(|path| rooted(&path)),
+            allow_plaintext: file.allow_plaintext,
             nodes: file.node,
             cluster,
         };
-        config.validate(file.allow_plaintext)?;
+        config.validate()?;
         Ok(config)
     }
 
-    fn validate(&self, allow_plaintext: bool) -> Result<(), NodeConfigError> {
+    /// Checks it. Reading it from a file has done so; so does starting a node.
+    ///
+    /// # Errors
+    /// The first thing that cannot be.
+    pub fn validate(&self) -> Result<(), NodeConfigError> {
         self.core().validate().map_err(|error| wrong(error.to_string()))?;
         self.transport.validate().map_err(wrong)?;
         for member in &self.cluster.members {
@@ -298,11 +356,19 @@ impl NodeConfig {
         if self.requests.waiting_max == 0 || self.requests.timeout_ms == 0 || self.events.ring == 0 {
             return Err(wrong("[requests] waiting_max, [requests] timeout_ms and [events] ring must be at least 1"));
         }
-        let exposed = [(self.peer, self.peer_tls.is_some()), (self.client, self.client_tls.is_some())];
+        self.validate_exposure()
+    }
+
+    /// Plain text leaves this machine only when that is meant so.
+    fn validate_exposure(&self) -> Result<(), NodeConfigError> {
+        let (for_peers, for_clients) = (self.peer_tls.is_some(), self.client_tls.is_some());
+        let others = self.nodes.iter().map(|node| (node.peer, for_peers));
+        let own = [(self.peer, for_peers), (self.client, for_clients)].into_iter();
+        let exposed = own.chain(self.ops.map(|ops| (ops, for_clients))).chain(others);
         for (address, tls) in exposed {
-            if !address.ip().is_loopback() && !tls && !allow_plaintext {
+            if !address.ip().is_loopback() && !tls && !self.allow_plaintext {
                 return Err(wrong(format!(
-                    "{address} can be reached from outside and has no TLS: configure [tls], or say allow_plaintext = true"
+                    "{address} is not of this machine alone and has no TLS: configure [tls], or say allow_plaintext = true"
                 )));
             }
         }

@@ -1,13 +1,15 @@
 //! The trace stream: a bounded ring of what observers see of this replica's steps.
 //!
 //! Owns the ring and what its readers are told. A reader never slows the replica: who lags behind is told of a gap.
-//! Events are `vr_core::trace`'s, on the host's wall clock. Must not know HTTP. VIEW.md §5.1; DESIGN 9.22.
+//! Events are `vr_core::trace`'s; their `t` counts from the node's start, whose wall clock the first one has. Must not
+//! know HTTP. VIEW.md §5.1; DESIGN 9.22.
 
+use crate::config::NodeConfig;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
-use vr_core::trace::{Gap, Node, Recorder, Redact, Snap, State, Step, TraceEvent, What};
-use vr_core::{Action, Snapshot};
+use vr_core::trace::{FORMAT, Gap, Group, Meta, Mode, Node, Producer, Recorder, Snap, State, Step, TraceEvent, What};
+use vr_core::{Action, Snapshot, Time, faults_tolerated};
 
 /// How many senders of messages are remembered, to name the cause of what happens to a message.
 const WINDOW: usize = 4096;
@@ -17,25 +19,60 @@ const WINDOW: usize = 4096;
 pub(crate) struct Observer {
     recorder: Recorder,
     ring: Ring,
-    /// Wall clock minus monotonic clock, in nanoseconds, when the node started.
-    offset: u64,
+    /// When the node started, on the clock of its steps: `t` counts from there.
+    origin: Time,
 }
 
 impl Observer {
-    pub(crate) fn new(ring: Ring, offset: u64) -> Self {
-        Self { recorder: Recorder::new(Redact::Len, WINDOW), ring, offset }
+    /// One that begins with what the trace is of.
+    pub(crate) fn new(config: &NodeConfig, ring: Ring, origin: Time, wall_ns: u64) -> Self {
+        let mut recorder = Recorder::new(config.events.redact, WINDOW);
+        let what = What::Meta(Box::new(meta(config, wall_ns)));
+        let meta = recorder.record(TraceEvent::at(0, Node::Replica(config.id), what));
+        ring.lock().push(meta);
+        Self { recorder, ring, origin }
     }
 
     /// The replica has started.
     pub(crate) fn opened(&mut self, at: u64, actions: &[Action], after: &Snapshot) {
-        let (at, Self { recorder, ring, .. }) = (at.wrapping_add(self.offset), self);
+        let (at, Self { recorder, ring, .. }) = (at.saturating_sub(self.origin.0), self);
         ring.extend(at, after, |mut push| recorder.opened(at, actions, after, &mut push));
     }
 
     /// It has taken an event.
     pub(crate) fn stepped(&mut self, step: &Step<'_>) {
-        let (at, Self { recorder, ring, .. }) = (step.event.at.0.wrapping_add(self.offset), self);
+        let (at, Self { recorder, ring, .. }) = (step.event.at.0.saturating_sub(self.origin.0), self);
         ring.extend(at, step.after, |mut push| recorder.step(at, step, &mut push));
+    }
+
+    /// Nothing comes any more.
+    pub(crate) fn ended(&self) {
+        self.ring.end();
+    }
+}
+
+/// What the trace is of, and the wall clock at its `t` = 0.
+fn meta(config: &NodeConfig, wall_ns: u64) -> Meta {
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let cluster = &config.cluster;
+    let group = Group {
+        members: cluster.members.iter().copied().map(Node::Replica).collect(),
+        epoch: 0,
+        f: number(faults_tolerated(cluster.members.len())),
+        quorum: number(cluster.quorum()),
+        clients: None,
+        checkpoint_every: Some(cluster.checkpoint_interval.into()),
+    };
+    Meta {
+        format: FORMAT.into(),
+        producer: Some(Producer { name: "vr-tokio".into(), version: env!("CARGO_PKG_VERSION").into(), git: None }),
+        mode: Mode::Live,
+        seed: None,
+        repro: None,
+        config: group,
+        faults: None,
+        redact: config.events.redact,
+        wall: Some(wall_ns.to_string()),
     }
 }
 
@@ -118,10 +155,15 @@ impl Ring {
         Page { events, next }
     }
 
-    /// Waits until there is an event with the index `from`, or the node is gone.
-    pub(crate) async fn wait_for(&self, from: u64) {
+    /// Waits until there is an event with the index `from`. False when there will be none.
+    pub(crate) async fn wait_for(&self, from: u64) -> bool {
         let mut news = self.news.subscribe();
-        let _ = news.wait_for(|next| *next > from).await;
+        let news = news.wait_for(|next| *next > from).await;
+        news.is_ok_and(|next| *next != u64::MAX)
+    }
+
+    fn end(&self) {
+        self.news.send_replace(u64::MAX);
     }
 }
 

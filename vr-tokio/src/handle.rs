@@ -3,6 +3,7 @@
 //! Owns the waiting for one answer and its deadline. Must not know how a request travels or what it means.
 //! Paper: VRR §4.1 steps 1 and 7; DESIGN 9.4.
 
+use crate::metrics::Metrics;
 use crate::node::{Answer, Arrival, Inbox, Question};
 use crate::upcalls::Upcalls;
 use bytes::Bytes;
@@ -123,6 +124,10 @@ pub struct NodeStatus {
     pub wants_view_change: bool,
     /// Requests that wait for their answers at this node.
     pub waiting: usize,
+    /// Messages of peers that wait for the replica.
+    pub inbox_messages: usize,
+    /// Operations that wait for the service.
+    pub service_queue: usize,
     /// False when its disk is full.
     pub has_space: bool,
     /// Why it stopped, if it did.
@@ -130,7 +135,7 @@ pub struct NodeStatus {
 }
 
 impl NodeStatus {
-    pub(crate) fn of(snapshot: &Snapshot, waiting: usize, has_space: bool) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot, has_space: bool) -> Self {
         Self {
             id: snapshot.id,
             incarnation: snapshot.incarnation.0,
@@ -143,7 +148,9 @@ impl NodeStatus {
             commit: snapshot.commit,
             executed: snapshot.executed,
             wants_view_change: snapshot.wants_view_change,
-            waiting,
+            waiting: 0,
+            inbox_messages: 0,
+            service_queue: 0,
             has_space,
             stopped: None,
         }
@@ -167,6 +174,7 @@ pub struct Handle {
     timeout: Duration,
     sessions: Arc<Mutex<HashMap<ClientId, Session>>>,
     sessions_max: usize,
+    metrics: Arc<Metrics>,
 }
 
 impl Handle {
@@ -176,8 +184,9 @@ impl Handle {
         status: watch::Receiver<NodeStatus>,
         timeout: Duration,
         sessions_max: usize,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        Self { inbox, upcalls, status, timeout, sessions: Arc::default(), sessions_max }
+        Self { inbox, upcalls, status, timeout, sessions: Arc::default(), sessions_max, metrics }
     }
 
     /// Opens a session for a client; a client that has one gets the same.
@@ -240,33 +249,62 @@ impl Handle {
     ) -> Result<Reply, RequestError> {
         let request = Request { client, session, number, kind, predicted: Predicted::default(), body };
         let (answer, answered) = oneshot::channel::<Answer>();
-        self.inbox.ask(Question { request, answer })?;
-        match tokio::time::timeout(self.timeout, answered).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(RequestError::Halted),
-            Err(_) => Err(RequestError::Timeout),
-        }
+        let answer = match self.inbox.ask(Question { request, answer }) {
+            Ok(_place) => match tokio::time::timeout(self.timeout, answered).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(RequestError::Halted),
+                Err(_) => Err(RequestError::Timeout),
+            },
+            Err(error) => Err(error),
+        };
+        answer.inspect_err(|error| self.metrics.refused(error.code()))
     }
 
     /// Asks this node's service, without the group: what it answers may be old.
     ///
     /// # Errors
-    /// When the node has stopped.
+    /// `Busy`, `Halted` when the node has stopped, `Timeout`.
     pub async fn read_stale(&self, query: Bytes) -> Result<Bytes, RequestError> {
-        self.upcalls.read(query).await.ok_or(RequestError::Halted)
+        let answer = tokio::time::timeout(self.timeout, self.upcalls.read(query)).await;
+        answer.unwrap_or(Err(RequestError::Timeout)).inspect_err(|error| self.metrics.refused(error.code()))
     }
 
-    /// What the node looks like, as of its last step.
+    /// What the node looks like, as of its last step, and how much waits where now.
     #[must_use]
     pub fn status(&self) -> NodeStatus {
-        self.status.borrow().clone()
+        let status = self.status.borrow().clone();
+        let (waiting, inbox_messages) = self.inbox.waiting();
+        NodeStatus { waiting, inbox_messages, service_queue: self.upcalls.waiting(), ..status }
     }
 
-    /// Waits until the node looks like this; gives what it looks like then, or after it stopped.
+    /// Waits until the node looks like this; gives what it looks like then, or after it stopped. It is looked at when
+    /// its replica has changed.
     pub async fn wait_until(&self, mut is_so: impl FnMut(&NodeStatus) -> bool) -> NodeStatus {
-        let mut status = self.status.clone();
-        let seen = status.wait_for(|status| status.stopped.is_some() || is_so(status)).await;
-        seen.map_or_else(|_| self.status(), |seen| seen.clone())
+        let mut changes = self.status.clone();
+        loop {
+            changes.borrow_and_update();
+            let status = self.status();
+            if status.stopped.is_some() || is_so(&status) || changes.changed().await.is_err() {
+                return self.status();
+            }
+        }
+    }
+
+    /// Puts something into the inbox that did not happen.
+    #[cfg(test)]
+    pub(crate) fn inject(&self, arrival: Arrival) {
+        self.inbox.send(arrival);
+    }
+
+    /// All metrics of the node, in the text format that Prometheus reads.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.metrics.text(&self.status())
+    }
+
+    /// Adds an embedder's own metrics to the node's.
+    pub fn register_metrics(&self, register: impl FnOnce(&mut prometheus_client::registry::Registry)) {
+        self.metrics.register_more(register);
     }
 
     /// Stops the node in an orderly way: it says nothing more, and ends when its disk has everything.

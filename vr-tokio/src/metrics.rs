@@ -12,7 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use vr_core::{Note, Reject, StatusName, Wait};
+use std::sync::{Mutex, PoisonError};
+use vr_core::{Note, StatusName, Wait};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Reason {
@@ -33,11 +34,15 @@ struct IgnoredMessage {
 /// Everything that one node counts.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    registry: Registry,
+    registry: Mutex<Registry>,
     pub(crate) wal: wal::Metrics,
     pub(crate) transport: transport::Metrics,
     /// The listener for clients.
     pub(crate) clients: transport::server::ServerMetrics,
+    /// The listener for operators, when it has an address of its own.
+    pub(crate) ops: transport::server::ServerMetrics,
+    /// Operations known to be committed in this life.
+    pub(crate) committed: Counter,
     /// How many arrivals one wake-up took.
     pub(crate) inbox_taken: Histogram,
     reply_seconds: Histogram,
@@ -59,6 +64,8 @@ struct Gauges {
     is_primary: Gauge,
     is_normal: Gauge,
     waiting: Gauge,
+    inbox: Gauge,
+    upcalls: Gauge,
 }
 
 impl Gauges {
@@ -72,19 +79,23 @@ impl Gauges {
         registry.register("is_primary", "1 while this replica is the primary", self.is_primary.clone());
         registry.register("is_normal", "1 while this replica is in normal status", self.is_normal.clone());
         registry.register("requests_waiting", "Requests that wait for their answers", self.waiting.clone());
+        registry.register("inbox_messages", "Messages of peers that wait for the replica", self.inbox.clone());
+        registry.register("service_queue", "Operations that wait for the service", self.upcalls.clone());
     }
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("vr");
+        let mut all = Registry::default();
         let (wal, transport) = (wal::Metrics::default(), transport::Metrics::default());
-        let clients = transport::server::ServerMetrics::default();
-        wal.register(&mut registry);
-        transport.register(&mut registry);
-        clients.register("client", &mut registry);
+        let (clients, ops) = (transport::server::ServerMetrics::default(), transport::server::ServerMetrics::default());
+        wal.register(&mut all);
+        let registry = all.sub_registry_with_prefix("vr");
+        transport.register(registry);
+        clients.register("client", registry);
+        ops.register("ops", registry);
         let gauges = Gauges::default();
-        gauges.register(&mut registry);
+        gauges.register(registry);
         let inbox_taken = Histogram::new(exponential_buckets(1.0, 2.0, 13));
         registry.register("inbox_taken", "Arrivals taken in one wake-up", inbox_taken.clone());
         let reply_seconds = Histogram::new(exponential_buckets(0.000_1, 2.0, 18));
@@ -92,16 +103,21 @@ impl Metrics {
         let replies = Counter::default();
         registry.register("replies", "Requests that were answered", replies.clone());
         let rejected: Family<Reason, Counter> = Family::default();
-        registry.register("requests_rejected", "Requests that were refused, by reason", rejected.clone());
+        registry.register("requests_rejected", "Requests without an answer, by reason", rejected.clone());
         let ignored: Family<IgnoredMessage, Counter> = Family::default();
         registry.register("messages_ignored", "Messages of peers without effect, by reason", ignored.clone());
         let happened: Family<Kind, Counter> = Family::default();
         registry.register("events", "What happened to the replica, by kind", happened.clone());
+        let committed = Counter::default();
+        registry.register("committed_ops", "Operations that became committed in this life", committed.clone());
+        let registry = Mutex::new(all);
         Self {
             registry,
             wal,
             transport,
             clients,
+            ops,
+            committed,
             inbox_taken,
             reply_seconds,
             replies,
@@ -119,21 +135,7 @@ impl Metrics {
         self.reply_seconds.observe(f64::from(microseconds) / 1e6);
     }
 
-    /// A request was refused.
-    pub(crate) fn rejected(&self, reason: Reject) {
-        let reason = match reason {
-            Reject::NotPrimary { .. } => "not_primary",
-            Reject::Busy => "busy",
-            Reject::Evicted => "evicted",
-            Reject::TooLarge => "too_large",
-            Reject::Malformed => "malformed",
-            Reject::NoSpace => "no_space",
-            _ => "other",
-        };
-        self.refused(reason);
-    }
-
-    /// A request was refused before it reached the replica.
+    /// Somebody got no answer to a request.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.rejected.get_or_create(&Reason { reason }).inc();
     }
@@ -179,7 +181,7 @@ impl Metrics {
     }
 
     /// What the node looks like now.
-    pub(crate) fn show(&self, status: &NodeStatus) {
+    fn show(&self, status: &NodeStatus) {
         let gauges = &self.gauges;
         let set = |gauge: &Gauge, value: u64| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -193,14 +195,24 @@ impl Metrics {
         set(&gauges.is_primary, u64::from(status.status == StatusName::Primary));
         let is_normal = matches!(status.status, StatusName::Primary | StatusName::Backup);
         set(&gauges.is_normal, u64::from(is_normal));
-        set(&gauges.waiting, u64::try_from(status.waiting).unwrap_or(u64::MAX));
+    }
+
+    /// Adds an embedder's own.
+    pub(crate) fn register_more(&self, register: impl FnOnce(&mut Registry)) {
+        register(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// All of it, as Prometheus reads it.
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self, status: &NodeStatus) -> String {
+        self.show(status);
+        let depth = |gauge: &Gauge, value: usize| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        depth(&self.gauges.waiting, status.waiting);
+        depth(&self.gauges.inbox, status.inbox_messages);
+        depth(&self.gauges.upcalls, status.service_queue);
         let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing to a string cannot fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode(&mut text, &registry);
         text
     }
 }

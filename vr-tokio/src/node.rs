@@ -6,6 +6,8 @@
 
 mod run;
 mod start;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 pub use self::run::StopReason;
@@ -85,13 +87,28 @@ impl Inbox {
         self.to.send(arrival).is_ok()
     }
 
-    /// Puts in a request.
-    pub(crate) fn ask(&self, question: Question) -> Result<(), RequestError> {
+    /// Puts in a request. Whoever waits for its answer keeps the place until then.
+    pub(crate) fn ask(&self, question: Question) -> Result<Place, RequestError> {
+        let place = Place(Arc::clone(&self.load));
         if self.load.questions.fetch_add(1, Ordering::Relaxed) >= self.bounds.questions {
-            self.load.questions.fetch_sub(1, Ordering::Relaxed);
             return Err(RequestError::Busy);
         }
-        if self.send(Arrival::Question(question)) { Ok(()) } else { Err(RequestError::Halted) }
+        if self.send(Arrival::Question(question)) { Ok(place) } else { Err(RequestError::Halted) }
+    }
+
+    /// How many requests wait for their answers, and how many messages of peers for the replica.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.load.questions.load(Ordering::Relaxed), self.load.messages.load(Ordering::Relaxed))
+    }
+}
+
+/// A place among those who wait for an answer.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<Load>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.questions.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -111,14 +128,8 @@ impl Arrivals {
     pub(crate) async fn take(&mut self, into: &mut Vec<Arrival>, most: usize) -> usize {
         let taken = self.from.recv_many(into, most).await;
         for arrival in into.iter() {
-            match arrival {
-                Arrival::Messages(messages) => {
-                    self.load.messages.fetch_sub(messages.len(), Ordering::Relaxed);
-                }
-                Arrival::Question(_) => {
-                    self.load.questions.fetch_sub(1, Ordering::Relaxed);
-                }
-                Arrival::Disk(_) | Arrival::Answered(_) | Arrival::Stop => {}
+            if let Arrival::Messages(messages) = arrival {
+                self.load.messages.fetch_sub(messages.len(), Ordering::Relaxed);
             }
         }
         taken

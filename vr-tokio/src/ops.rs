@@ -6,12 +6,13 @@
 use crate::client::{self, Ask, Refused, Requests};
 use crate::events::Ring;
 use crate::handle::{Handle, RequestError};
-use crate::metrics::Metrics;
+use crate::transport::server::RequestBody;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body, Frame};
+use hyper::service::{Service, service_fn};
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
@@ -26,12 +27,17 @@ const EVENTS_AT_ONCE: usize = 512;
 
 /// The routes that every node serves. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Routes(Arc<Shared>);
+pub struct Routes {
+    shared: Arc<Shared>,
+    /// Are clients' requests among them?
+    client: bool,
+    /// Are the operator's routes?
+    ops: bool,
+}
 
 #[derive(Debug)]
 struct Shared {
     handle: Handle,
-    metrics: Arc<Metrics>,
     ring: Option<Ring>,
     clients: Vec<(ReplicaId, SocketAddr)>,
     max_request_bytes: usize,
@@ -41,25 +47,52 @@ struct Shared {
 impl Routes {
     pub(crate) fn new(
         handle: Handle,
-        metrics: Arc<Metrics>,
         ring: Option<Ring>,
         clients: Vec<(ReplicaId, SocketAddr)>,
         max_request_bytes: usize,
         scheme: &'static str,
+        ops: bool,
     ) -> Self {
-        Self(Arc::new(Shared { handle, metrics, ring, clients, max_request_bytes, scheme }))
+        let shared = Arc::new(Shared { handle, ring, clients, max_request_bytes, scheme });
+        Self { shared, client: true, ops }
+    }
+
+    /// The operator's routes alone.
+    pub(crate) fn for_operators(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), client: false, ops: true }
+    }
+
+    /// These routes as the service of one connection.
+    pub(crate) fn service(
+        &self,
+    ) -> impl Service<
+        Request<RequestBody>,
+        Response = Response<AnswerBody>,
+        Error = Infallible,
+        Future = impl Future<Output = Result<Response<AnswerBody>, Infallible>> + Send + use<>,
+    > + Send
+    + use<> {
+        let routes = self.clone();
+        service_fn(move |request| {
+            let routes = routes.clone();
+            async move { Ok(routes.answer(request).await) }
+        })
     }
 
     /// Answers a request; 404 when the route is none of these: `POST /vr/v1/request`, `GET /vr/v1/events`,
-    /// `GET /metrics`, `/status`, `/healthz`, `/readyz`.
+    /// `GET /metrics`, `/status`, `/healthz`, `/readyz`; only the first of them when operators have an address of their
+    /// own.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let shared = &self.0;
+        let shared = &self.shared;
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
-        match request.uri().path() {
+        let path = request.uri().path();
+        let is_served = if path == client::ROUTE { self.client } else { self.ops };
+        match path {
+            _ if !is_served => refused(StatusCode::NOT_FOUND, "no_such_route", ""),
             client::ROUTE if request.method() == Method::POST => {
                 client::answer(self, request).await.map(BodyExt::boxed_unsync)
             }
@@ -69,7 +102,7 @@ impl Routes {
             }
             "/metrics" => {
                 let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-                text(StatusCode::OK, kind, shared.metrics.text())
+                text(StatusCode::OK, kind, shared.handle.metrics())
             }
             "/status" => {
                 let status = serde_json::to_string(&shared.handle.status()).unwrap_or_default();
@@ -102,7 +135,7 @@ impl Shared {
 impl Requests for Routes {
     async fn request(&self, ask: Ask) -> Result<Reply, Refused> {
         let Ask { client, session, number, body } = ask;
-        let handle = &self.0.handle;
+        let handle = &self.shared.handle;
         let answer = if number == RequestNumber::ZERO {
             handle.register_reply(client).await
         } else {
@@ -110,16 +143,13 @@ impl Requests for Routes {
         };
         answer.map_err(|error| match error {
             RequestError::NotPrimary { primary, view } => {
-                let address = primary.and_then(|id| Some((id, self.0.client_of(id)?)));
+                let address = primary.and_then(|id| Some((id, self.shared.client_of(id)?)));
                 Refused::NotPrimary { primary: address, view }
             }
             RequestError::Deposed { view } => Refused::Deposed { view },
             RequestError::Timeout => Refused::Timeout,
             RequestError::Evicted => Refused::Evicted,
-            RequestError::Busy => {
-                self.0.metrics.refused("busy");
-                Refused::Busy
-            }
+            RequestError::Busy => Refused::Busy,
             RequestError::NoSpace => Refused::NoSpace,
             RequestError::TooLarge => Refused::TooLarge,
             RequestError::Malformed => Refused::Malformed,
@@ -128,11 +158,11 @@ impl Requests for Routes {
     }
 
     fn max_request_bytes(&self) -> usize {
-        self.0.max_request_bytes
+        self.shared.max_request_bytes
     }
 
     fn scheme(&self) -> &'static str {
-        self.0.scheme
+        self.shared.scheme
     }
 }
 
@@ -152,11 +182,16 @@ fn refused(status: StatusCode, code: &'static str, allow: &'static str) -> Respo
     response
 }
 
-/// `from=N` of the query: where to read on.
+/// `after=N` or `from=N` of the query: where to read on.
 fn cursor_of(query: Option<&str>) -> u64 {
-    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let from = pairs.filter(|(name, _)| *name == "from").find_map(|(_, value)| value.parse().ok());
-    from.unwrap_or(0)
+    let number = |value: &str| value.parse::<u64>().ok();
+    let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let cursor = pairs.find_map(|(name, value)| match name {
+        "after" => number(value).map(|index| index.saturating_add(1)),
+        "from" => number(value),
+        _ => None,
+    });
+    cursor.unwrap_or(0)
 }
 
 /// Newline-delimited JSON for as long as the reader reads.
@@ -164,8 +199,11 @@ fn stream(ring: Ring, from: u64) -> Response<AnswerBody> {
     let pages = futures_util::stream::unfold((ring, from), |(ring, from)| async move {
         let mut page = ring.page(from, EVENTS_AT_ONCE);
         while page.events.is_empty() {
-            ring.wait_for(page.next).await;
+            let is_over = !ring.wait_for(page.next).await;
             page = ring.page(page.next, EVENTS_AT_ONCE);
+            if is_over && page.events.is_empty() {
+                return None;
+            }
         }
         let mut lines = Vec::new();
         for event in &page.events {
@@ -188,6 +226,7 @@ mod tests {
     #[test]
     fn a_cursor_is_read_from_the_query_and_everything_else_begins_at_the_beginning() {
         assert_eq!(cursor_of(Some("from=17")), 17);
+        assert_eq!(cursor_of(Some("after=17")), 18);
         assert_eq!(cursor_of(Some("a=1&from=3&b")), 3);
         assert_eq!([cursor_of(None), cursor_of(Some("from=x")), cursor_of(Some("from"))], [0, 0, 0]);
     }

@@ -3,12 +3,16 @@
 //! Owns the service. A slow one delays its answers and nothing else; how much may be unanswered is bounded by the
 //! core. Must not know the protocol. Paper: VRR §4.1 step 5, §4.4, §5.1; DESIGN 9.4.
 
+use crate::handle::RequestError;
 use crate::node::{Arrival, Inbox};
 use bytes::Bytes;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use vr_core::{Checkpoint, Context, Entries, Op, Service};
 
@@ -23,7 +27,14 @@ pub(crate) enum Upcall {
     Restore(Box<Checkpoint>),
     /// Answer a question, change nothing.
     Read(Bytes, oneshot::Sender<Bytes>),
+    /// Nothing comes any more.
+    End,
 }
+
+/// Answers are reported together, but none is kept for longer than this.
+const REPORT_AFTER: Duration = Duration::from_micros(200);
+/// Questions that may wait for the service; one more is `Busy`.
+const READS_MAX: usize = 4096;
 
 /// What the service answered.
 #[derive(Debug)]
@@ -40,71 +51,128 @@ pub(crate) enum Answered {
 
 /// The way to the service.
 #[derive(Clone, Debug)]
-pub(crate) struct Upcalls(Sender<Upcall>);
+pub(crate) struct Upcalls {
+    to: Sender<Upcall>,
+    load: Arc<Load>,
+}
+
+/// How much waits for the service.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    entries: AtomicUsize,
+    reads: AtomicUsize,
+}
+
+/// The other end.
+#[derive(Debug)]
+pub(crate) struct Served {
+    from: Receiver<Upcall>,
+    load: Arc<Load>,
+}
 
 impl Upcalls {
     /// A way, and its end, which [`run`] serves.
-    pub(crate) fn new() -> (Self, Receiver<Upcall>) {
-        let (to, from) = channel();
-        (Self(to), from)
+    pub(crate) fn new() -> (Self, Served) {
+        let ((to, from), load) = (channel(), Arc::new(Load::default()));
+        (Self { to, load: Arc::clone(&load) }, Served { from, load })
     }
 
     /// Asks. After the service has panicked nobody answers any more.
     pub(crate) fn ask(&self, upcall: Upcall) {
-        let _ = self.0.send(upcall);
+        if let Upcall::Execute(entries) = &upcall {
+            self.load.entries.fetch_add(entries.len(), Ordering::Relaxed);
+        }
+        let _ = self.to.send(upcall);
     }
 
-    pub(crate) async fn read(&self, query: Bytes) -> Option<Bytes> {
+    /// Asks a question, if there is room for one more.
+    pub(crate) async fn read(&self, query: Bytes) -> Result<Bytes, RequestError> {
+        let waiting = self.load.reads.fetch_add(1, Ordering::Relaxed);
+        let _place = Reading(&self.load);
+        if waiting >= READS_MAX {
+            return Err(RequestError::Busy);
+        }
         let (answer, answered) = oneshot::channel();
         self.ask(Upcall::Read(query, answer));
-        answered.await.ok()
+        answered.await.map_err(|_| RequestError::Halted)
+    }
+
+    /// How many operations wait for the service.
+    pub(crate) fn waiting(&self) -> usize {
+        self.load.entries.load(Ordering::Relaxed)
     }
 }
 
-/// Serves upcalls on a thread of their own until every [`Upcalls`] is gone or the service panics.
-pub(crate) fn run<S: Service + Send + 'static>(
-    service: S,
-    upcalls: Receiver<Upcall>,
-    inbox: Inbox,
-) -> std::io::Result<()> {
+/// A place among those who wait for the answer to a question.
+struct Reading<'a>(&'a Load);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.reads.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves upcalls on a thread of their own until there are no more, or the service panics.
+pub(crate) fn run<S: Service + Send + 'static>(service: S, served: Served, inbox: Inbox) -> std::io::Result<()> {
+    let Served { from, load } = served;
     let serve = move || {
-        let mut service = service;
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            while let Ok(upcall) = upcalls.recv() {
-                if let Some(answered) = carry_out(&mut service, upcall)
-                    && !inbox.send(Arrival::Answered(answered))
-                {
-                    return;
-                }
-            }
-        }));
-        if let Err(panic) = outcome {
+        let mut desk = Desk { service, load, inbox: inbox.clone() };
+        let serve = || while from.recv().is_ok_and(|upcall| desk.carry_out(upcall)) {};
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(serve)) {
             inbox.send(Arrival::Answered(Answered::Panicked(words_of(&*panic))));
         }
     };
     thread::Builder::new().name("vr-service".into()).spawn(serve).map(drop)
 }
 
-fn carry_out(service: &mut impl Service, upcall: Upcall) -> Option<Answered> {
-    match upcall {
-        Upcall::Execute(entries) => {
-            let mut answers = Vec::with_capacity(entries.len());
-            for entry in &entries {
-                let (op, predicted) = (entry.op(), entry.predicted());
-                let context = Context { op, time_ns: predicted.wall_ns, seed: predicted.seed };
-                answers.push((op, service.execute(&context, entry.body())));
+struct Desk<S> {
+    service: S,
+    load: Arc<Load>,
+    inbox: Inbox,
+}
+
+impl<S: Service> Desk<S> {
+    /// False when nobody wants to know any more.
+    fn carry_out(&mut self, upcall: Upcall) -> bool {
+        match upcall {
+            Upcall::Execute(entries) => self.execute(&entries),
+            Upcall::Checkpoint(op) => self.answer(Answered::CheckpointTaken(op, self.service.checkpoint())),
+            Upcall::Restore(checkpoint) => {
+                self.service.restore(checkpoint.state());
+                self.answer(Answered::Restored(checkpoint.op()))
             }
-            Some(Answered::Executed(answers))
+            Upcall::Read(query, answer) => {
+                if !answer.is_closed() {
+                    let _ = answer.send(self.service.read(&query));
+                }
+                true
+            }
+            Upcall::End => false,
         }
-        Upcall::Checkpoint(op) => Some(Answered::CheckpointTaken(op, service.checkpoint())),
-        Upcall::Restore(checkpoint) => {
-            service.restore(checkpoint.state());
-            Some(Answered::Restored(checkpoint.op()))
+    }
+
+    fn answer(&self, answered: Answered) -> bool {
+        self.inbox.send(Arrival::Answered(answered))
+    }
+
+    fn execute(&mut self, entries: &Entries) -> bool {
+        let mut answers = Vec::with_capacity(entries.len());
+        let mut since = Instant::now();
+        for entry in entries {
+            let (op, predicted) = (entry.op(), entry.predicted());
+            let context = Context { op, time_ns: predicted.wall_ns, seed: predicted.seed };
+            answers.push((op, self.service.execute(&context, entry.body())));
+            if since.elapsed() >= REPORT_AFTER {
+                self.report(&mut answers);
+                since = Instant::now();
+            }
         }
-        Upcall::Read(query, answer) => {
-            let _ = answer.send(service.read(&query));
-            None
-        }
+        self.report(&mut answers)
+    }
+
+    fn report(&self, answers: &mut Vec<(Op, Bytes)>) -> bool {
+        self.load.entries.fetch_sub(answers.len(), Ordering::Relaxed);
+        answers.is_empty() || self.answer(Answered::Executed(std::mem::take(answers)))
     }
 }
 

@@ -13,13 +13,24 @@ use crate::handle::{NodeStatus, RequestError};
 use crate::metrics::Metrics;
 use crate::transport::Peers;
 use crate::upcalls::{Answered, Upcall, Upcalls};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until};
 use vr_core::trace::Step;
-use vr_core::{Action, Event, HaltReason, Input, Note, Predicted, Replica, StatusName, Time, WriteId};
+use vr_core::{Action, Event, HaltReason, Input, Note, Op, Predicted, Replica, StatusName, Time, Wait, WriteId};
 
 /// How much is taken from the inbox at once.
 const TAKEN_AT_ONCE: usize = 4096;
+/// So much later than it was meant, a wake-up says that this process stood still.
+const STALL: Duration = Duration::from_millis(5);
+/// How long to sleep when nothing is due.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long an orderly stop may take before it becomes an end like any other.
+const STOP_WITHIN: Wait = Wait::millis(10_000);
+/// So far the service may lag behind the log before requests are refused as busy.
+const UNEXECUTED_OPS_MAX: u64 = 65_536;
 
 /// Why a node has stopped.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -28,15 +39,21 @@ pub enum StopReason {
     /// It was told to, and its disk has everything.
     #[error("stopped in an orderly way")]
     Stopped,
+    /// It was told to, and its disk did not take everything in time.
+    #[error("stopped, but its disk did not take everything in time")]
+    StoppedLate,
     /// The replica must not go on.
     #[error("the replica must not go on: {0:?}")]
     Halted(HaltReason),
     /// The service panicked.
     #[error("the service panicked: {0}")]
     ServicePanicked(String),
-    /// Its task was given up: nobody can reach it any more.
-    #[error("nobody can reach it any more")]
+    /// Its task was given up: it was dropped, or nobody could reach it any more.
+    #[error("it was given up")]
     Abandoned,
+    /// A bug in this library: its task panicked.
+    #[error("a bug: its task panicked")]
+    Bug,
 }
 
 /// What the loop works with.
@@ -60,8 +77,12 @@ pub(super) struct Loop {
 pub(super) struct Progress {
     issued: WriteId,
     durable: WriteId,
+    commit: Op,
     has_no_space: bool,
-    is_stopping: bool,
+    /// The service is too far behind.
+    lags: bool,
+    /// An orderly stop is under way, until then.
+    stop_by: Option<Time>,
     ended: Option<StopReason>,
 }
 
@@ -69,38 +90,58 @@ impl Loop {
     /// Runs until the node stops; `actions` are those of the replica's start.
     pub(super) async fn run(mut self, mut actions: Vec<Action>) -> StopReason {
         let mut taken = Vec::with_capacity(TAKEN_AT_ONCE);
+        let mut timer = Box::pin(sleep_until(Instant::now()));
         self.carry_out(&mut actions);
         loop {
             self.show();
             if let Some(reason) = self.ended() {
                 return self.end(reason);
             }
+            let is_closed = !self.wait(timer.as_mut(), &mut taken).await;
+            if is_closed {
+                return self.end(StopReason::Abandoned);
+            }
             let now = clock::now();
-            match self.replica.next_deadline() {
-                Some(deadline) if deadline <= now => self.step(Input::Tick, now, &mut actions),
-                deadline => {
-                    let wait = deadline.map(|deadline| clock::until(now, deadline));
-                    let arrived = self.arrivals.take(&mut taken, TAKEN_AT_ONCE);
-                    let count = match wait {
-                        None => arrived.await,
-                        // Nothing arrived before the deadline: the next round ticks.
-                        Some(wait) => match tokio::time::timeout(wait, arrived).await {
-                            Ok(count) => count,
-                            Err(_) => continue,
-                        },
-                    };
-                    if count == 0 {
-                        return self.end(StopReason::Abandoned);
-                    }
-                    let now = clock::now();
-                    self.metrics.inbox_taken.observe(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
-                    for arrival in taken.drain(..) {
-                        self.arrive(arrival, now, &mut actions);
-                    }
-                }
+            if !taken.is_empty() {
+                self.metrics.inbox_taken.observe(f64::from(u32::try_from(taken.len()).unwrap_or(u32::MAX)));
+            }
+            for arrival in taken.drain(..) {
+                self.arrive(arrival, now, &mut actions);
+            }
+            // Only now: what came while this process stood still is heard before time is said to be up.
+            if self.replica.next_deadline().is_some_and(|deadline| deadline <= now) {
+                self.step(Input::Tick, now, &mut actions);
             }
             self.carry_out(&mut actions);
         }
+    }
+
+    /// Waits for arrivals, or for the next deadline, and takes what is there. False when nobody can send any more. The
+    /// timer is moved only when it would ring too late: deadlines mostly move away.
+    async fn wait(&mut self, mut timer: Pin<&mut Sleep>, taken: &mut Vec<Arrival>) -> bool {
+        let now = clock::now();
+        let stop_by = self.progress.stop_by;
+        let deadlines = [self.replica.next_deadline(), stop_by].into_iter().flatten();
+        let wait = deadlines.min().map_or(IDLE, |deadline| clock::until(now, deadline));
+        let wake_at = Instant::now() + wait;
+        if timer.is_elapsed() || timer.deadline() > wake_at {
+            timer.as_mut().reset(wake_at);
+        }
+        tokio::select! {
+            biased;
+            count = self.arrivals.take(taken, TAKEN_AT_ONCE) => return count > 0,
+            () = timer => {}
+        }
+        if wake_at.elapsed() > STALL {
+            // This process stood still: the sockets are read before time is said to be up.
+            tokio::task::yield_now().await;
+            tokio::select! {
+                biased;
+                count = self.arrivals.take(taken, TAKEN_AT_ONCE) => return count > 0,
+                () = std::future::ready(()) => {}
+            }
+        }
+        true
     }
 
     fn step(&mut self, input: Input, at: Time, actions: &mut Vec<Action>) {
@@ -139,8 +180,8 @@ impl Loop {
                 self.progress.ended.get_or_insert(StopReason::ServicePanicked(words));
             }
             Arrival::Stop => {
-                if !self.progress.is_stopping {
-                    self.progress.is_stopping = true;
+                if self.progress.stop_by.is_none() {
+                    self.progress.stop_by = Some(now.after(STOP_WITHIN));
                     self.step(Input::Stop, now, actions);
                 }
             }
@@ -149,6 +190,10 @@ impl Loop {
 
     fn question(&mut self, question: Question, now: Time, actions: &mut Vec<Action>) {
         if question.answer.is_closed() {
+            return;
+        }
+        if self.progress.lags {
+            let _ = question.answer.send(Err(RequestError::Busy));
             return;
         }
         let mut request = self.waiting.add(question, now);
@@ -197,7 +242,6 @@ impl Loop {
                     }
                 }
                 Action::Reject(rejection) => {
-                    self.metrics.rejected(rejection.reason);
                     self.waiting.reject(&rejection);
                 }
                 Action::Note(note) => self.note(note),
@@ -209,8 +253,12 @@ impl Loop {
         }
     }
 
-    fn note(&self, note: Note) {
+    fn note(&mut self, note: Note) {
         self.metrics.note(&note);
+        if let Note::Committed { op } = note {
+            self.metrics.committed.inc_by(op.0.saturating_sub(self.progress.commit.0));
+            self.progress.commit = self.progress.commit.max(op);
+        }
         match note {
             Note::Ignored { .. } | Note::Committed { .. } | Note::Reacknowledged { .. } | Note::TableAt { .. } => {
                 tracing::trace!(?note);
@@ -246,11 +294,11 @@ impl Loop {
     /// What everybody may see of this node now; and who waits in vain is told.
     fn show(&mut self) {
         let snapshot = self.replica.snapshot();
+        self.progress.lags = snapshot.op.0.saturating_sub(snapshot.executed.0) >= UNEXECUTED_OPS_MAX;
         if snapshot.status != StatusName::Primary && self.waiting.len() > 0 {
             self.waiting.fail_all(&RequestError::Deposed { view: snapshot.view });
         }
-        let status = NodeStatus::of(&snapshot, self.waiting.len(), !self.progress.has_no_space);
-        self.metrics.show(&status);
+        let status = NodeStatus::of(&snapshot, !self.progress.has_no_space);
         self.status.send_if_modified(|shown| {
             let is_news = *shown != status;
             *shown = status;
@@ -260,13 +308,20 @@ impl Loop {
 
     /// Has the node come to its end?
     fn ended(&self) -> Option<StopReason> {
-        let stopped = self.progress.is_stopping && self.progress.durable >= self.progress.issued;
-        self.progress.ended.clone().or_else(|| stopped.then_some(StopReason::Stopped))
+        let Progress { issued, durable, stop_by, ended, .. } = &self.progress;
+        let stopped = stop_by.and_then(|by| {
+            let is_late = || (by <= clock::now()).then_some(StopReason::StoppedLate);
+            if durable >= issued { Some(StopReason::Stopped) } else { is_late() }
+        });
+        ended.clone().or(stopped)
     }
 
     fn end(mut self, reason: StopReason) -> StopReason {
         self.waiting.fail_all(&RequestError::Halted);
-        self.status.send_modify(|status| status.stopped = Some(reason.to_string()));
+        if let Some(observer) = &self.observer {
+            observer.ended();
+        }
+        self.upcalls.ask(Upcall::End);
         tracing::info!(%reason, "the node has stopped");
         reason
     }

@@ -6,7 +6,7 @@ use super::run::{Loop, Progress, StopReason};
 use super::waiting::Waiting;
 use super::{Bounds, Inbox};
 use crate::clock;
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, NodeConfigError};
 use crate::disk::{self, DiskOptions};
 use crate::events::{Observer, Ring};
 use crate::handle::{Handle, NodeStatus};
@@ -18,20 +18,21 @@ use crate::transport::server::{Server, ServerOptions, serve};
 use crate::transport::{PeerOptions, PeerServerOptions, Peers, serve_peers};
 use crate::upcalls::{self, Upcalls};
 use crate::wal::{Identity, Wal, WalError};
-use hyper::service::service_fn;
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use vr_core::{Epoch, Instance, OpenError, Replica, Service};
+use vr_core::{Action, Epoch, Instance, OpenError, Replica, Service, Snapshot, Time};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] NodeConfigError),
     /// The log cannot be opened, or formatted.
     #[error(transparent)]
     Log(#[from] WalError),
@@ -60,14 +61,15 @@ impl From<OpenError> for StartError {
     }
 }
 
-/// A running node.
+/// A running node. Dropping it ends it as a power failure would; [`Handle::stop`] stops it in order.
 #[derive(Debug)]
 pub struct Node {
     handle: Handle,
     routes: Routes,
     task: JoinHandle<StopReason>,
-    peers: Server,
-    clients: Option<Server>,
+    /// For peers, and for clients and operators, if they are served.
+    servers: Vec<Server>,
+    peer_address: SocketAddr,
     metrics: Arc<Metrics>,
     client_address: SocketAddr,
     client_tls: Option<ServerTls>,
@@ -90,10 +92,13 @@ impl Node {
     /// When the log was never formatted, is another replica's, or cannot be read; when the address for peers is taken;
     /// when TLS is configured wrongly.
     pub async fn start<S: Service + Send + 'static>(config: NodeConfig, service: S) -> Result<Self, StartError> {
+        config.validate()?;
         let tls = peer_tls(&config)?;
         let client_tls = config.client_tls.as_ref().map(ServerTls::for_clients).transpose()?;
         let metrics = Arc::new(Metrics::new());
-        let opened = Wal::open(&config.dir, &identity(&config), config.disk.options())?;
+        let (dir, mine, options) = (config.dir.clone(), identity(&config), config.disk.options());
+        let opened = tokio::task::spawn_blocking(move || Wal::open(&dir, &mine, options)).await;
+        let opened = opened.map_err(|error| StartError::System(error.to_string()))??;
         metrics.wal.found(&opened.findings);
         for finding in &opened.findings {
             tracing::warn!(%finding, "found in the log");
@@ -106,8 +111,8 @@ impl Node {
         let mut actions = Vec::new();
         let now = clock::now();
         let replica = Replica::open(config.core(), opened.stored, now, &mut actions)?;
-        let (observer, ring) = observer(&config, now.0, &actions, &replica);
-        let (status, shown) = watch::channel(NodeStatus::of(&replica.snapshot(), 0, true));
+        let (observer, ring) = observer(&config, now, &actions, &replica.snapshot());
+        let (status, shown) = watch::channel(NodeStatus::of(&replica.snapshot(), true));
         let to_node = inbox.clone();
         let answer = move |answer| {
             // A node that is gone needs no answers.
@@ -120,7 +125,8 @@ impl Node {
         let server = peer_server(&config, listener, tls.map(|tls| tls.0), &metrics, inbox.clone());
         let server = server.map_err(|source| StartError::Listen { address: config.peer, source })?;
         let capacity = usize::try_from(config.cluster.client_capacity).unwrap_or(usize::MAX);
-        let handle = Handle::new(inbox, upcalls.clone(), shown, config.requests.timeout(), capacity);
+        let handle =
+            Handle::new(inbox, upcalls.clone(), shown, config.requests.timeout(), capacity, Arc::clone(&metrics));
         let node = Loop {
             replica,
             arrivals,
@@ -134,15 +140,20 @@ impl Node {
             progress: Progress::default(),
             seed: getrandom::u64().map_err(|error| StartError::System(error.to_string()))?,
         };
-        let task = tokio::spawn(node.run(actions));
+        let task = tokio::spawn(run(node, actions));
         let scheme = if client_tls.is_some() { "https" } else { "http" };
         let max_bytes = config.cluster.max_request_bytes;
         let clients = config.nodes.iter().map(|node| (vr_core::ReplicaId(node.id), node.client)).collect();
         let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-        let routes = Routes::new(handle.clone(), Arc::clone(&metrics), ring, clients, limit, scheme);
+        let routes = Routes::new(handle.clone(), ring, clients, limit, scheme, config.ops.is_none());
         let (client_address, max_body_bytes) = (config.client, u64::from(max_bytes));
-        let peers = server;
-        Ok(Self { handle, routes, task, peers, clients: None, metrics, client_address, client_tls, max_body_bytes })
+        let (peer_address, servers) = (server.local_addr(), vec![server]);
+        let mut this =
+            Self { handle, routes, task, servers, peer_address, metrics, client_address, client_tls, max_body_bytes };
+        if let Some(ops) = config.ops {
+            this.serve_ops(ops).await?;
+        }
+        Ok(this)
     }
 
     /// Serves [`Routes`] at the address for clients. An embedder with routes of its own serves them there instead, with
@@ -152,18 +163,29 @@ impl Node {
     /// When the address is taken.
     pub async fn serve_clients(&mut self) -> Result<SocketAddr, StartError> {
         let routes = self.routes.clone();
-        let server = self
-            .listen(move |_| {
-                let routes = routes.clone();
-                service_fn(move |request| {
-                    let routes = routes.clone();
-                    async move { Ok::<_, Infallible>(routes.answer(request).await) }
-                })
-            })
-            .await?;
+        let server = self.listen(move |_| routes.service()).await?;
         let address = server.local_addr();
-        self.clients = Some(server);
+        self.servers.push(server);
         Ok(address)
+    }
+
+    /// Serves the operator's routes at an address of their own.
+    async fn serve_ops(&mut self, address: SocketAddr) -> Result<(), StartError> {
+        let refused = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let routes = self.routes.for_operators();
+        let (options, metrics) = (self.listener_options(), self.metrics.ops.clone());
+        self.servers.push(serve(listener, options, metrics, move |_| routes.service()).map_err(refused)?);
+        Ok(())
+    }
+
+    fn listener_options(&self) -> ServerOptions {
+        ServerOptions {
+            tls: self.client_tls.clone(),
+            max_connections: 4096,
+            max_body_bytes: self.max_body_bytes.saturating_mul(2),
+            ..ServerOptions::default()
+        }
     }
 
     /// Serves an embedder's own routes at the address for clients, with the TLS and the limits of the configuration.
@@ -184,13 +206,7 @@ impl Node {
         let address = self.client_address;
         let refused = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
-        let options = ServerOptions {
-            tls: self.client_tls.clone(),
-            max_connections: 4096,
-            max_body_bytes: self.max_body_bytes.saturating_mul(2),
-            ..ServerOptions::default()
-        };
-        serve(listener, options, self.metrics.clients.clone(), make).map_err(refused)
+        serve(listener, self.listener_options(), self.metrics.clients.clone(), make).map_err(refused)
     }
 
     /// What an embedder holds of it.
@@ -208,17 +224,54 @@ impl Node {
     /// Where it listens to its peers.
     #[must_use]
     pub fn peer_address(&self) -> SocketAddr {
-        self.peers.local_addr()
+        self.peer_address
     }
 
-    /// Waits until it has stopped, for whatever reason; then nothing of it is left running.
-    pub async fn stopped(self) -> StopReason {
-        let reason = self.task.await.unwrap_or(StopReason::Abandoned);
-        self.peers.shutdown().await;
-        if let Some(clients) = self.clients {
-            clients.shutdown().await;
+    /// Waits until it has stopped, for whatever reason; then nothing of it is left running, and its directory and its
+    /// addresses are free.
+    pub async fn stopped(mut self) -> StopReason {
+        let reason = match (&mut self.task).await {
+            Ok(reason) => reason,
+            Err(error) if error.is_panic() => StopReason::Bug,
+            Err(_) => StopReason::Abandoned,
+        };
+        for server in self.servers.drain(..) {
+            server.shutdown().await;
         }
         reason
+    }
+
+    /// Ends it at once, as a power failure would but for what the disk was given already, and waits until its directory
+    /// and its addresses are free.
+    pub async fn abort(self) {
+        self.task.abort();
+        self.stopped().await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Runs the node's loop, and says that it is over however it ends.
+async fn run(node: Loop, actions: Vec<Action>) -> StopReason {
+    let mut last = Last { status: node.status.clone(), reason: StopReason::Abandoned };
+    last.reason = node.run(actions).await;
+    last.reason.clone()
+}
+
+/// Shows the end of a node, when it is dropped.
+struct Last {
+    status: watch::Sender<NodeStatus>,
+    reason: StopReason,
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let reason = if std::thread::panicking() { &StopReason::Bug } else { &self.reason };
+        self.status.send_modify(|status| status.stopped = Some(reason.to_string()));
     }
 }
 
@@ -243,16 +296,16 @@ fn peer_tls(config: &NodeConfig) -> Result<Option<(ServerTls, ClientTls)>, TlsEr
 
 fn observer(
     config: &NodeConfig,
-    now: u64,
-    actions: &[vr_core::Action],
-    replica: &Replica,
+    now: Time,
+    actions: &[Action],
+    snapshot: &Snapshot,
 ) -> (Option<Observer>, Option<Ring>) {
     if !config.events.enabled {
         return (None, None);
     }
     let ring = Ring::new(config.events.ring);
-    let mut observer = Observer::new(ring.clone(), clock::wall_ns().wrapping_sub(now));
-    observer.opened(now, actions, &replica.snapshot());
+    let mut observer = Observer::new(config, ring.clone(), now, clock::wall_ns());
+    observer.opened(now.0, actions, snapshot);
     (Some(observer), Some(ring))
 }
 
