@@ -6,8 +6,8 @@ use vr_tokio::client::{Client, ClientOptions};
 use vr_tokio::{Bytes, Context, Node, NodeConfig, ReplicaId, Service};
 
 /// The replicated state machine: it counts what it is asked to add.
-#[derive(Default)]
-struct Counter(u64);
+#[derive(Clone, Default)]
+pub(crate) struct Counter(u64);
 
 impl Service for Counter {
     fn execute(&mut self, _: &Context, body: &[u8]) -> Bytes {

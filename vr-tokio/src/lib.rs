@@ -60,3 +60,7 @@ pub use vr_core::{
     ClientId, ClusterConfig, ClusterId, Context, Durability, Op, ReplicaId, Reply, RequestNumber, Service, Session,
     StatusName, View,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,6 +4,7 @@
 mod ends;
 mod group;
 mod limits;
+mod measure;
 mod operator;
 
 use super::*;

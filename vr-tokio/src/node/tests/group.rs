@@ -79,7 +79,6 @@ async fn in_the_asynchronous_mode_a_replica_that_died_gets_its_memory_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the core does not begin from the clean mark yet"]
 async fn in_the_asynchronous_mode_all_stop_in_order_and_start_again() {
     let mut cluster = Cluster::start(|config| config.cluster.durability = Durability::Async).await;
     let client = cluster.client();
