@@ -70,8 +70,10 @@ mod gate;
 mod id;
 mod log;
 mod message;
+mod opening;
 mod persist;
 mod quorum;
+pub mod recording;
 mod replica;
 mod rules;
 mod service;
@@ -94,6 +96,7 @@ pub use message::{
     Body, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, MessageKind, NewState,
     PROTOCOL_VERSION, Recovery, RecoveryResponse, StartView, Tail,
 };
+pub use opening::Opening;
 pub use quorum::{Position, ReplicaSet, faults_tolerated, quorum};
 pub use replica::{OpenError, Replica, Snapshot, StatusName};
 #[cfg(feature = "mutants")]

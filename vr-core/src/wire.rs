@@ -8,7 +8,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 1 | `V` |
-//! | 1 | which type: `M` message, `W` write, `E` event |
+//! | 1 | which type: `M` message, `W` write, `E` event, `O` the opening of a life |
 //! | 2 | [`PROTOCOL_VERSION`] |
 //! | 4 | length of the payload |
 //! | 8 | xxh3-64 of the payload |
@@ -21,6 +21,7 @@
 //! bytes that are left, and before its elements are read gets room for no more than twice those bytes.
 
 mod error;
+mod opening;
 mod shapes;
 
 pub use self::error::{Fault, WireError};
@@ -30,6 +31,7 @@ use crate::config::ClusterConfig;
 use crate::event::Event;
 use crate::id::{Hash, count, index};
 use crate::message::{Message, PROTOCOL_VERSION};
+use crate::opening::Opening;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
@@ -91,6 +93,14 @@ pub fn encode_event(event: &Event, out: &mut Vec<u8>) {
     seal(event, out);
 }
 
+/// Appends the frame of the opening of a life.
+///
+/// # Panics
+/// When the payload exceeds 4 GiB.
+pub fn encode_opening(opening: &Opening, out: &mut Vec<u8>) {
+    seal(opening, out);
+}
+
 /// How long the frame of a message is, without making it.
 #[must_use]
 pub fn encoded_size(message: &Message) -> usize {
@@ -131,6 +141,14 @@ pub fn decode_event(frame: &Bytes, limits: &Limits) -> Result<Event, WireError> 
     open(frame, limits)
 }
 
+/// The opening in a frame.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn decode_opening(frame: &Bytes, limits: &Limits) -> Result<Opening, WireError> {
+    open(frame, limits)
+}
+
 /// How long the frame is, of any type, that starts with these bytes: for readers of a stream or a file of frames.
 ///
 /// # Errors
@@ -164,6 +182,7 @@ pub fn fuzz_decode(data: &[u8]) {
     fuzz_as::<Message>(data);
     fuzz_as::<Write>(data);
     fuzz_as::<Event>(data);
+    fuzz_as::<Opening>(data);
 }
 
 fn fuzz_as<T: Framed + PartialEq + fmt::Debug>(data: &[u8]) {
@@ -197,6 +216,10 @@ impl Framed for Event {
     const LETTER: u8 = b'E';
 }
 
+impl Framed for Opening {
+    const LETTER: u8 = b'O';
+}
+
 struct Header {
     letter: u8,
     version: u16,
@@ -210,7 +233,7 @@ impl Header {
         else {
             return Err(WireError::Short { bytes: frame.len() });
         };
-        if magic != b'V' || ![Message::LETTER, Write::LETTER, Event::LETTER].contains(&letter) {
+        if magic != b'V' || ![Message::LETTER, Write::LETTER, Event::LETTER, Opening::LETTER].contains(&letter) {
             return Err(WireError::NotAFrame);
         }
         let version = u16::from_le_bytes([v0, v1]);

@@ -16,6 +16,7 @@
 //! - [`run::run_seed`] and [`run::run_case`] do all this.
 //! - [`simulate()`] does it with a state machine of yours.
 //! - [`scenario`] moves a world by hand.
+//! - [`flight`] judges what production nodes recorded, [`history`] what clients saw of them.
 
 pub mod bench;
 pub mod case;
@@ -27,7 +28,9 @@ pub mod digest;
 pub mod disk;
 pub mod fate;
 pub mod faults;
+pub mod flight;
 pub mod fuzz;
+pub mod history;
 pub mod marks;
 pub mod net;
 pub mod odds;

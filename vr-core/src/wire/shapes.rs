@@ -252,6 +252,8 @@ variants! {
     }
 }
 
+pub(super) use {fields, plain, variants};
+
 fn not_empty(entries: &Entries) -> Result<(), WireError> {
     if entries.is_empty() { Err(WireError::EmptyPrepare) } else { Ok(()) }
 }

@@ -121,6 +121,36 @@ fn contradiction(key: &[u8], calls: &[&Call], call: &Call) -> Violation {
     Violation::safety(S15, message, &[], &ops)
 }
 
+/// A call that no replica knows of: what was asked, when, when it returned with what.
+pub(crate) type Plain<'a> = (&'a [u8], u64, Option<(u64, &'a [u8])>);
+
+/// Judges calls key by key. What is wrong: the key, and the place of the call that no order explains; none when the
+/// search was given up.
+pub(crate) fn plain(model: &dyn Model, calls: &[Plain<'_>]) -> Result<(), (Vec<u8>, Option<usize>)> {
+    // At equal moments calls begin before they end: whoever could overlap, does.
+    let mut moments: Vec<(u64, bool)> = calls.iter().map(|(_, invoked, _)| (*invoked, false)).collect();
+    moments.extend(calls.iter().filter_map(|(_, _, returned)| returned.map(|(at, _)| (at, true))));
+    moments.sort_unstable();
+    moments.dedup();
+    let rank = |moment: (u64, bool)| super::count(moments.partition_point(|other| *other < moment));
+    let mut keys: BTreeMap<Vec<u8>, Vec<(usize, Call)>> = BTreeMap::new();
+    for (place, (body, invoked, returned)) in calls.iter().enumerate() {
+        let name = (ClientId(0), Session::ZERO, RequestNumber(super::count(place)));
+        let returned = returned.map(|(at, result)| (rank((at, true)), result.to_vec()));
+        let call = Call { name, body: body.to_vec(), invoked: rank((*invoked, false)), returned, hint: None };
+        keys.entry(model.key(body)).or_default().push((place, call));
+    }
+    for (key, calls) in keys {
+        let of_key: Vec<&Call> = calls.iter().map(|(_, call)| call).collect();
+        match search(model, &of_key, BUDGET) {
+            Outcome::Linearizable => {}
+            Outcome::Undecided => return Err((key, None)),
+            Outcome::Stuck(at) => return Err((key, Some(calls[at].0))),
+        }
+    }
+    Ok(())
+}
+
 /// What a search found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Outcome {

@@ -89,6 +89,7 @@ use views::Views;
 use vr_core::{Action, Event, Hash, Input, Note, Op, ReplicaId, Stored, Time, Write, WriteId};
 
 pub use happening::{Happening, Setting, Severity, Violation};
+pub(crate) use linearizability::{Plain, plain as judge_plain_history};
 
 /// The sequential specification of the replicated service, for S15. Operations on different keys must be
 /// independent of each other; whoever cannot say so gives all the same key.

@@ -71,11 +71,25 @@ pub(crate) enum Verb {
     Mutants(MutantsArgs),
     /// Run the same seeds in two processes and compare
     Doctor(DoctorArgs),
+    /// Repeat and judge what production nodes recorded
+    #[command(after_help = CODES)]
+    CheckRecording(CheckRecordingArgs),
     /// Measure: virtual seconds, steps and messages per core-second
     Bench(BenchArgs),
     /// One line per seed: its digest. What `doctor` asks its other process for.
     #[command(hide = true)]
     Digests(DigestsArgs),
+}
+
+/// What `check-recording` reads.
+#[derive(Args, Debug)]
+pub(crate) struct CheckRecordingArgs {
+    /// Recordings of one cluster, of as many nodes and lives as there are
+    #[arg(required = true, value_name = "FILES")]
+    pub(crate) files: Vec<PathBuf>,
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `run`.

@@ -13,6 +13,7 @@ mod hunt;
 mod jobs;
 mod mutants;
 mod progress;
+mod recording;
 mod replay;
 mod report;
 mod run;
@@ -84,6 +85,7 @@ fn go(cli: Cli) -> Result<Exit, String> {
         Verb::Scenarios(args) => scenarios::list(&args),
         Verb::Mutants(args) => mutants::mutants(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
+        Verb::CheckRecording(args) => recording::check(&args),
         Verb::Bench(args) => bench::bench(&args),
         Verb::Digests(args) => doctor::digests(&args),
     }

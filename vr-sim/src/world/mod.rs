@@ -10,6 +10,7 @@
 //! ```
 
 mod carry;
+mod flights;
 mod hands;
 mod heal;
 mod node;
@@ -36,6 +37,7 @@ use crate::setup::Setup;
 use crate::tape::Tape;
 use crate::workload::App;
 use bytes::Bytes;
+use flights::Flights;
 use node::Node;
 use vr_core::wire::Limits;
 use vr_core::{Action, Message, Op, Rejection, Reply, Request, Time};
@@ -137,6 +139,8 @@ pub struct World<A: App> {
     refusals: Vec<Rejection>,
     notes: Vec<(usize, vr_core::Note)>,
     tape: Option<Tape>,
+    /// Flight recordings, a file for each life.
+    flights: Option<Flights>,
     /// What a message may cost on the wire.
     limits: Limits,
     /// Buffers that are used again and again.
@@ -220,6 +224,7 @@ impl<A: App> World<A> {
             refusals: Vec::new(),
             notes: Vec::new(),
             tape: None,
+            flights: None,
             limits,
             actions: Vec::new(),
             bytes: Vec::new(),

@@ -126,6 +126,9 @@ impl<A: App> World<A> {
         let Some(life) = &mut node.life else { return };
         let event = Event { at: node.clock.own(self.now), input };
         let mut actions = std::mem::take(&mut self.actions);
+        if let Some(flights) = &mut self.flights {
+            flights.stepped(on, &event);
+        }
         let before = self.tape.is_some().then(|| life.replica.snapshot());
         life.replica.step_into(event.clone(), &mut actions);
         self.steps += 1;
@@ -145,6 +148,7 @@ impl<A: App> World<A> {
     /// # Panics
     /// When it refuses: the disk was formatted for it.
     pub(super) fn open(&mut self, on: usize) {
+        self.record_opening(on, self.nodes[on].clock.own(self.now));
         let node = &mut self.nodes[on];
         let stored = node.disk.durable().clone();
         let mut actions = std::mem::take(&mut self.actions);

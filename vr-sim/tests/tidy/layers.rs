@@ -18,9 +18,11 @@ const LAYERS: &[&[&str]] = &[
     // The parts: plain data that a replica is made of, each ignorant of the whole.
     // `mutants` names the planted bugs of `rules`, and exists under a feature only.
     &["persist", "stored", "clients", "gate", "mutants"],
+    &["opening"],
     &["wire/error"],
     // `wire/shapes` spells out the layout under the frame that `wire` puts around it.
-    &["wire/shapes", "wire"],
+    &["wire/shapes", "wire/opening", "wire"],
+    &["recording"],
     &["replica/snapshot", "replica/execution", "replica/open"],
     &["replica/common"],
     // Not a status: what any of them uses to fetch what it lacks (VRR §5.2).
@@ -46,6 +48,9 @@ const PEERS: &[(&str, &str)] = &[
     ("rules", "mutants"),
     ("wire/shapes", "wire"),
     ("wire", "wire/shapes"),
+    ("wire", "wire/opening"),
+    ("wire/opening", "wire"),
+    ("wire/opening", "wire/shapes"),
 ];
 
 /// `(crate, the crates of the house it may depend on)`.

@@ -1,0 +1,100 @@
+//! How the beginning of a life is laid out in a payload: configuration and disk, field by field.
+//!
+//! Owns these shapes, which no message carries. Must not know frames or checksums. Paper: none; DESIGN §5.
+
+use super::shapes::{fields, plain, variants};
+use super::{Shape, Sink, Source, WireError, put_number};
+use crate::config::{Batching, ClusterConfig, Config, Durability, Timeouts};
+use crate::id::{ClusterId, ReplicaId, Wait, count};
+use crate::log::{Log, continues};
+use crate::opening::Opening;
+use crate::rules::Rules;
+use crate::stored::{Damage, Stored};
+use alloc::vec::Vec;
+
+/// As many members as a cluster has at most.
+const MEMBERS_MAX: usize = 64;
+
+plain! { Wait = number, ClusterId = wide_number }
+
+impl Shape for u32 {
+    fn put(&self, to: &mut impl Sink) {
+        put_number(*self, to);
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        Self::try_from(from.number()?).map_err(|_| WireError::Number)
+    }
+}
+
+variants! {
+    Durability {
+        0 => Sync,
+        1 => Async,
+    }
+}
+
+fields! {
+    Timeouts { heartbeat, view_change_min, view_change_max, abdicate, vote, fetch, retransmit }
+    Batching { pipeline, batch_entries, queue_entries }
+    ClusterConfig {
+        cluster, members, durability, client_capacity, checkpoint_interval, max_message_bytes, max_request_bytes,
+    }
+    Damage { from }
+    Stored {
+        cluster, config, id, instance, incarnation, epoch, view, log_view, log, damage, clean, checkpoint,
+    }
+    Opening { config, stored, at, host }
+}
+
+impl Shape for Config {
+    fn put(&self, to: &mut impl Sink) {
+        let Self { cluster, me, timeouts, batching, jitter_seed, rules: _ } = self;
+        cluster.put(to);
+        me.put(to);
+        timeouts.put(to);
+        batching.put(to);
+        jitter_seed.put(to);
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        Ok(Self {
+            cluster: Shape::get(from)?,
+            me: Shape::get(from)?,
+            timeouts: Shape::get(from)?,
+            batching: Shape::get(from)?,
+            jitter_seed: Shape::get(from)?,
+            rules: Rules::default(),
+        })
+    }
+}
+
+impl Shape for Vec<ReplicaId> {
+    fn put(&self, to: &mut impl Sink) {
+        put_number(count(self.len()), to);
+        self.iter().for_each(|id| id.put(to));
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        let length = from.list_length("members", 1)?;
+        if length > MEMBERS_MAX {
+            return Err(WireError::TooMany { what: "members", claimed: count(length), limit: MEMBERS_MAX });
+        }
+        (0..length).map(|_| ReplicaId::get(from)).collect()
+    }
+}
+
+/// The base, then all entries as one run.
+impl Shape for Log {
+    fn put(&self, to: &mut impl Sink) {
+        self.base().put(to);
+        put_number(self.len(), to);
+        self.after(self.base().op).for_each(|entry| entry.put(to));
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        let mut log = Self::new(Shape::get(from)?);
+        let entries = Shape::get(from)?;
+        if !continues(&entries, log.base()) {
+            return Err(WireError::NotAfterBase);
+        }
+        log.append(entries);
+        Ok(log)
+    }
+}

@@ -1,0 +1,159 @@
+//! Flight recordings, as the simulator writes them in a driver's place, are repeated and judged; what was tampered with
+//! is found out.
+
+use bytes::Bytes;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use vr_core::recording::{self, Life};
+use vr_core::{Body, Durability, Input, Message, ReplicaId};
+use vr_sim::decider::Decider;
+use vr_sim::flight::{Fault, Report, judge};
+use vr_sim::run::world_of;
+use vr_sim::swarm::{FaultSet, Options, draw};
+
+/// The recordings of a seed's run, a file for each life.
+fn recorded(seed: u64, durability: Durability) -> Vec<Vec<u8>> {
+    recorded_with(seed, Options { durability: Some(durability), ..Options::default() })
+}
+
+fn recorded_with(seed: u64, options: Options) -> Vec<Vec<u8>> {
+    let options = Options { replicas: Some(3), ..options };
+    let (setup, odds) = draw(seed, &options);
+    let mut world = world_of(&setup, Decider::seeded(seed, odds));
+    world.record_flights();
+    world.run();
+    assert!(world.violation().is_none(), "seed {seed}: {:?}", world.violation());
+    world.take_flights()
+}
+
+fn lives_of(files: &[Vec<u8>]) -> Vec<Life> {
+    let read = |file: &Vec<u8>| recording::read(&Bytes::copy_from_slice(file)).expect("as it was written").lives;
+    files.iter().flat_map(read).collect()
+}
+
+/// The first run that shows something, with its lives.
+fn first(durability: Durability, is_meant: impl Fn(&[Life]) -> bool) -> Vec<Life> {
+    let runs = (0..500).map(|seed| lives_of(&recorded(seed, durability)));
+    runs.into_iter().find(|lives| is_meant(lives)).expect("one of them shows it")
+}
+
+#[test]
+fn whole_runs_with_crashes_and_faults_are_repeated_from_their_recordings_and_found_good() {
+    let mut sum = Report::default();
+    for durability in [Durability::Sync, Durability::Async] {
+        for seed in 0..60 {
+            let lives = lives_of(&recorded(seed, durability));
+            let report = judge(&lives).unwrap_or_else(|fault| panic!("seed {seed} {durability:?}: {fault}"));
+            assert_eq!(usize::try_from(report.lives), Ok(lives.len()));
+            sum.lives += report.lives;
+            sum.matched += report.matched;
+            sum.unmatched += report.unmatched;
+            sum.committed.0 += report.committed.0;
+        }
+    }
+    assert!(sum.lives > 500 && sum.matched > 50_000 && sum.committed.0 > 2_000, "{sum:?}");
+    assert_eq!(sum.unmatched, 0, "everybody is recorded");
+}
+
+#[test]
+fn a_recording_with_a_gap_is_found_out() {
+    let calm = Options { faults: FaultSet::NONE, durability: Some(Durability::Sync), ..Options::default() };
+    let mut lives = lives_of(&recorded_with(1, calm));
+    assert!(judge(&lives).is_ok());
+    let asked = |life: &Life| life.events.iter().position(|event| matches!(event.input, Input::Request(_)));
+    let is_first = |life: &&mut Life| life.opening.config.me == ReplicaId(0);
+    let primary = lives.iter_mut().find(is_first).expect("the primary of view 0");
+    let place = asked(primary).expect("somebody opens a session");
+    primary.events.remove(place);
+    assert!(matches!(judge(&lives), Err(Fault::Diverged(_) | Fault::Panicked(_))), "{:?}", judge(&lives));
+}
+
+#[test]
+fn a_message_that_arrived_otherwise_than_it_was_sent_is_found_out() {
+    let mut lives = first(Durability::Sync, |lives| lives[0].events.len() > 50);
+    let is_commit =
+        |input: &Input| matches!(input, Input::Message(message) if matches!(message.body, Body::Commit { .. }));
+    let events = lives.iter_mut().flat_map(|life| &mut life.events);
+    let event = events.into_iter().find(|event| is_commit(&event.input)).expect("a heartbeat");
+    if let Input::Message(message) = &event.input
+        && let Body::Commit { commit, head, beat } = message.body
+    {
+        let body = Body::Commit { commit, head, beat: beat.next() };
+        event.input = Input::Message(Message::new(message.header, body));
+    }
+    assert!(matches!(judge(&lives), Err(Fault::Diverged(_))), "{:?}", judge(&lives));
+}
+
+#[test]
+fn a_disk_that_came_back_without_what_was_durable_is_found_out() {
+    let came_back = |life: &Life| life.opening.stored.damage.is_none() && life.opening.stored.log.len() > 3;
+    let mut lives = first(Durability::Sync, |lives| lives.iter().any(came_back));
+    let life = lives.iter_mut().find(|life| came_back(life)).expect("there is one");
+    let base = life.opening.stored.log.base().op;
+    life.opening.stored.log.truncate(base);
+    let Err(Fault::Violated(violation)) = judge(&lives) else { panic!("{:?}", judge(&lives)) };
+    assert_eq!(violation.property, "S4 crash image");
+}
+
+#[test]
+fn recordings_that_do_not_belong_together_are_refused() {
+    let one = lives_of(&recorded(1, Durability::Sync));
+    let other = lives_of(&recorded(2, Durability::Sync));
+    assert!(matches!(judge(&[one.clone(), other].concat()), Err(Fault::Mixed(_))));
+    assert!(matches!(judge(&[one.clone(), one].concat()), Err(Fault::Mixed(_))));
+    assert!(matches!(judge(&[]), Err(Fault::Empty)));
+}
+
+// ---- the command line
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("vr-sim-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn check(&self, files: &[Vec<u8>]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vr-sim"));
+        command.arg("check-recording");
+        for (at, file) in files.iter().enumerate() {
+            let path = self.0.join(format!("{at}.vrflight"));
+            fs::write(&path, file).expect("written");
+            command.arg(path);
+        }
+        command.output().expect("it runs")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn the_command_line_judges_recordings_and_its_exit_code_says_how() {
+    let folder = Folder::new("recordings");
+    let mut files = recorded(3, Durability::Sync);
+    let good = folder.check(&files);
+    let told = String::from_utf8_lossy(&good.stdout).into_owned();
+    assert_eq!((good.status.code(), told.contains("all held")), (Some(0), true), "{told}");
+
+    let torn = [files[0].clone(), b"VE".to_vec()].concat();
+    let cut_off = folder.check(&[&[torn], &files[1..]].concat());
+    assert_eq!(cut_off.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&cut_off.stdout).contains("1 cut off"));
+
+    let without_one = folder.check(&files[1..]);
+    assert!(without_one.status.code() != Some(101), "whatever it is called, it is no panic");
+
+    let middle = files[0].len() / 2;
+    files[0][middle] ^= 1;
+    let damaged = folder.check(&files);
+    assert_eq!(damaged.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&damaged.stderr).contains("is damaged"));
+    assert_eq!(folder.check(&[Vec::new()]).status.code(), Some(4));
+}
