@@ -8,7 +8,8 @@ use super::agreement::Agreement;
 use super::image::Misfit;
 use super::lineage::{Fit, ViewLog};
 use super::shadow::{Shadow, Standing};
-use super::{Violation, index, short};
+use super::{Violation, short};
+use std::collections::BTreeMap;
 use vr_core::{
     Body, FetchId, GetState, Head, Incarnation, Message, MessageKind, Op, Reject, Rejection, Reply, Stored, To, View,
 };
@@ -22,31 +23,29 @@ const S10: &str = "S10 promise kept";
 const S13: &str = "S13 silence";
 const D27: &str = "S22 truthful hint";
 
-/// So many questions of one replica are remembered; of the later ones nothing is known.
-const QUESTIONS: u64 = 1 << 20;
+/// So many questions of one replica are remembered, the newest; of the older ones nothing is known.
+const QUESTIONS: usize = 1 << 20;
 
 #[derive(Clone, Debug)]
 pub(super) struct Views {
     /// By position, over all lives: the largest view that any of its messages named as its own.
     revealed: Vec<View>,
-    /// By position, by number of the question: what it asked for, in any of its lives.
-    questions: Vec<Vec<Question>>,
+    /// By position, by number of the question, which begins with that of the life: what it asked for.
+    questions: Vec<BTreeMap<FetchId, Question>>,
 }
 
 /// What a question for log entries (VRR §5.2) wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Question {
-    /// It was never asked.
-    None,
     /// The log of the view, as far as the answerer has it: only who is normal may answer.
     View,
-    /// Entries by content: whoever has them may answer. Or both, in different lives.
+    /// Entries by content: whoever has them may answer.
     Content,
 }
 
 impl Views {
     pub(super) fn new(replicas: usize) -> Self {
-        Self { revealed: vec![View::ZERO; replicas], questions: vec![Vec::new(); replicas] }
+        Self { revealed: vec![View::ZERO; replicas], questions: vec![BTreeMap::new(); replicas] }
     }
 
     // ---- lives: S5 and the disk
@@ -235,22 +234,19 @@ impl Views {
     }
 
     fn asks(&mut self, who: usize, question: &GetState) {
-        if question.id.0 > QUESTIONS {
-            return;
+        let questions = &mut self.questions[who];
+        let wants = if question.want.is_some() { Question::Content } else { Question::View };
+        questions.insert(question.id, wants);
+        if questions.len() > QUESTIONS {
+            questions.pop_first();
         }
-        let (questions, place) = (&mut self.questions[who], index(question.id.0));
-        if questions.len() <= place {
-            questions.resize(place + 1, Question::None);
-        }
-        let by_content = question.want.is_some() || questions[place] == Question::Content;
-        questions[place] = if by_content { Question::Content } else { Question::View };
     }
 
     /// Did the question that this answers ask for the log of the view?
     fn wants_view(&self, shadow: &Shadow, to: To, id: FetchId) -> bool {
         let To::One(asker) = to else { return false };
         let questions = shadow.place(asker).map(|place| &self.questions[place]);
-        questions.and_then(|questions| questions.get(index(id.0))) == Some(&Question::View)
+        questions.and_then(|questions| questions.get(&id)) == Some(&Question::View)
     }
 
     #[cold]

@@ -165,7 +165,8 @@ fn the_log_of_a_view_is_told_only_by_who_has_it() {
         stage.prepares(0, &[2], &chain(origin(), View(0), 1..=2)).expect("legal");
         stage.changes_view(4, &[1, 0]).expect("legal");
         stage.enters(2, 4).expect("legal");
-        let (id, have) = (FetchId(3), vec![origin()]);
+        // As replicas number their questions: the life in the upper half.
+        let (id, have) = (FetchId((1 << 32) + 3), vec![origin()]);
         stage.says(0, Body::GetState(Box::new(GetState { id, have, want }))).expect("legal");
         let head = stage.puppets[2].head();
         let tail = vr_core::Tail { base: origin(), entries: Entries::empty(), head };
