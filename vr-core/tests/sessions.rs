@@ -305,6 +305,29 @@ fn a_new_primary_knows_the_requests_of_sessions_it_has_yet_to_open() {
     assert_eq!(group.snapshot(primary).op, Op(4), "op 4 is this request, and nothing comes after it");
 }
 
+/// Room for one. r1 leads with the first session of client 1 in its table; its log evicts that one, registers the
+/// client again and has two requests behind that. The second one waits for its turn: its retry must not be taken again.
+#[test]
+fn a_new_primary_knows_the_requests_of_a_client_that_it_has_yet_to_evict_and_to_register_again() {
+    let tune = |config: &mut Config| (config.cluster.client_capacity, config.cluster.checkpoint_interval) = (1, 3);
+    let (mut group, session) = group(tune);
+    group.nodes[1].service_stuck = true;
+    group.ask(0, request(1, session, 1, "a"));
+    group.ask(0, request(1, session, 2, "b"));
+    group.register(2);
+    let again = group.register(1);
+    group.ask(0, request(1, again, 1, "c"));
+    group.ask(0, request(1, again, 2, "d"));
+    group.crash(0);
+    group.until("r1 leads", |group| group.nodes[1].is(StatusName::Primary));
+    group.until("it has committed it all", |group| group.snapshot(1).commit == Op(7));
+    group.answer_one(1);
+    group.answer_one(1);
+    assert_eq!((again, group.snapshot(1).executed), (Session(5), Op(5)));
+    group.ask(1, request(1, again, 2, "d"));
+    assert_eq!(group.snapshot(1).op, Op(7), "op 7 is this request, and nothing comes after it");
+}
+
 /// r1 leads and has not executed the Register yet: it cannot know that there is no such session.
 #[test]
 fn a_primary_that_is_behind_calls_nobody_evicted() {
