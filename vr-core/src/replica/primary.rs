@@ -80,7 +80,7 @@ impl Primary {
         if common.rules.rebuilds_in_flight() {
             let Common { clients, log, execution, .. } = common;
             for entry in log.after(execution.issued()) {
-                this.fly(clients, entry.client(), entry.number(), entry.op());
+                this.fly_again(clients, entry);
             }
         }
         if common.commit() < view_start {
@@ -180,6 +180,16 @@ impl Primary {
         if number == RequestNumber::ZERO || !clients.flies(client, number, op) {
             self.registering.insert(client, (number, op));
         }
+    }
+
+    /// Notes an entry that an earlier primary logged. The session that its client has here may give way before a
+    /// `Register` in this very log opens the one it is of; what is noted with the old one goes with it.
+    fn fly_again(&mut self, clients: &mut ClientTable, entry: &Entry) {
+        let (client, number, op) = (entry.client(), entry.number(), entry.op());
+        if let Some(newest) = self.registering.get_mut(&client) {
+            *newest = (number, op);
+        }
+        self.fly(clients, client, number, op);
     }
 
     /// Is this request, or a later one, of a client that is only registering in flight?
