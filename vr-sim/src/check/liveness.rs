@@ -8,8 +8,9 @@
 //! - everything, in the asynchronous mode, once more than f replicas were down, halted or recovering at a time:
 //!   the group waits for its operator (PROTOCOL §6 b);
 //! - everything, in the synchronous mode, while those healed replicas whose logs are whole are no quorum (D56, D58);
-//! - a healed replica whose disk failed, or that crashed again, after the faults ended: it counts as not healed; the
-//!   rest must still be a quorum, with its hub if it is a star;
+//! - a healed replica that, after the faults ended, halted because its disk failed, crashed and stayed down, or lost
+//!   its memory (in the asynchronous mode by any crash): it counts as not healed; the rest must still be a quorum,
+//!   with its hub if it is a star;
 //! - in a star, whoever has no link to the primary: service is kept by those that have (DESIGN §10);
 //! - whoever is led by a replica that was not healed but hears a quorum all the same: its links are as they are.
 
@@ -61,6 +62,8 @@ pub(super) struct Liveness {
     void: bool,
     /// By position: a write or a sync failed in this life.
     failed_write: Vec<bool>,
+    /// By position: lost its memory after the faults had ended.
+    forgot_late: Vec<bool>,
     /// By position: heartbeats sent, in which view, after a quorum had left it.
     in_vain: Vec<(View, u32)>,
     heal: Option<Heal>,
@@ -75,6 +78,7 @@ impl Liveness {
         Self {
             void: false,
             failed_write: vec![false; replicas],
+            forgot_late: vec![false; replicas],
             in_vain: vec![(View::ZERO, 0); replicas],
             heal: None,
             highest: View::ZERO,
@@ -96,6 +100,13 @@ impl Liveness {
 
     pub(super) fn opened(&mut self, who: usize) {
         self.failed_write[who] = false;
+    }
+
+    /// A replica crashed. In the asynchronous mode its memory is gone; after the faults ended that is one more than
+    /// the healed have bargained for.
+    pub(super) fn crashed(&mut self, shadow: &Shadow, who: usize) {
+        self.forgot_late[who] = self.heal.is_some() && !shadow.sync;
+        self.count_amnesiacs(shadow);
     }
 
     pub(super) fn write_failed(&mut self, who: usize) {
@@ -203,7 +214,8 @@ impl Liveness {
     fn able<'a>(&self, shadow: &Shadow, heal: &Heal, end: &End<'a>) -> Option<Vec<&'a Seen>> {
         let well = |id: &ReplicaId| {
             let place = shadow.place(*id);
-            place.is_some_and(|place| !self.failed_write[place] && shadow.replicas[place].standing.is_running())
+            let lost = |place: usize| self.failed_write[place] || self.forgot_late[place];
+            place.is_some_and(|place| !lost(place) && shadow.replicas[place].standing.is_running())
         };
         let seen = |id: &ReplicaId| end.replicas.iter().find(|(seen, _)| seen.id == *id);
         let able: Vec<&Seen> = heal.core.iter().filter(|id| well(id)).filter_map(seen).collect();

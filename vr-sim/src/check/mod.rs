@@ -218,7 +218,7 @@ impl Checkers {
     fn crashed(&mut self, on: ReplicaId) -> Result<(), Violation> {
         let Some(who) = self.shadow.place(on) else { return Ok(()) };
         self.shadow.crash(who);
-        self.liveness.count_amnesiacs(&self.shadow);
+        self.liveness.crashed(&self.shadow, who);
         Durability::holds(&self.shadow)
     }
 

@@ -120,6 +120,19 @@ fn a_healed_replica_whose_disk_fails_is_owed_nothing_and_too_few_excuse_all() {
 }
 
 #[test]
+fn a_healed_replica_that_loses_its_memory_after_the_heal_is_not_counted_on() {
+    for (durability, expected) in [(Durability::Async, "nothing"), (Durability::Sync, L2)] {
+        let mut finish = Finish::new(3, durability);
+        finish.core = vec![2, 0];
+        finish.heals();
+        finish.stage.crash(2).expect("legal");
+        finish.stage.open(2).expect("legal");
+        finish.unanswered = vec![(ClientId(5), RequestNumber(3))];
+        assert_eq!(finish.judged(), expected, "{durability:?}");
+    }
+}
+
+#[test]
 fn more_than_f_memories_lost_at_once_void_liveness_in_the_asynchronous_mode_only() {
     for (durability, crashes, expected) in [
         (Durability::Async, &[1usize, 2][..], "nothing"),
