@@ -117,12 +117,21 @@ impl Folder {
     }
 
     fn check(&self, files: &[Vec<u8>]) -> Output {
+        self.check_with(files, None)
+    }
+
+    fn check_with(&self, files: &[Vec<u8>], history: Option<&str>) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vr-sim"));
         command.arg("check-recording");
         for (at, file) in files.iter().enumerate() {
             let path = self.0.join(format!("{at}.vrflight"));
             fs::write(&path, file).expect("written");
             command.arg(path);
+        }
+        if let Some(lines) = history {
+            let path = self.0.join("history.jsonl");
+            fs::write(&path, lines).expect("written");
+            command.arg("--history").arg(path);
         }
         command.output().expect("it runs")
     }
@@ -141,6 +150,14 @@ fn the_command_line_judges_recordings_and_its_exit_code_says_how() {
     let good = folder.check(&files);
     let told = String::from_utf8_lossy(&good.stdout).into_owned();
     assert_eq!((good.status.code(), told.contains("all held")), (Some(0), true), "{told}");
+
+    let nobody_put_it = r#"{"body":"67010000006b","invoked":1,"returned":2,"result":"3d31"}"#;
+    let judged = folder.check_with(&files, Some(nobody_put_it));
+    let told = String::from_utf8_lossy(&judged.stdout).into_owned();
+    assert_eq!((judged.status.code(), told.contains("S15 linearizability")), (Some(1), true), "{told}");
+    let lost = r#"{"body":"67010000006b","invoked":1}"#;
+    assert_eq!(folder.check_with(&files, Some(lost)).status.code(), Some(0));
+    assert_eq!(folder.check_with(&files, Some("{}")).status.code(), Some(2));
 
     let torn = [files[0].clone(), b"VE".to_vec()].concat();
     let cut_off = folder.check(&[&[torn], &files[1..]].concat());

@@ -87,6 +87,10 @@ pub(crate) struct CheckRecordingArgs {
     /// Recordings of one cluster, of as many nodes and lives as there are
     #[arg(required = true, value_name = "FILES")]
     pub(crate) files: Vec<PathBuf>,
+    /// What clients of a key-value store saw, a JSON object a line: body, invoked, and unless unanswered returned and
+    /// result; bodies and results as `vr_sim::history::KeyValue` writes them, in hexadecimal digits
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
     /// One JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,

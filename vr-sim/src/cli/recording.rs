@@ -5,10 +5,12 @@
 use super::args::CheckRecordingArgs;
 use super::{Exit, screen};
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
 use vr_core::recording::{self, Life};
 use vr_sim::check::Severity;
 use vr_sim::flight::{Fault, judge};
+use vr_sim::history::{self, Call, KeyValue, Linearizable};
 
 /// What was found.
 #[derive(Serialize, Default)]
@@ -21,6 +23,7 @@ struct Findings {
     messages_unmatched: u64,
     committed: u64,
     views: u64,
+    calls: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
     exit: u8,
@@ -39,6 +42,7 @@ pub(crate) fn check(args: &CheckRecordingArgs) -> Result<Exit, String> {
         findings.torn_files += usize::from(recording.torn_bytes > 0);
         lives.extend(recording.lives);
     }
+    let history = args.history.as_deref().map(read_history).transpose()?;
     let exit = match judge(&lives) {
         Ok(report) => {
             (findings.lives, findings.events) = (report.lives, report.events);
@@ -51,9 +55,43 @@ pub(crate) fn check(args: &CheckRecordingArgs) -> Result<Exit, String> {
             exit_of(&fault)
         }
     };
+    let exit = if exit == Exit::Held { findings.judge_history(history.as_deref()) } else { exit };
     findings.exit = exit.code();
     screen::say(&if args.json { findings.json()? } else { findings.text() });
     Ok(exit)
+}
+
+/// A call, as a line of a history has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    body: String,
+    invoked: u64,
+    returned: Option<u64>,
+    result: Option<String>,
+}
+
+fn read_history(path: &Path) -> Result<Vec<Call>, String> {
+    let wrong = |at: usize, why: &str| format!("{}, line {}: {why}", path.display(), at + 1);
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let call = |(at, line): (usize, &str)| {
+        let Line { body, invoked, returned, result } =
+            serde_json::from_str(line).map_err(|error| wrong(at, &error.to_string()))?;
+        let bytes = |digits: &str| from_hex(digits).ok_or_else(|| wrong(at, "no pairs of hexadecimal digits"));
+        let returned = match (returned, result) {
+            (Some(returned), Some(result)) => Some((returned, bytes(&result)?)),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(wrong(at, "`returned` and `result` come together")),
+        };
+        Ok(Call { body: bytes(&body)?, invoked, returned })
+    };
+    lines.map(call).collect()
+}
+
+fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok()).collect()
 }
 
 fn exit_of(fault: &Fault) -> Exit {
@@ -68,6 +106,24 @@ fn exit_of(fault: &Fault) -> Exit {
 }
 
 impl Findings {
+    /// What clients saw, once what replicas did is found good.
+    fn judge_history(&mut self, history: Option<&[Call]>) -> Exit {
+        let Some(calls) = history else { return Exit::Held };
+        self.calls = calls.len();
+        let (what, exit) = match history::judge(calls, &KeyValue) {
+            Linearizable::Yes => return Exit::Held,
+            Linearizable::No { key, call } => {
+                let of = format!("no order of the calls on key \"{}\"", key.escape_ascii());
+                (format!("S15 linearizability (safety): {of} explains the answer to call {}", call + 1), Exit::Safety)
+            }
+            Linearizable::Undecided { key } => {
+                (format!("S15 linearizability: undecided for key \"{}\"", key.escape_ascii()), Exit::Vacuous)
+            }
+        };
+        self.fault = Some(what);
+        exit
+    }
+
     fn json(&self) -> Result<String, String> {
         serde_json::to_string(self).map_err(|error| error.to_string())
     }
@@ -80,8 +136,14 @@ impl Findings {
             Some(fault) => format!("{files}\n{fault}"),
             None => format!(
                 "{files}\n{} lives, {} events, {} messages as they were sent, {} from lives without a recording\n\
-                 {} ops committed in {} views: all held",
-                self.lives, self.events, self.messages_matched, self.messages_unmatched, self.committed, self.views
+                 {} ops committed in {} views, {} calls of clients: all held",
+                self.lives,
+                self.events,
+                self.messages_matched,
+                self.messages_unmatched,
+                self.committed,
+                self.views,
+                self.calls
             ),
         }
     }
