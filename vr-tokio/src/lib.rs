@@ -41,6 +41,7 @@ mod clock;
 mod config;
 pub mod disk;
 mod events;
+mod found;
 mod handle;
 mod metrics;
 mod node;
@@ -51,6 +52,7 @@ mod upcalls;
 pub mod wal;
 
 pub use self::config::{DiskConfig, EventsConfig, NodeAddresses, NodeConfig, NodeConfigError, RequestConfig};
+pub use self::found::{FoundError, Founded, found};
 pub use self::handle::{Handle, NodeStatus, RequestError};
 pub use self::node::{Node, StartError, StopReason};
 pub use self::ops::{AnswerBody, Routes};

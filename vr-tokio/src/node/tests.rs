@@ -2,6 +2,7 @@
 //! temporary; what is waited for is a status, an answer or a counter, never a time.
 
 mod ends;
+mod founded;
 mod group;
 mod limits;
 mod measure;
