@@ -46,7 +46,8 @@ pub struct NodeConfig {
     pub client_tls: Option<ListenerTlsFiles>,
     /// The trace stream.
     pub events: EventsConfig,
-    /// A file that everything which happens to the replica is recorded in, for the simulator's checkers.
+    /// A directory for recordings of everything that happens to the replica, one file for each life, for the simulator's
+    /// checkers. They hold clients' data, and grow.
     pub record: Option<PathBuf>,
     /// Plain text to and from other machines is meant so.
     pub allow_plaintext: bool,

@@ -41,6 +41,7 @@ mod clock;
 mod config;
 pub mod disk;
 mod events;
+mod flight;
 mod found;
 mod handle;
 mod metrics;

@@ -9,6 +9,7 @@ use super::{Arrival, Arrivals, Question};
 use crate::clock;
 use crate::disk::{Disk, DiskAnswer};
 use crate::events::Observer;
+use crate::flight::Flight;
 use crate::handle::{NodeStatus, RequestError};
 use crate::metrics::Metrics;
 use crate::transport::Peers;
@@ -66,6 +67,7 @@ pub(super) struct Loop {
     pub(super) metrics: Arc<Metrics>,
     pub(super) status: watch::Sender<NodeStatus>,
     pub(super) observer: Option<Observer>,
+    pub(super) flight: Option<Flight>,
     pub(super) waiting: Waiting,
     pub(super) progress: Progress,
     /// Random; each request's seed follows from it.
@@ -146,6 +148,9 @@ impl Loop {
 
     fn step(&mut self, input: Input, at: Time, actions: &mut Vec<Action>) {
         let event = Event { at, input };
+        if let Some(flight) = &mut self.flight {
+            flight.add(&event);
+        }
         match &mut self.observer {
             None => self.replica.step_into(event, actions),
             Some(observer) => {
@@ -225,6 +230,9 @@ impl Loop {
     }
 
     fn carry_out(&mut self, actions: &mut Vec<Action>) {
+        if let Some(flight) = &mut self.flight {
+            flight.flush();
+        }
         for action in actions.drain(..) {
             match action {
                 Action::Send { to, message } => self.peers.send(to, &message),

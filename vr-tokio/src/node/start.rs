@@ -9,6 +9,7 @@ use crate::clock;
 use crate::config::{NodeConfig, NodeConfigError};
 use crate::disk::{self, DiskOptions};
 use crate::events::{Observer, Ring};
+use crate::flight::Flight;
 use crate::handle::{Handle, NodeStatus};
 use crate::metrics::Metrics;
 use crate::node::Arrival;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use vr_core::{Action, Epoch, Instance, OpenError, Replica, Service, Snapshot, Time};
+use vr_core::{Action, Epoch, Incarnation, Instance, OpenError, Opening, Replica, Service, Snapshot, Stored, Time};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +111,9 @@ impl Node {
         let (upcalls, served) = Upcalls::new();
         let mut actions = Vec::new();
         let now = clock::now();
+        let opening = config.record.as_ref().map(|_| opening(&config, &opened.stored, now));
         let replica = Replica::open(config.core(), opened.stored, now, &mut actions)?;
+        let flight = flight(&config, replica.snapshot().incarnation, opening)?;
         let (observer, ring) = observer(&config, now, &actions, &replica.snapshot());
         let (status, shown) = watch::channel(NodeStatus::of(&replica.snapshot(), true));
         let to_node = inbox.clone();
@@ -136,6 +139,7 @@ impl Node {
             metrics: Arc::clone(&metrics),
             status,
             observer,
+            flight,
             waiting: Waiting::default(),
             progress: Progress::default(),
             seed: getrandom::u64().map_err(|error| StartError::System(error.to_string()))?,
@@ -307,6 +311,18 @@ fn observer(
     let mut observer = Observer::new(config, ring.clone(), now, clock::wall_ns());
     observer.opened(now.0, actions, snapshot);
     (Some(observer), Some(ring))
+}
+
+/// The beginning of a recording.
+fn opening(config: &NodeConfig, stored: &Stored, now: Time) -> Opening {
+    // Steps happen on the host's clock.
+    Opening { config: config.core(), stored: stored.clone(), at: now, host: now }
+}
+
+fn flight(config: &NodeConfig, life: Incarnation, opening: Option<Opening>) -> Result<Option<Flight>, StartError> {
+    let (Some(dir), Some(opening)) = (&config.record, opening) else { return Ok(None) };
+    let flight = Flight::begin(dir, config.id, life, &opening);
+    flight.map(Some).map_err(|error| StartError::System(format!("recording in {}: {error}", dir.display())))
 }
 
 fn peer_options(config: &NodeConfig, tls: Option<ClientTls>) -> PeerOptions {

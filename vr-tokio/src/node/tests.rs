@@ -7,6 +7,7 @@ mod group;
 mod limits;
 mod measure;
 mod operator;
+mod recorded;
 
 use super::*;
 use crate::client::{Client, ClientOptions};

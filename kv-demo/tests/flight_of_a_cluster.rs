@@ -1,0 +1,66 @@
+//! What three production nodes recorded, judged by the simulator's checkers. Owns the run; what must hold is theirs.
+
+#[path = "../../vr-tokio/examples/counter.rs"]
+#[allow(dead_code)] // Its `main` is for the processes.
+mod counter;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use vr_tokio::client::{Client, ClientOptions};
+use vr_tokio::vr_core::recording;
+use vr_tokio::{ClusterConfig, ClusterId, Node, NodeConfig, ReplicaId};
+
+fn free() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address")
+}
+
+fn configs(dir: &Path) -> Vec<NodeConfig> {
+    let place = |id: u16| vr_tokio::NodeAddresses::new(id, dir.join(id.to_string()), free(), free());
+    let places: Vec<_> = (0..3).map(place).collect();
+    let config = |id| {
+        let cluster = ClusterConfig::of_size(ClusterId(7), 3);
+        let mut config = NodeConfig::new(cluster, ReplicaId(id), places.clone()).expect("valid");
+        config.record = Some(dir.join("flight"));
+        config
+    };
+    (0..3).map(config).collect()
+}
+
+async fn start(config: &NodeConfig) -> Node {
+    let mut node = Node::start(config.clone(), counter::Counter::default()).await.expect("it starts");
+    node.serve_clients().await.expect("its address is free");
+    node
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recorded_run_with_a_killed_primary_holds_before_all_checkers() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let configs = configs(dir.path());
+    let mut nodes = Vec::new();
+    for config in &configs {
+        Node::format(config).expect("an empty directory");
+        nodes.push(start(config).await);
+    }
+    let client = Client::new(configs.iter().map(|config| config.client.to_string()), ClientOptions::default());
+    let mut session = client.expect("addresses").session().await.expect("opened");
+    for round in 1..=20 {
+        assert_eq!(session.call("1").await.expect("answered").result, round.to_string());
+        if round == 10 {
+            nodes.remove(0).abort().await;
+            nodes.insert(0, start(&configs[0]).await);
+        }
+    }
+    for node in nodes {
+        node.handle().stop().await;
+        node.stopped().await;
+    }
+    let mut lives = Vec::new();
+    for file in std::fs::read_dir(dir.path().join("flight")).expect("there") {
+        let bytes = std::fs::read(file.expect("a file").path()).expect("read");
+        lives.extend(recording::read(&bytes.into()).expect("whole frames").lives);
+    }
+    let report = vr_sim::flight::judge(&lives).expect("everything holds");
+    assert_eq!(report.lives, 4);
+    assert!(report.committed.0 >= 21 && report.views >= 2, "{report:?}");
+}
