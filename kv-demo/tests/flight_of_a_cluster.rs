@@ -6,13 +6,22 @@ mod counter;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use vr_tokio::client::{Client, ClientOptions};
 use vr_tokio::vr_core::recording;
 use vr_tokio::{ClusterConfig, ClusterId, Node, NodeConfig, ReplicaId};
 
+/// A free address, outside the range from which outgoing connections take theirs.
 fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() % 20_000;
+    loop {
+        let port = 10_000 + (first + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % 20_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("below 30,000")));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 fn configs(dir: &Path) -> Vec<NodeConfig> {

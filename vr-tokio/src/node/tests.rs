@@ -15,6 +15,7 @@ use crate::config::{NodeAddresses, NodeConfig};
 use crate::handle::{Handle, NodeStatus};
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -83,10 +84,17 @@ struct Cluster {
     _dir: TempDir,
 }
 
-/// A free address. Nobody else is given it soon.
+/// A free address, outside the range from which outgoing connections take theirs.
 fn free() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() % 20_000;
+    loop {
+        let port = 10_000 + (first + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % 20_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("below 30,000")));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 impl Cluster {

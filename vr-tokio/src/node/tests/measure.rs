@@ -2,7 +2,7 @@
 //! `cargo test --release -p vr-tokio --lib measure -- --ignored --nocapture`. Owns no bound: machines differ.
 
 use super::*;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
