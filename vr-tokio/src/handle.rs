@@ -156,12 +156,13 @@ impl NodeStatus {
         }
     }
 
-    /// In normal status, and its service knows all that it knows to be committed.
+    /// In normal status, content with its view, and its service knows all that it knows to be committed.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.stopped.is_none()
             && matches!(self.status, StatusName::Primary | StatusName::Backup)
             && self.executed == self.commit
+            && !self.wants_view_change
     }
 }
 
