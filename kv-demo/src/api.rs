@@ -165,8 +165,9 @@ impl Api {
     fn problem(&self, error: RequestError, path: &str) -> Problem {
         match error {
             RequestError::NotPrimary { primary, view } => {
-                let me = self.handle.status().id;
-                let primary = primary.filter(|id| *id != me);
+                // One that does not hear its primary any more does not send others there.
+                let status = self.handle.status();
+                let primary = primary.filter(|id| *id != status.id && !status.wants_view_change);
                 let address = |id| self.clients.iter().find(|(known, _)| *known == id).map(|(_, address)| *address);
                 match primary.and_then(|id| Some((id, address(id)?))) {
                     Some((primary, address)) => Problem::NotPrimary { primary, view, address, path: path.to_owned() },
