@@ -1,11 +1,17 @@
 //! The command line of `kv-demo`. One file a command.
 //!
-//! Owns the list of commands and their help. Exit codes: 0 done, 1 it failed, 2 it was asked for wrongly. Must not know
+//! Owns the list of commands and their help. Exit codes: 0 done, 1 it failed, 2 it was asked for wrongly, 3 the
+//! key is not as it was expected to be. Must not know
 //! what a command does.
 
+mod bench;
 mod cluster;
 mod format;
+mod keys;
+mod log;
 mod serve;
+mod status;
+mod wire;
 
 use clap::{Parser, Subcommand};
 use std::fmt::Display;
@@ -18,6 +24,10 @@ A first cluster, and a first value:
   curl -L http://127.0.0.1:8090/object/greeting
 
 Kill any of its processes, ask again, start it again: what was acknowledged is there.";
+
+/// Where `cluster` serves, unless told otherwise.
+const ENDPOINTS: &str =
+    "http://127.0.0.1:8080,http://127.0.0.1:8090,http://127.0.0.1:8100,http://127.0.0.1:8110,http://127.0.0.1:8120";
 
 #[derive(Parser)]
 #[command(name = "kv-demo", version, about = "A replicated key-value store", after_help = LEARN)]
@@ -34,6 +44,22 @@ enum Command {
     Serve(serve::Args),
     /// Make the empty log of one replica: once in its life, before it is served first.
     Format(format::Args),
+    /// Write a value.
+    Put(keys::PutArgs),
+    /// Print a value. Exit code 3: there is no such key.
+    Get(keys::KeyArgs),
+    /// Remove a key. Exit code 3: there is no such key.
+    Delete(keys::KeyArgs),
+    /// Write a value if the key is as expected. Exit code 3: it is not.
+    Cas(keys::CasArgs),
+    /// Print the keys that begin with a prefix, in order, and their values.
+    List(keys::ListArgs),
+    /// Show every node: its view, its role, how far it has come.
+    Status(status::Args),
+    /// Print a replica's log and verify it, a damaged one too. Changes nothing.
+    Log(log::Args),
+    /// Measure: how many operations a second, how long each takes.
+    Bench(bench::Args),
 }
 
 /// Runs what the command line asks for.
@@ -43,6 +69,14 @@ pub fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Format(args) => format::run(&args),
+        Command::Put(args) => keys::put(&args),
+        Command::Get(args) => keys::get(&args),
+        Command::Delete(args) => keys::delete(&args),
+        Command::Cas(args) => keys::cas(&args),
+        Command::List(args) => keys::list(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Log(args) => log::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 

@@ -1,0 +1,149 @@
+//! `kv-demo bench`: how many operations a cluster answers in a second, and how long each takes.
+//!
+//! Owns the run: clients that each wait for one answer before they ask again, a line that lives on a terminal, then the
+//! report. Drives etcd's JSON gateway too, so that one tool measures both. Must not know how a request looks.
+
+mod histogram;
+mod load;
+mod report;
+mod target;
+
+use self::load::{Client, Shared};
+use self::report::Report;
+use self::target::Target;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::task::LocalSet;
+
+const NOTE: &str = "\
+Each client waits for its answer before it asks again (a closed loop): when the cluster stalls, so do the clients, and
+what they would have asked meanwhile is missing from the percentiles (\"coordinated omission\"). `max_ms` and
+`longest_gap_ms`, the longest time in which no client at all was answered, show a stall in full. A latency is that of
+one attempt and counts when it succeeds; failed attempts are counted as errors and made again.
+
+Examples:
+  kv-demo bench --clients 64 --seconds 10
+  kv-demo bench --clients 1 --reads 100
+  kv-demo bench --batch 100 --json
+  kv-demo bench --etcd http://127.0.0.1:2379   the same load on etcd's JSON gateway";
+
+/// Options of `bench`.
+#[derive(clap::Args, Debug, Clone)]
+#[command(after_help = NOTE)]
+pub(super) struct Args {
+    /// Addresses of the nodes; the primary is found from any of them
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', default_value = super::ENDPOINTS)]
+    endpoints: Vec<String>,
+    /// How many clients ask at the same time
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    clients: u16,
+    /// For how long
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(1..=3600))]
+    seconds: u16,
+    /// How long values are
+    #[arg(long, value_name = "N", default_value = "256", value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
+    value_bytes: u32,
+    /// How many of a hundred requests read
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = clap::value_parser!(u8).range(0..=100))]
+    reads: u8,
+    /// How many operations go in one request
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    batch: u16,
+    /// How many keys are written and read, drawn evenly
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    keys: u32,
+    /// Measure etcd at this address instead, over its JSON gateway
+    #[arg(long, value_name = "URL")]
+    etcd: Option<String>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it. 0: measured; 1: nothing was answered; 2: the addresses make no sense.
+pub(super) fn run(args: &Args) -> ExitCode {
+    let urls = args.etcd.as_ref().map_or(&args.endpoints[..], std::slice::from_ref);
+    let addresses: Result<Vec<_>, _> = urls.iter().map(|url| super::wire::address_of(url)).collect();
+    let addresses = match addresses {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            eprintln!("kv-demo bench: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    // One thread: it has to share the machine with what it measures.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let report = match runtime {
+        Ok(runtime) => LocalSet::new().block_on(&runtime, measure(args, addresses)),
+        Err(error) => {
+            eprintln!("kv-demo bench: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if args.json {
+        println!("{}", report.json());
+    } else {
+        print!("{}", report.table());
+    }
+    if report.is_empty() {
+        let what = report.error().unwrap_or("no answer came");
+        eprintln!("kv-demo bench: nothing was answered: {what}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+async fn measure(args: &Args, addresses: Vec<String>) -> Report {
+    let target = Target {
+        is_etcd: args.etcd.is_some(),
+        value_bytes: usize::try_from(args.value_bytes).unwrap_or(usize::MAX),
+        batch: args.batch,
+        keys: args.keys,
+        reads_percent: args.reads,
+    };
+    let began = Instant::now();
+    let deadline = began + Duration::from_secs(u64::from(args.seconds));
+    let shared = Rc::new(Shared::new(addresses, deadline));
+    let clients: Vec<_> = (0..args.clients)
+        .map(|number| tokio::task::spawn_local(Client::new(number, target, Rc::clone(&shared)).run()))
+        .collect();
+    let watch = tokio::task::spawn_local(watch(Rc::clone(&shared), began));
+    let mut report = Report::new(args, urls_of(args));
+    for client in clients {
+        match client.await {
+            Ok(measured) => report.add(&measured),
+            Err(error) => eprintln!("kv-demo bench: a client broke: {error}"),
+        }
+    }
+    watch.abort();
+    let errors = (shared.errors.load(Ordering::Relaxed), shared.first_error());
+    report.finish(began.elapsed(), shared.longest_gap(), errors);
+    report
+}
+
+fn urls_of(args: &Args) -> String {
+    args.etcd.clone().unwrap_or_else(|| args.endpoints.join(","))
+}
+
+/// The line that lives, on a terminal only.
+async fn watch(shared: Rc<Shared>, began: Instant) {
+    let bar = ProgressBar::new_spinner();
+    if bar.is_hidden() {
+        return;
+    }
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        bar.set_style(style);
+    }
+    let mut before = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let ops = shared.ops.load(Ordering::Relaxed);
+        let (errors, seconds) = (shared.errors.load(Ordering::Relaxed), began.elapsed().as_secs());
+        bar.set_message(format!("{seconds} s  {} ops/s  {ops} ops  {errors} errors", (ops - before) * 4));
+        bar.tick();
+        before = ops;
+    }
+}
