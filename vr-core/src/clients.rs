@@ -67,8 +67,8 @@ pub(crate) struct SlotId(u32);
 /// What the table says of a request that a client sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Seen {
-    /// Not executed yet.
-    New,
+    /// Not executed yet. Its session's slot is where to note that it is in flight now.
+    New(SlotId),
     /// Not executed yet, but this request or a later one of its client is logged or queued here.
     Flying,
     /// Taken; the service has not answered yet.
@@ -123,15 +123,17 @@ impl ClientTable {
 
     /// What is known of a client's request. `issued`: entries up to here have had their turn.
     pub(crate) fn seen(&self, client: ClientId, session: Session, number: RequestNumber, issued: Op) -> Seen {
-        let Some(slot) = self.slot(client).filter(|slot| slot.session == session) else {
+        let Some(id) = self.index.get(&client).copied() else { return Seen::NoSession };
+        let slot = &self.slots[index(id.0.into())];
+        if slot.session != session {
             return Seen::NoSession;
-        };
+        }
         match (number.cmp(&slot.last), &slot.reply) {
             (Ordering::Less, _) => Seen::Older,
             (Ordering::Equal, Some(reply)) => Seen::Answered(slot.last_op, reply.clone()),
             (Ordering::Equal, None) => Seen::Executing,
             (Ordering::Greater, _) if slot.flying.1 > issued && slot.flying.0 >= number => Seen::Flying,
-            (Ordering::Greater, _) => Seen::New,
+            (Ordering::Greater, _) => Seen::New(id),
         }
     }
 
@@ -140,6 +142,11 @@ impl ClientTable {
     pub(crate) fn flies(&mut self, client: ClientId, number: RequestNumber, op: Op) -> bool {
         let slot = self.slot_mut(client);
         slot.map(|slot| slot.flying = (number, op)).is_some()
+    }
+
+    /// [`ClientTable::flies`], for a slot that was just found.
+    pub(crate) fn flies_at(&mut self, id: SlotId, number: RequestNumber, op: Op) {
+        self.slots[index(id.0.into())].flying = (number, op);
     }
 
     /// Whoever becomes primary knows of no request in flight but those in its log.

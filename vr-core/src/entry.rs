@@ -255,6 +255,12 @@ impl Entries {
         Self { all: entries.drain(..).collect(), from: 0, to }
     }
 
+    /// A shared run of so many entries, each built in its place; the caller builds them as a chain.
+    pub(crate) fn build(length: usize, mut next: impl FnMut() -> Entry) -> Self {
+        let to = u32::try_from(length).expect("a batch is bounded by configuration");
+        Self { all: (0..length).map(|_| next()).collect(), from: 0, to }
+    }
+
     /// The entries.
     #[must_use]
     pub fn as_slice(&self) -> &[Entry] {

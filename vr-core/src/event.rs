@@ -5,6 +5,7 @@
 use crate::entry::Request;
 use crate::id::{Op, Time, WriteId};
 use crate::message::Message;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,16 @@ pub enum Input {
     Restored {
         /// At which op.
         op: Op,
+    },
+    /// Several from clients, as a driver finds them in its inbox: each is judged as if it came alone, in this order,
+    /// and those that are taken are logged together, as far as a batch goes.
+    Requests(Vec<Request>),
+    /// The service answered several ops in a row, in op order: [`Input::Executed`] for each, as one event.
+    ExecutedRun {
+        /// Which op the first reply is for.
+        first: Op,
+        /// What it answered, an op each.
+        replies: Vec<Bytes>,
     },
 }
 

@@ -1,6 +1,7 @@
 //! Equal replicas act equally: a list of events is a replay, from the start or from any state written down on the way.
 //!
-//! Owns one eventful run per durability mode, and three ways to run it again. DESIGN §5 "Time is in the event", 9.5.
+//! Owns one eventful run per durability mode, and three ways to run it again; and what came at once against the same one
+//! by one. DESIGN §5 "Time is in the event", 9.5.
 
 #[path = "support/scripted.rs"]
 mod scripted;
@@ -9,7 +10,10 @@ use scripted::{EVERY, Happening, Scripted, request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-use vr_core::{Action, Durability, Event, MessageKind, Note, Replica, Stored, Time, Wait};
+use vr_core::{
+    Action, ClusterConfig, ClusterId, Config, Durability, Event, Input, Instance, MessageKind, Note, Op, Replica,
+    ReplicaId, Request, Session, Stored, Time, Wait, WriteId,
+};
 
 /// Requests, lost and held messages, a view change, state transfer in pages, crashes with torn writes, restarts.
 fn eventful(durability: Durability) -> Scripted {
@@ -162,4 +166,65 @@ fn events_actions_and_disks_can_be_written_down_and_read() {
             Happening::Strayed { .. } | Happening::Crashed { .. } | Happening::Said(_) => {}
         }
     }
+}
+
+// ---- at once, and one by one
+
+fn after(replica: &mut Replica, inputs: impl IntoIterator<Item = Input>) -> Vec<Action> {
+    let mut actions = Vec::new();
+    inputs.into_iter().for_each(|input| replica.step_into(Event { at: Time::ZERO, input }, &mut actions));
+    actions
+}
+
+fn is_refusal(action: &Action) -> bool {
+    matches!(action, Action::Reject(_) | Action::Note(Note::DuplicateRequest { .. }))
+}
+
+/// A cluster of one with two sessions: its disk answers when asked.
+fn alone() -> Replica {
+    let cluster = ClusterConfig::of_size(ClusterId(7), 1);
+    let stored = Stored::format(cluster.cluster, cluster.digest(), ReplicaId(0), Instance(0));
+    let opened = Replica::open(Config::new(cluster, ReplicaId(0)), stored, Time::ZERO, &mut Vec::new());
+    let mut replica = opened.expect("valid");
+    let sessions = [1, 2].map(|client| request(client, Session::ZERO, 0, "")).into();
+    let _ =
+        after(&mut replica, [Input::Persisted(WriteId(1)), Input::Requests(sessions), Input::Persisted(WriteId(2))]);
+    assert_eq!(replica.snapshot().executed, Op(2), "one batch, two sessions");
+    replica
+}
+
+#[test]
+fn requests_that_come_at_once_are_judged_as_if_each_came_alone_and_share_a_batch() {
+    let asked: [Request; 4] = [(1, 1), (1, 1), (9, 1), (2, 1)].map(|(client, number)| {
+        let session = Session(if client == 9 { 1 } else { client });
+        request(client, session, number, "a")
+    });
+    let (mut one_by_one, mut at_once) = (alone(), alone());
+    let each = after(&mut one_by_one, asked.clone().map(Input::Request));
+    let all = after(&mut at_once, [Input::Requests(asked.into())]);
+    assert_eq!(
+        each.iter().filter(|action| is_refusal(action)).collect::<Vec<_>>(),
+        all.iter().filter(|action| is_refusal(action)).collect::<Vec<_>>(),
+    );
+    assert_eq!(all.iter().filter(|action| is_refusal(action)).count(), 2, "a duplicate, and a stranger");
+    let writes = |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Persist { .. })).count();
+    assert_eq!((writes(&each), writes(&all)), (2, 1));
+    assert_eq!(one_by_one.snapshot().op, at_once.snapshot().op);
+}
+
+#[test]
+fn answers_that_come_at_once_are_the_same_as_one_by_one() {
+    let mut one_by_one = alone();
+    let asked = [1, 2].map(|client| request(client, Session(client), 1, "a")).into();
+    let actions = after(&mut one_by_one, [Input::Requests(asked), Input::Persisted(WriteId(3))]);
+    let run = actions.iter().find_map(|action| if let Action::Execute(run) = action { Some(run) } else { None });
+    assert_eq!(run.map(vr_core::Entries::len), Some(2));
+    let mut at_once = one_by_one.clone();
+    let reply = |op: u64| format!("reply {op}").into();
+    let each = after(&mut one_by_one, [3, 4].map(|op| Input::Executed { op: Op(op), reply: reply(op) }));
+    let all = after(&mut at_once, [Input::ExecutedRun { first: Op(3), replies: vec![reply(3), reply(4)] }]);
+    assert_eq!((each, &one_by_one), (all, &at_once));
+    assert_eq!(at_once.snapshot().executed, Op(4));
+    let nothing = after(&mut at_once, [Input::ExecutedRun { first: Op(5), replies: Vec::new() }]);
+    assert_eq!((nothing, at_once), (Vec::new(), one_by_one), "no answers, nothing to do");
 }

@@ -183,6 +183,8 @@ fn event() -> BoxedStrategy<Event> {
         Just(Input::Stop),
         any::<bool>().prop_map(Input::Space),
         request().prop_map(Input::Request),
+        vec(request(), 0..4).prop_map(Input::Requests),
+        (number(), vec(body(), 0..4)).prop_map(|(op, replies)| Input::ExecutedRun { first: Op(op), replies }),
         message().prop_map(Input::Message),
         number().prop_map(|id| Input::Persisted(WriteId(id))),
         (number(), body()).prop_map(|(op, reply)| Input::Executed { op: Op(op), reply }),

@@ -112,6 +112,8 @@ impl<'a> Flight<'a> {
             | Input::Persisted(_)
             | Input::WriteFailed
             | Input::Executed { .. }
+            | Input::Requests(_)
+            | Input::ExecutedRun { .. }
             | Input::Space(_)
             | Input::Stop
             | Input::CheckpointTaken { .. }

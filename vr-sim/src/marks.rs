@@ -176,6 +176,10 @@ marks! {
     client_messages_lost 2_200,
     /// Upcalls took long.
     slow_upcalls 1_000,
+    /// Requests that a driver handed over behind another one.
+    requests_together 3_000,
+    /// Answers of a service that came with others.
+    answers_together 5_000,
     /// A star was healed in the end.
     star_heals 71,
     /// A mesh was healed in the end.

@@ -64,6 +64,10 @@ pub struct Setup {
     pub safety: Wait,
     /// How often something may break.
     pub slot: Wait,
+    /// Drivers work off what waits at once: requests that come close together are one event, and so are the answers to
+    /// one upcall.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub together: bool,
     /// Crashes respect what the asynchronous mode tolerates, so that liveness can be asked for.
     pub crash_budget: bool,
 }
@@ -99,6 +103,7 @@ impl Setup {
             mix: Mix::default(),
             safety: Wait::ZERO,
             slot: heartbeat,
+            together: false,
             crash_budget: true,
         }
     }

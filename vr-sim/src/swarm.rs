@@ -151,6 +151,7 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
         odds.turns = Chance::of(1, rng.within(8, 40));
     }
     restrict(&mut odds, &mut setup, options.faults);
+    setup.together = Rng::fork(seed, "together").below(3) == 0;
     (setup, odds)
 }
 

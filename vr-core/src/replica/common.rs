@@ -370,12 +370,18 @@ impl Common {
         execution.issue(log, *commit, &mut Desk { clients, rules, me, view, serving, out });
     }
 
-    /// The service answered.
-    pub(super) fn executed(&mut self, out: &mut Out, op: Op, reply: Bytes, serving: bool) {
+    /// The service answered, from `first` on.
+    pub(super) fn executed(
+        &mut self,
+        out: &mut Out,
+        first: Op,
+        replies: impl IntoIterator<Item = Bytes>,
+        serving: bool,
+    ) {
         let Self { execution, clients, log, commit, rules, config, header, .. } = self;
         let (rules, me, view) = (*rules, u64::from(config.me.0), header.view);
         let mut desk = Desk { clients, rules, me, view, serving, out };
-        if execution.answered(op, reply, &mut desk) {
+        if execution.answered(first, replies, &mut desk) {
             execution.issue(log, *commit, &mut desk);
         }
     }

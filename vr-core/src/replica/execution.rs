@@ -86,11 +86,25 @@ impl Execution {
         upcall(desk.out, if start == 0 { run } else { run.skip(start) });
     }
 
-    /// The service answered the oldest upcall.
+    /// The service answered the oldest upcalls, from `first` on.
     ///
     /// # Panics
     /// When the driver answers something else: a bug in the driver.
-    pub(super) fn answered(&mut self, op: Op, reply: Bytes, desk: &mut Desk<'_>) -> bool {
+    pub(super) fn answered(
+        &mut self,
+        first: Op,
+        replies: impl IntoIterator<Item = Bytes>,
+        desk: &mut Desk<'_>,
+    ) -> bool {
+        let mut op = first;
+        for reply in replies {
+            self.answered_one(op, reply, desk);
+            op = op.next();
+        }
+        op != first && self.progressed(desk)
+    }
+
+    fn answered_one(&mut self, op: Op, reply: Bytes, desk: &mut Desk<'_>) {
         let upcall = self.upcalls.pop_front().expect("the driver answers only what was executed");
         assert_eq!(upcall.op, op, "the driver answers upcalls in op order");
         let newest = upcall.slot.and_then(|slot| desk.clients.answered(slot, upcall.client, op, &reply));
@@ -98,7 +112,6 @@ impl Execution {
             let number = desk.rules.answered_number(upcall.number, newest.unwrap_or(upcall.number));
             desk.reply((upcall.client, upcall.session, number), (op, reply), false);
         }
-        self.progressed(desk)
     }
 
     /// Moves `executed` on; true when it reached the barrier, so that more may be issued.

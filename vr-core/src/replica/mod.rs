@@ -25,13 +25,15 @@ mod view_change;
 
 use crate::action::{Action, EnterCause, HaltReason, Ignored, Note};
 use crate::config::Config;
+use crate::entry::Request;
 use crate::event::{Event, Input};
-use crate::id::{Hash, Incarnation, ReplicaId, Time, View};
+use crate::id::{Hash, Incarnation, Op, ReplicaId, Time, View};
 use crate::message::{Body, Header, Recovery};
 use crate::stored::{Damage, Stored};
 use crate::timer::Timer;
 use alloc::vec::Vec;
 use backup::Backup;
+use bytes::Bytes;
 use common::{Common, Next, Out};
 use core::cmp::Ordering;
 use open::Found;
@@ -135,27 +137,15 @@ impl Replica {
         }
         match event.input {
             Input::Message(message) => self.on_message(out, &message.header, &message.body),
-            Input::Request(request) => match &mut self.status {
-                Status::Primary(primary) => primary.on_request(&mut self.common, out, request),
-                Status::Backup(_) => {
-                    let reason = self.common.not_primary(true);
-                    self.common.reject(out, &request, reason);
-                }
-                Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
-                    let reason = self.common.not_primary(false);
-                    self.common.reject(out, &request, reason);
-                }
-            },
+            Input::Request(request) => self.on_requests(out, [request]),
+            Input::Requests(requests) => self.on_requests(out, requests),
             Input::Persisted(upto) => {
                 assert!(self.common.pending.persisted(upto), "the driver completes only writes that were issued");
                 self.common.release(out);
             }
-            Input::Executed { op, reply } => {
-                let serving = matches!(self.status, Status::Primary(_));
-                self.common.executed(out, op, reply, serving);
-                // Nothing became durable or was logged: nothing new can be promised.
-                return self.check_invariants();
-            }
+            // Nothing became durable or was logged: nothing new can be promised.
+            Input::Executed { op, reply } => return self.on_executed(out, op, [reply]),
+            Input::ExecutedRun { first, replies } => return self.on_executed(out, first, replies),
             Input::CheckpointTaken { .. } | Input::Restored { .. } => unreachable!("no checkpoint is asked for yet"),
             Input::WriteFailed => self.transition(out, Next::Halt(HaltReason::WriteFailed)),
             Input::Space(has) => self.on_space(out, has),
@@ -163,6 +153,21 @@ impl Replica {
             Input::Tick => self.on_tick(out),
         }
         self.settle(out);
+        self.check_invariants();
+    }
+
+    /// Only the primary takes requests.
+    fn on_requests(&mut self, out: &mut Out, requests: impl IntoIterator<Item = Request>) {
+        if let Status::Primary(primary) = &mut self.status {
+            return primary.on_requests(&mut self.common, out, requests);
+        }
+        let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
+        requests.into_iter().for_each(|request| self.common.reject(out, &request, reason));
+    }
+
+    fn on_executed(&mut self, out: &mut Out, first: Op, replies: impl IntoIterator<Item = Bytes>) {
+        let serving = matches!(self.status, Status::Primary(_));
+        self.common.executed(out, first, replies, serving);
         self.check_invariants();
     }
 

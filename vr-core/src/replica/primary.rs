@@ -6,7 +6,7 @@
 use super::common::{Common, Next, Out};
 use super::state_transfer;
 use crate::action::{Action, Ignored, Note, Reject, To};
-use crate::clients::{ClientTable, Fold, Seen};
+use crate::clients::{ClientTable, Fold, Seen, SlotId};
 use crate::entry::{Entries, Entry, Kind, Predicted, Request};
 use crate::id::{Beat, ClientId, Op, ReplicaId, RequestNumber, Session, Time, count, index};
 use crate::log::{ENTRY_OVERHEAD_BYTES, Head};
@@ -43,7 +43,6 @@ pub(super) struct Primary {
     /// others are noted with their sessions in the client table.
     registering: HashMap<ClientId, (RequestNumber, Op), Fold>,
     predicted: Predicted,
-    building: Vec<Entry>,
     beat: Beat,
     beats: VecDeque<(Beat, Time)>,
     said_at: Time,
@@ -65,7 +64,6 @@ impl Primary {
             batches: VecDeque::new(),
             registering: HashMap::with_hasher(Fold),
             predicted: common.log.entry(view_start).map_or(Predicted::default(), Entry::predicted),
-            building: Vec::new(),
             beat: Beat::ZERO,
             beats: VecDeque::new(),
             said_at: common.now,
@@ -120,25 +118,39 @@ impl Primary {
 
     // ---- requests
 
-    /// VRR §4.1 step 2.
-    pub(super) fn on_request(&mut self, common: &mut Common, out: &mut Out, request: Request) {
-        if let Err(reason) = self.admit(common, out, &request) {
-            if let Some(reason) = reason {
-                common.reject(out, &request, reason);
-            }
-            return;
+    /// VRR §4.1 step 2, for all that came at once: they share a batch.
+    pub(super) fn on_requests(
+        &mut self,
+        common: &mut Common,
+        out: &mut Out,
+        requests: impl IntoIterator<Item = Request>,
+    ) {
+        for request in requests {
+            self.enqueue(common, out, request);
         }
+        self.flush(common, out);
+    }
+
+    fn enqueue(&mut self, common: &mut Common, out: &mut Out, request: Request) {
+        let slot = match self.admit(common, out, &request) {
+            Ok(slot) => slot,
+            Err(Some(reason)) => return common.reject(out, &request, reason),
+            Err(None) => return,
+        };
         let op = common.log.op().plus(count(self.queue.len()) + 1);
-        self.fly(&mut common.clients, request.client, request.number, op);
+        match slot {
+            Some(slot) => common.clients.flies_at(slot, request.number, op),
+            None => self.fly(&mut common.clients, request.client, request.number, op),
+        }
         if common.rules.records_when_taken() {
             common.clients.record_early(request.client, request.number);
         }
         self.queue.push_back(request);
-        self.flush(common, out);
     }
 
-    /// Is the request new and welcome? `Err(None)`: it needs no answer from here.
-    fn admit(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
+    /// Is the request new and welcome? With the slot of its session, if that was looked at. `Err(None)`: it needs no
+    /// answer from here.
+    fn admit(&self, common: &Common, out: &mut Out, request: &Request) -> Result<Option<SlotId>, Option<Reject>> {
         if self.abdicated {
             return Err(Some(common.not_primary(false)));
         }
@@ -153,7 +165,7 @@ impl Primary {
             return Err(Some(Reject::NoSpace));
         }
         let admitted = if register {
-            self.admit_register(common, out, request)
+            self.admit_register(common, out, request).map(|()| None)
         } else {
             self.admit_operation(common, out, request)
         };
@@ -200,18 +212,23 @@ impl Primary {
             && self.registering.get(&client).is_some_and(flying)
     }
 
-    fn admit_operation(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
+    fn admit_operation(
+        &self,
+        common: &Common,
+        out: &mut Out,
+        request: &Request,
+    ) -> Result<Option<SlotId>, Option<Reject>> {
         let Request { client, session, number, .. } = *request;
         match common.clients.seen(client, session, number, common.execution.issued()) {
-            Seen::New if self.is_flying(common, client, number) => Err(duplicate(out, client, number)),
-            Seen::New => Ok(()),
-            Seen::Flying if !common.rules.knows_in_flight() => Ok(()),
+            Seen::New(_) if self.is_flying(common, client, number) => Err(duplicate(out, client, number)),
+            Seen::New(slot) => Ok(Some(slot)),
+            Seen::Flying if !common.rules.knows_in_flight() => Ok(None),
             Seen::Flying | Seen::Executing | Seen::Older => Err(duplicate(out, client, number)),
             Seen::Answered(op, reply) => {
                 common.reply(out, (client, session, number), (op, reply), true);
                 Err(duplicate(out, client, number))
             }
-            Seen::NoSession if common.rules.executes_without_session() => Ok(()),
+            Seen::NoSession if common.rules.executes_without_session() => Ok(None),
             Seen::NoSession => {
                 // A session is the op of its Register: whoever executed past it and does not know it, saw it go.
                 // Whoever did not, may be behind, or deposed without knowing.
@@ -246,20 +263,22 @@ impl Primary {
     fn build(&mut self, common: &Common) -> Entries {
         let (mut head, mut room) = (common.log.head(), common.page_bytes());
         let limit = index(u64::from(common.config.batching.batch_entries));
-        while let Some(mut request) = self.queue.pop_front() {
+        let fits = |(at, request): &(usize, &Request)| {
             let cost = request.body.len() + ENTRY_OVERHEAD_BYTES;
-            if self.building.len() >= limit || (cost > room && !self.building.is_empty()) {
-                self.queue.push_front(request);
-                break;
-            }
+            let fits = *at == 0 || cost <= room;
             room = room.saturating_sub(cost);
-            self.predicted = common.rules.predicted(self.predicted, request.predicted);
+            fits
+        };
+        let fit = self.queue.iter().take(limit).enumerate().take_while(fits).count();
+        let (epoch, view, rules) = (common.epoch(), common.view(), common.rules);
+        Entries::build(fit, || {
+            let mut request = self.queue.pop_front().expect("so many were counted");
+            self.predicted = rules.predicted(self.predicted, request.predicted);
             request.predicted = self.predicted;
-            let entry = Entry::new(common.epoch(), common.view(), head.op.next(), head.hash, request);
+            let entry = Entry::new(epoch, view, head.op.next(), head.hash, request);
             head = Head { op: entry.op(), hash: entry.hash() };
-            self.building.push(entry);
-        }
-        Entries::share(&mut self.building)
+            entry
+        })
     }
 
     // ---- messages

@@ -151,6 +151,9 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
                 self.emit(What::Timer(TimerEvent { name: "tick".into(), act: TimerAct::Fire, at: None }));
             }
             Input::Request(request) => self.requested(request, step.actions),
+            Input::Requests(requests) => {
+                requests.iter().for_each(|request| self.requested(request, step.actions));
+            }
             Input::Message(message) => self.received(message, step),
             Input::Persisted(id) => self.emit(disk(DiskAct::Fsync, Some(*id), None)),
             Input::WriteFailed => self.emit(disk(DiskAct::Write, None, Some(DiskFault::Eio))),
@@ -173,19 +176,28 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
             Input::Restored { op } => {
                 self.emit(What::Executed(Executed { op: op.0, client: None, req: None, res: Some("restored".into()) }));
             }
-            Input::Executed { op, reply } => {
-                let answered = step.actions.iter().find_map(|action| {
-                    let Action::Reply(answer) = action else { return None };
-                    (answer.op == *op).then_some(answer)
-                });
-                self.emit(What::Executed(Executed {
-                    op: op.0,
-                    client: answered.map(|reply| Node::Client(reply.client)),
-                    req: answered.map(|reply| reply.number.0),
-                    res: (!reply.is_empty()).then(|| shown(reply, self.redact)),
-                }));
+            Input::Executed { op, reply } => self.executed(*op, reply, step.actions),
+            Input::ExecutedRun { first, replies } => {
+                let mut op = *first;
+                for reply in replies {
+                    self.executed(op, reply, step.actions);
+                    op = op.next();
+                }
             }
         }
+    }
+
+    fn executed(&mut self, op: Op, reply: &[u8], actions: &[Action]) {
+        let answered = actions.iter().find_map(|action| {
+            let Action::Reply(answer) = action else { return None };
+            (answer.op == op).then_some(answer)
+        });
+        self.emit(What::Executed(Executed {
+            op: op.0,
+            client: answered.map(|reply| Node::Client(reply.client)),
+            req: answered.map(|reply| reply.number.0),
+            res: (!reply.is_empty()).then(|| shown(reply, self.redact)),
+        }));
     }
 
     fn requested(&mut self, request: &Request, actions: &[Action]) {

@@ -25,6 +25,8 @@ use bytes::Bytes;
 
 /// The fewest bytes an entry takes: eleven fields of one byte each.
 const ENTRY_BYTES_MIN: usize = 11;
+/// The fewest bytes a request takes: seven fields of one byte each.
+const REQUEST_BYTES_MIN: usize = 7;
 /// The fewest bytes a position takes.
 const HEAD_BYTES_MIN: usize = 2;
 
@@ -249,6 +251,8 @@ variants! {
         7 => Stop,
         8 => CheckpointTaken { op, state },
         9 => Restored { op },
+        10 => Requests(requests),
+        11 => ExecutedRun { first, replies },
     }
 }
 
@@ -319,6 +323,36 @@ impl Shape for Entries {
             entries.push(Entry::get(from)?);
         }
         Self::new(entries).map_err(|_| WireError::BrokenChain)
+    }
+}
+
+/// A list of whatever is checked one by one: `least` bytes each at least. Reserves for those that surely come.
+fn list<T: Shape>(from: &mut Source<'_>, what: &'static str, least: usize) -> Result<Vec<T>, WireError> {
+    let length = from.list_length(what, least)?;
+    let mut items = Vec::with_capacity(length.min((from.rest.len() / size_of::<T>()).max(1)));
+    for _ in 0..length {
+        items.push(T::get(from)?);
+    }
+    Ok(items)
+}
+
+impl Shape for Vec<Request> {
+    fn put(&self, to: &mut impl Sink) {
+        put_number(count(self.len()), to);
+        self.iter().for_each(|request| request.put(to));
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        list(from, "requests", REQUEST_BYTES_MIN)
+    }
+}
+
+impl Shape for Vec<Bytes> {
+    fn put(&self, to: &mut impl Sink) {
+        put_number(count(self.len()), to);
+        self.iter().for_each(|reply| reply.put(to));
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        list(from, "replies", 1)
     }
 }
 

@@ -96,6 +96,8 @@ fn events() -> Vec<(String, Event)> {
         ("Executed", Input::Executed { op: Op(302), reply: Bytes::from_static(b"ok") }),
         ("CheckpointTaken", Input::CheckpointTaken { op: Op(304), state: Bytes::from_static(b"state") }),
         ("Restored", Input::Restored { op: Op(304) }),
+        ("Requests", Input::Requests(entries.iter().map(Entry::request).collect())),
+        ("ExecutedRun", Input::ExecutedRun { first: Op(302), replies: vec![Bytes::from_static(b"ok"), Bytes::new()] }),
     ];
     let at = Time(123_456_789);
     inputs.map(|(name, input)| (format!("event.{name}"), Event { at, input })).into()

@@ -129,6 +129,7 @@ impl Transcript {
             Input::Request(_) | Input::WriteFailed | Input::Executed { .. } | Input::Space(_) | Input::Stop => {
                 (false, String::new())
             }
+            Input::Requests(_) | Input::ExecutedRun { .. } => (false, String::new()),
             Input::CheckpointTaken { .. } | Input::Restored { .. } => (false, String::new()),
         };
         lines.iter().for_each(|line| story.push_str(line));
@@ -149,6 +150,10 @@ impl Transcript {
             Input::Space(true) => format!("r{at} disk  has room"),
             Input::Space(false) => format!("r{at} disk  is full"),
             Input::Stop => format!("r{at} is to stop"),
+            Input::Requests(requests) => format!("r{at} ← {} requests at once", requests.len()),
+            Input::ExecutedRun { first, replies } => {
+                format!("r{at} service  answers {} ops from {first}", replies.len())
+            }
             Input::Executed { op, reply } => {
                 format!("r{at} service  answers op {op} with {:?}", String::from_utf8_lossy(reply))
             }

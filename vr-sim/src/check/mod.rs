@@ -225,11 +225,18 @@ impl Checkers {
     fn stepped(&mut self, at: Time, on: ReplicaId, event: &Event, actions: &[Action]) -> Result<(), Violation> {
         let Some(who) = self.shadow.place(on) else { return Ok(()) };
         match &event.input {
-            Input::Tick | Input::Request(_) | Input::Stop => {}
+            Input::Tick | Input::Request(_) | Input::Requests(_) | Input::Stop => {}
             Input::Space(has) => self.space.told(who, *has),
             Input::Message(message) => self.liveness.hears(at, &self.shadow, who, message),
             Input::Persisted(upto) => self.shadow.persisted(who, *upto),
             Input::Executed { op, reply } => Agreement::answered(&mut self.shadow, who, *op, reply)?,
+            Input::ExecutedRun { first, replies } => {
+                let mut op = *first;
+                for reply in replies {
+                    Agreement::answered(&mut self.shadow, who, op, reply)?;
+                    op = op.next();
+                }
+            }
             Input::CheckpointTaken { .. } | Input::Restored { .. } => {}
             Input::WriteFailed => self.liveness.write_failed(who),
         }

@@ -277,6 +277,7 @@ impl<A: App> World<A> {
     // ---- upcalls
 
     fn execute(&mut self, on: usize, entries: &Entries) {
+        let mut replies = Vec::new();
         for entry in entries {
             let node = &mut self.nodes[on];
             let Some(Life { service, .. }) = &mut node.life else { return };
@@ -299,7 +300,17 @@ impl<A: App> World<A> {
             let Some(life) = &mut self.nodes[on].life else { return };
             let done = life.busy_until.max(self.now).after(self.setup.execute).after(longer);
             life.busy_until = done;
-            self.queue.push_last(UPCALLS, done, Pending::Executed { on, life: lives, op, reply });
+            if self.setup.together && entries.len() > 1 {
+                replies.push(reply);
+            } else {
+                self.queue.push_last(UPCALLS, done, Pending::Executed { on, life: lives, op, reply });
+            }
+        }
+        let node = &self.nodes[on];
+        if let (false, Some(first), Some(life)) = (replies.is_empty(), entries.first(), &node.life) {
+            self.marks.answers_together += num(replies.len());
+            let answer = Box::new(Input::ExecutedRun { first: first.op(), replies });
+            self.queue.push_last(UPCALLS, life.busy_until, Pending::Answered { on, life: node.lives, answer });
         }
     }
 

@@ -54,6 +54,8 @@ enum Pending {
     Deliver { to: usize, life: u32, held: bool, message: Message },
     /// A client's request arrives.
     Request { to: usize, request: Request },
+    /// A driver takes up the requests that arrived.
+    Requests { to: usize, life: u32 },
     /// An answer reaches its client.
     Answer { client: usize, reply: Reply },
     /// A refusal reaches its client.
@@ -271,6 +273,7 @@ impl<A: App> World<A> {
                     self.wait_for(to, Pending::Request { to, request });
                 }
             }
+            Pending::Requests { to, life } => self.deliver_requests(to, life),
             Pending::Synced { on, life, sync, failed } => {
                 if self.is_ready(on) {
                     self.synced(on, life, sync, failed);

@@ -57,6 +57,8 @@ pub(super) struct Life<S> {
     pub(super) service: S,
     /// The service is busy until then.
     pub(super) busy_until: Time,
+    /// Requests that arrived and wait for their driver, which works them off together.
+    requests: Vec<Request>,
 }
 
 /// Is a replica running?
@@ -157,7 +159,7 @@ impl<A: App> World<A> {
         if let Some(tape) = &mut self.tape {
             tape.opened(self.now, &actions, &replica.snapshot());
         }
-        node.life = Some(Life { replica, service: self.app.service(), busy_until: self.now });
+        node.life = Some(Life { replica, service: self.app.service(), busy_until: self.now, requests: Vec::new() });
         node.lives += 1;
         if node.lives > 1 {
             self.marks.restarts += 1;
@@ -249,7 +251,31 @@ impl<A: App> World<A> {
         seed.add(request.number.0);
         seed.add(node.clock.own(self.now).0);
         request.predicted.seed = seed.value();
-        self.step(to, Input::Request(request));
+        if !self.setup.together {
+            return self.step(to, Input::Request(request));
+        }
+        let lives = self.nodes[to].lives;
+        let Some(life) = &mut self.nodes[to].life else { return };
+        life.requests.push(request);
+        if life.requests.len() == 1 {
+            let soon = self.now.after(Wait(self.setup.latency.0 / 2));
+            self.queue.push(soon, Pending::Requests { to, life: lives });
+        }
+    }
+
+    /// The driver takes up the requests that wait.
+    pub(super) fn deliver_requests(&mut self, to: usize, life: u32) {
+        if !self.is_ready(to) {
+            return self.wait_for(to, Pending::Requests { to, life });
+        }
+        let node = &mut self.nodes[to];
+        if node.lives != life {
+            return;
+        }
+        let Some(life) = &mut node.life else { return };
+        let requests = std::mem::take(&mut life.requests);
+        self.marks.requests_together += num(requests.len().saturating_sub(1));
+        self.step(to, Input::Requests(requests));
     }
 
     pub(super) fn synced(&mut self, on: usize, life: u32, sync: u32, failed: bool) {

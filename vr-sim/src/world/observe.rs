@@ -124,6 +124,17 @@ fn mix_input(digest: &mut Digest, input: &Input) {
         Input::Stop => digest.add(8),
         Input::CheckpointTaken { op, .. } => digest.add(9 | op.0 << 8),
         Input::Restored { op } => digest.add(10 | op.0 << 8),
+        Input::Requests(requests) => {
+            digest.add(11 | num(requests.len()) << 8);
+            for request in requests {
+                digest.add_wide(request.client.0);
+                digest.add(request.number.0);
+            }
+        }
+        Input::ExecutedRun { first, replies } => {
+            digest.add(12 | num(replies.len()) << 8);
+            digest.add(first.0);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod ours;
 mod raft_rs;
 mod report;
 mod rounds;
+mod sessions;
 
 use contender::{Case, Contender};
 use rounds::Effort;
@@ -14,16 +15,22 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// The columns, in order; the first is the one the others are compared with.
-const CONTENDERS: [&dyn Contender; 3] = [&ours::Ours, &omni::Omni, &raft_rs::RaftRs];
+const CONTENDERS: [&dyn Contender; 5] = [&ours::Ours, &omni::Omni, &omni::Defaults, &omni::Served, &raft_rs::RaftRs];
 
 const USAGE: &str = "usage: peers [--json] [--quick]
+       peers --profile CONTENDER REPLICAS OUTSTANDING OPS
 
-  --json   print one JSON object instead of the table
-  --quick  3 short rounds instead of 9: for a look, not for a figure";
+  --json     print one JSON object instead of the table
+  --quick    3 short rounds instead of 9: for a look, not for a figure
+  --profile  one run of one contender with 64-byte ops and no clock: for callgrind or perf";
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == "--profile") {
+        return profile(&arguments[1..]);
+    }
     let (mut json, mut quick) = (false, false);
-    for argument in std::env::args().skip(1) {
+    for argument in arguments {
         match argument.as_str() {
             "--json" => json = true,
             "--quick" => quick = true,
@@ -52,6 +59,21 @@ fn main() -> ExitCode {
         println!("{}", report::heading(&names, effort));
         rows.for_each(|row| println!("{}", report::line(&row)));
     }
+    ExitCode::SUCCESS
+}
+
+/// One run, for a profiler.
+fn profile(arguments: &[String]) -> ExitCode {
+    let number = |at: usize| arguments.get(at).and_then(|text| text.parse::<usize>().ok()).filter(|number| *number > 0);
+    let named = |name: &String| CONTENDERS.iter().find(|contender| contender.name() == name);
+    let (Some(contender), Some(replicas @ 1..=64), Some(outstanding), Some(ops)) =
+        (arguments.first().and_then(named), number(1), number(2), number(3))
+    else {
+        eprintln!("peers: --profile wants a contender of the table and three numbers\n{USAGE}");
+        return ExitCode::from(2);
+    };
+    let replicas = u64::try_from(replicas).expect("few");
+    contender.run(Case { replicas, payload_bytes: 64, outstanding }, ops);
     ExitCode::SUCCESS
 }
 

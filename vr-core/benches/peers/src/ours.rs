@@ -1,15 +1,16 @@
-//! vr-core as a contender: sessions, at-most-once and the hash chain included, disk and service answering at once.
+//! vr-core as a contender: sessions, at-most-once, replies and the hash chain included, disk and service answering at
+//! once.
 //!
-//! Each outstanding op belongs to a client of its own, as the protocol wants it: K outstanding are K sessions.
+//! Each outstanding op belongs to a client of its own, as the protocol wants it: K outstanding are K sessions. An op
+//! counts when its client has its reply.
 
 use crate::contender::{Applied, Case, Cluster, Contender, closed_loop};
 use bytes::Bytes;
-use std::collections::VecDeque;
 use std::slice::ChunksExact;
 use std::time::Duration;
 use vr_core::{
     Action, ClientId, ClusterConfig, ClusterId, Config, Entries, Event, Input, Instance, Kind, Message, Predicted,
-    Replica, ReplicaId, Request, RequestNumber, Session, Stored, Time, To, Wait, WriteId,
+    Replica, ReplicaId, Reply, Request, RequestNumber, Session, Stored, Time, To, Wait,
 };
 
 /// The column.
@@ -30,29 +31,52 @@ struct Node {
     applied: Applied,
 }
 
+impl Node {
+    /// The service: one reply an op, as one event for the run.
+    fn execute(&mut self, entries: &Entries) -> Input {
+        let mut apply = |body: &Bytes| {
+            self.applied.apply(body);
+            Bytes::new()
+        };
+        let first = entries.first().expect("an upcall has entries");
+        if entries.len() == 1 {
+            return Input::Executed { op: first.op(), reply: apply(first.body()) };
+        }
+        Input::ExecutedRun { first: first.op(), replies: entries.iter().map(|entry| apply(entry.body())).collect() }
+    }
+}
+
+/// One client: it has at most one request outstanding.
+struct Client {
+    id: ClientId,
+    session: Session,
+    sent: RequestNumber,
+}
+
 struct Nodes {
     nodes: Vec<Node>,
     to_primary: Vec<Message>,
     to_backups: Vec<(To, Message)>,
     actions: Vec<Action>,
-    run: Run,
-    /// Session and next request-number of each client.
-    clients: Vec<(Session, u64)>,
-    turn: usize,
+    /// What completions led to.
+    more: Vec<Action>,
+    clients: Vec<Client>,
+    /// Who sends next, and who is answered next: replies come in the order of requests.
+    turns: (usize, usize),
+    /// Replies that reached their clients.
+    answered: usize,
     now: Time,
-}
-
-/// What a replica asked for of its disk and its service in one step.
-#[derive(Default)]
-struct Run {
-    written: Option<WriteId>,
-    upcalls: VecDeque<Entries>,
-    opened: Vec<Session>,
 }
 
 fn client(number: usize) -> ClientId {
     let number = u128::try_from(number).expect("small") + 1;
     ClientId(number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
+}
+
+fn request(client: &Client, body: Bytes) -> Request {
+    let Client { id, session, sent } = *client;
+    let kind = if sent == RequestNumber::ZERO { Kind::Register } else { Kind::Operation };
+    Request { client: id, session, number: sent, kind, predicted: Predicted { wall_ns: 1, seed: 0 }, body }
 }
 
 impl Nodes {
@@ -64,9 +88,10 @@ impl Nodes {
             to_primary: Vec::new(),
             to_backups: Vec::new(),
             actions: Vec::new(),
-            run: Run::default(),
+            more: Vec::new(),
             clients: Vec::new(),
-            turn: 0,
+            turns: (0, 0),
+            answered: 0,
             now: Time::ZERO,
         };
         for id in cluster.members.clone() {
@@ -75,67 +100,81 @@ impl Nodes {
             let replica = Replica::open(config, disk, this.now, &mut this.actions).expect("a valid configuration");
             this.nodes.push(Node { replica, applied: Applied::default() });
             this.carry_out(usize::from(id.0));
-            this.complete(usize::from(id.0));
         }
         for number in 0..case.outstanding {
-            this.request(number, Session::ZERO, 0, Bytes::new());
+            let client = Client { id: client(number), session: Session::ZERO, sent: RequestNumber::ZERO };
+            let register = request(&client, Bytes::new());
+            this.clients.push(client);
+            this.step(0, Input::Request(register));
             this.exchange();
             this.leader_in();
-            let session = this.run.opened.pop().expect("a Register is answered");
-            this.clients.push((session, 1));
         }
         this.settle();
         this.exchange();
+        assert!(this.clients.iter().all(|client| client.session != Session::ZERO), "every Register is answered");
         this
     }
 
-    fn request(&mut self, number: usize, session: Session, request: u64, body: Bytes) {
-        let kind = if request == 0 { Kind::Register } else { Kind::Operation };
-        let (client, number) = (client(number), RequestNumber(request));
-        let predicted = Predicted { wall_ns: 1, seed: 0 };
-        self.step(0, Input::Request(Request { client, session, number, kind, predicted, body }));
+    /// The request that the next client sends: one copy of the op, which is borrowed.
+    fn next_request(&mut self, op: &[u8]) -> Request {
+        let turn = self.turns.0;
+        self.turns.0 = if turn + 1 == self.clients.len() { 0 } else { turn + 1 };
+        let client = &mut self.clients[turn];
+        client.sent = client.sent.next();
+        request(client, Bytes::copy_from_slice(op))
     }
 
+    /// A reply reaches its client.
+    fn deliver(&mut self, reply: &Reply) {
+        let turn = self.turns.1;
+        if reply.number == RequestNumber::ZERO {
+            let opened = self.clients.iter_mut().find(|client| client.id == reply.client);
+            opened.expect("a client that asked").session = reply.session;
+            return;
+        }
+        self.turns.1 = if turn + 1 == self.clients.len() { 0 } else { turn + 1 };
+        let client = &self.clients[turn];
+        assert_eq!((reply.client, reply.number), (client.id, client.sent), "the answer to what was asked");
+        self.answered += 1;
+    }
+
+    #[inline]
     fn step(&mut self, at: usize, input: Input) {
         self.nodes[at].replica.step_into(Event { at: self.now, input }, &mut self.actions);
         self.carry_out(at);
-        self.complete(at);
     }
 
+    /// Does what a replica asked for; its disk and its service answer at once.
     fn carry_out(&mut self, at: usize) {
-        for action in self.actions.drain(..) {
-            match action {
-                Action::Send { to, message } if at == 0 => self.to_backups.push((to, message)),
-                Action::Send { message, .. } => self.to_primary.push(message),
-                Action::Persist { id, .. } => self.run.written = Some(id),
-                Action::Execute(entries) => self.run.upcalls.push_back(entries),
-                Action::Reply(reply) if reply.number == RequestNumber::ZERO => self.run.opened.push(reply.session),
-                Action::Reply(_) | Action::Note(_) => {}
-                Action::Checkpoint { .. } | Action::Restore(_) => panic!("the interval is longer than any run"),
-                Action::Reject(rejection) => panic!("refused: {rejection:?}"),
-                Action::Halt(reason) => panic!("halted: {reason:?}"),
+        let (mut actions, mut more) = (std::mem::take(&mut self.actions), std::mem::take(&mut self.more));
+        while !actions.is_empty() {
+            for action in actions.drain(..) {
+                let node = &mut self.nodes[at];
+                let done = match action {
+                    Action::Persist { id, .. } => Input::Persisted(id),
+                    Action::Execute(entries) => node.execute(&entries),
+                    Action::Send { to, message } => {
+                        if at == 0 {
+                            self.to_backups.push((to, message));
+                        } else {
+                            self.to_primary.push(message);
+                        }
+                        continue;
+                    }
+                    Action::Reply(reply) => {
+                        self.deliver(&reply);
+                        continue;
+                    }
+                    Action::Note(_) => continue,
+                    Action::Checkpoint { .. } | Action::Restore(_) => panic!("the interval is longer than any run"),
+                    Action::Reject(rejection) => panic!("refused: {rejection:?}"),
+                    Action::Halt(reason) => panic!("halted: {reason:?}"),
+                };
+                node.replica.step_into(Event { at: self.now, input: done }, &mut more);
             }
+            std::mem::swap(&mut actions, &mut more);
         }
-    }
-
-    /// Disk and service answer at once.
-    fn complete(&mut self, at: usize) {
-        loop {
-            if let Some(id) = self.run.written.take() {
-                let event = Event { at: self.now, input: Input::Persisted(id) };
-                self.nodes[at].replica.step_into(event, &mut self.actions);
-            } else if let Some(entries) = self.run.upcalls.pop_front() {
-                for entry in &entries {
-                    let node = &mut self.nodes[at];
-                    node.applied.apply(entry.body());
-                    let input = Input::Executed { op: entry.op(), reply: Bytes::new() };
-                    node.replica.step_into(Event { at: self.now, input }, &mut self.actions);
-                }
-            } else {
-                return;
-            }
-            self.carry_out(at);
-        }
+        (self.actions, self.more) = (actions, more);
     }
 }
 
@@ -146,15 +185,16 @@ impl Cluster for Nodes {
             self.step(0, Input::Message(message));
         }
         self.to_primary = inbox;
-        self.nodes[0].applied.count()
+        self.answered
     }
 
-    fn propose(&mut self, ops: ChunksExact<'_, u8>) {
-        for op in ops {
-            let (session, number) = self.clients[self.turn];
-            self.clients[self.turn].1 += 1;
-            self.request(self.turn, session, number, Bytes::copy_from_slice(op));
-            self.turn = (self.turn + 1) % self.clients.len();
+    fn propose(&mut self, mut ops: ChunksExact<'_, u8>) {
+        if ops.len() > 1 {
+            let requests = ops.map(|op| self.next_request(op)).collect();
+            self.step(0, Input::Requests(requests));
+        } else if let Some(op) = ops.next() {
+            let request = self.next_request(op);
+            self.step(0, Input::Request(request));
         }
     }
 
