@@ -8,4 +8,6 @@ mod crash;
 mod cuts;
 mod damage;
 mod memory;
+mod real;
 mod refusals;
+mod thread;
