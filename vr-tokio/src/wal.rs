@@ -28,8 +28,8 @@
 //! 3. Otherwise it is torn.
 //!
 //! The limit: of the newest group of records nothing may say yet that it was durable. Should a whole sector of it be
-//! lost, turned to zeros, between the moment it was confirmed and the moment the next group, or the mark that
-//! follows when nothing else comes, is written, it is taken for torn.
+//! lost, turned to zeros, between the moment it was confirmed and the moment the next group, or the promise
+//! record that follows when nothing else comes, is written, it is taken for torn.
 
 mod bytes;
 mod checkpoints;

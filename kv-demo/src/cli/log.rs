@@ -106,7 +106,7 @@ fn show(args: &Args, record: &Record, seen: &mut Seen, out: &mut impl Write) -> 
     }
     let is_whole = record.state == RecordState::Ok;
     let brings = matches!(record.kind, Some(RecordKind::Append | RecordKind::Replace | RecordKind::Install));
-    if !args.json && (!is_whole || (!brings && record.kind != Some(RecordKind::Mark))) {
+    if !args.json && (!is_whole || !brings) {
         writeln!(out, "{}", line_of(record))?;
     }
     if args.json && record.entries.is_empty() {

@@ -59,14 +59,17 @@ impl Fold {
 
     /// A segment begins that was begun because of a damage: the replica went on with what its header says.
     pub(crate) fn resume(&mut self, start: &Start) {
-        if start.lost_from == Op::ZERO {
+        if !start.is_behind_damage() {
             return;
         }
-        let kept = self.pieces.iter_mut().find(|piece| piece.contains(start.base) && piece.contains(start.head));
+        let kept = self.pieces.iter_mut().find(|piece| piece.contains(start.head));
         let log = match kept {
             Some(piece) => {
                 piece.truncate(start.head.op);
-                piece.cut(start.base.op);
+                // When older segments are gone, it begins later than it did then.
+                if piece.contains(start.base) {
+                    piece.cut(start.base.op);
+                }
                 piece.clone()
             }
             None => Log::new(start.head),
@@ -74,7 +77,7 @@ impl Fold {
         self.pieces = vec![log];
         (self.tail_is_lost, self.unknown) = (false, None);
         self.checkpoint = start.checkpoint;
-        self.known_from = Some(start.lost_from);
+        self.known_from = Some(start.lost_from).filter(|from| *from != Op::ZERO);
     }
 
     fn last(&mut self) -> &mut Log {
@@ -88,11 +91,9 @@ impl Fold {
 
     /// Adds a record. `Err`: it contradicts the ones before it, and nothing is lost that would explain it.
     pub(crate) fn apply(&mut self, number: u64, effect: Effect) -> Result<(), String> {
-        if effect != Effect::Nothing {
-            self.clean = effect == Effect::Clean;
-        }
+        self.clean = effect == Effect::Clean;
         match effect {
-            Effect::Nothing | Effect::Clean => {}
+            Effect::Clean => {}
             Effect::Incarnation(incarnation) => {
                 if incarnation <= self.incarnation {
                     return Err(format!("incarnation {incarnation} begins a second time"));
@@ -212,13 +213,10 @@ impl Fold {
 
     /// A record is lost that was confirmed.
     pub(crate) fn lose(&mut self, lost: Lost) {
-        match lost {
-            Lost::Known(head) if head.kind == Kind::Mark => return,
-            Lost::Known(_) | Lost::Unknown { .. } => self.clean = false,
-        }
+        self.clean = false;
         match lost {
             Lost::Known(head) => match head.kind {
-                Kind::Incarnation | Kind::View | Kind::Mark | Kind::Clean | Kind::Checkpoint | Kind::Cut => {}
+                Kind::Incarnation | Kind::View | Kind::Clean | Kind::Checkpoint | Kind::Cut => {}
                 Kind::Append => self.tail_is_lost = true,
                 // What stood before an install is of no use but for what its checkpoint holds.
                 Kind::Install => {
@@ -248,12 +246,13 @@ impl Fold {
     /// one: `Some(None)` when none was ever taken, `None` when it is lost.
     pub(crate) fn finish(&mut self, promise: &Promise, checkpoint: Option<Option<Head>>) -> Option<(Log, Option<Op>)> {
         if let Some((first, last)) = self.unknown.take() {
-            if promise.replaced_by > last {
+            if promise.replaced_by == first {
+                self.distrust_from(promise.kept.next());
+            } else if promise.replaced_by > first {
+                // The last one to replace anything is not the only one that is lost: another may have kept less.
                 self.unknown = Some((first, last));
                 self.distrust_from(Op(u64::MAX));
                 self.unknown = None;
-            } else if promise.replaced_by >= first {
-                self.distrust_from(promise.kept.next());
             }
             self.tail_is_lost = true;
         }

@@ -206,8 +206,7 @@ fn shown(file: &Path, bytes: &[u8], item: &Found, torn: bool) -> Record {
                     record.entries = entries;
                 }
                 Some(
-                    Effect::Nothing
-                    | Effect::Incarnation(_)
+                    Effect::Incarnation(_)
                     | Effect::View(_)
                     | Effect::Clean
                     | Effect::Checkpoint(_)
@@ -230,7 +229,7 @@ fn told(mut record: Record, head: &Head) -> Record {
         Kind::Replace | Kind::Install => {
             (record.ops, record.view) = (Some((Op(head.from), Op(head.to))), Some(View(head.view)));
         }
-        Kind::Mark | Kind::Clean => {}
+        Kind::Clean => {}
     }
     record
 }

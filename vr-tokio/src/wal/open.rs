@@ -118,7 +118,7 @@ struct Read {
     torn: bool,
     /// Something that was confirmed is lost in the last segment.
     rotten_end: bool,
-    /// Or anywhere.
+    /// Or anywhere since the last segment that was begun because of that.
     rotten: bool,
     /// What the last header says of a damage that was known.
     lost_from: Op,
@@ -186,7 +186,7 @@ fn make(files: &dyn Files, stamp: &Stamp, options: &Options) -> io::Result<()> {
         base: vr_core::Head { op: Op::ZERO, hash: genesis(stamp.cluster) },
         head: vr_core::Head { op: Op::ZERO, hash: genesis(stamp.cluster) },
         lost_from: Op::ZERO,
-        flags: Start::flags(false),
+        flags: Start::flags(false, false),
         checkpoint: Reference::default(),
     };
     let mut file = files.create("log.new")?;
@@ -261,6 +261,7 @@ impl Read {
         });
         self.fold.resume(start);
         (self.lost_from, self.rotten_end, self.torn) = (start.lost_from, false, false);
+        self.rotten &= !start.is_behind_damage();
         if let Some(torn) = found.iter().position(|found| is_torn(found, confirmed)) {
             self.torn = true;
             reader.find(&name, found[torn].offset, FindingKind::Torn, "a write that was never confirmed; removed");
@@ -406,13 +407,15 @@ fn repair(
         log,
         lost_from: lost.unwrap_or(Op::ZERO),
         clean: stored.clean,
+        is_behind_damage: false,
         last: None,
         failed: false,
         _lock: lock,
     };
     wal.write_promise()?;
     // What is damaged is left alone: the log goes on in another file, which says what was known to be lost.
-    if read.rotten_end || wal.lost_from != read.lost_from {
+    if read.rotten || wal.lost_from != read.lost_from {
+        wal.is_behind_damage = true;
         let bytes = wal.options.segment_bytes.max(wide(HEADER_BYTES));
         if !wal.prepare_spare(bytes)? {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "no space for another segment"));

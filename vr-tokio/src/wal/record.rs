@@ -56,20 +56,17 @@ pub enum Kind {
     Cut,
     /// A checkpoint, in a file of its own, and the entries after it, in place of everything.
     Install,
-    /// Nothing but the word that what stands before it is durable.
-    Mark,
 }
 
-const KINDS: [(Kind, u8); 9] = [
+const KINDS: [(Kind, u8); 8] = [
     (Kind::Incarnation, 1),
     (Kind::View, 2),
     (Kind::Append, 3),
     (Kind::Replace, 4),
-    (Kind::Mark, 5),
-    (Kind::Clean, 6),
-    (Kind::Checkpoint, 7),
-    (Kind::Cut, 8),
-    (Kind::Install, 9),
+    (Kind::Clean, 5),
+    (Kind::Checkpoint, 6),
+    (Kind::Cut, 7),
+    (Kind::Install, 8),
 ];
 
 impl Kind {
@@ -227,14 +224,6 @@ pub(crate) fn encode(write: &Write, log: &Log, at: Place, seed: u64, out: &mut V
     seal(&about(write, log.op()), at, seed, start, out).ok_or_else(too_long)
 }
 
-/// Appends a mark.
-pub(crate) fn encode_mark(op: Op, at: Place, seed: u64, out: &mut Vec<u8>) -> io::Result<Head> {
-    let start = out.len();
-    out.resize(start + HEAD_BYTES, 0);
-    let about = About { kind: Kind::Mark, from: 0, to: op.0, view: 0 };
-    seal(&about, at, seed, start, out).ok_or_else(|| io::ErrorKind::InvalidInput.into())
-}
-
 /// Puts head and padding around a payload that stands behind the room for the head.
 fn seal(about: &About, at: Place, seed: u64, start: usize, out: &mut Vec<u8>) -> Option<Head> {
     let body = &out[start + HEAD_BYTES..];
@@ -250,7 +239,6 @@ fn seal(about: &About, at: Place, seed: u64, start: usize, out: &mut Vec<u8>) ->
 /// What a record does to the fold.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
-    Nothing,
     Incarnation(Incarnation),
     View(View),
     Append(Entries),
@@ -265,7 +253,6 @@ pub(crate) enum Effect {
 pub(crate) fn decode(head: &Head, payload: &Bytes) -> Option<Effect> {
     let bare = |effect: Effect| payload.is_empty().then_some(effect);
     match head.kind {
-        Kind::Mark => bare(Effect::Nothing),
         Kind::Incarnation => bare(Effect::Incarnation(Incarnation(head.from))),
         Kind::View => bare(Effect::View(View(head.view))),
         Kind::Clean => bare(Effect::Clean),

@@ -49,21 +49,26 @@ pub(crate) struct Start {
     pub(crate) head: vr_core::Head,
     /// 0, or the first op that was known to be lost when the segment was begun.
     pub(crate) lost_from: Op,
-    /// 1 after an orderly stop.
+    /// 1 after an orderly stop, 2 when it was begun behind a damage: the replica went on with exactly this.
     pub(crate) flags: u64,
     /// The newest checkpoint.
     pub(crate) checkpoint: Reference,
 }
 
 const CLEAN: u64 = 1;
+const BEHIND_DAMAGE: u64 = 2;
 
 impl Start {
     pub(crate) const fn is_clean(&self) -> bool {
-        self.flags == CLEAN
+        self.flags & CLEAN != 0
     }
 
-    pub(crate) const fn flags(clean: bool) -> u64 {
-        if clean { CLEAN } else { 0 }
+    pub(crate) const fn is_behind_damage(&self) -> bool {
+        self.flags & BEHIND_DAMAGE != 0
+    }
+
+    pub(crate) const fn flags(clean: bool, behind_damage: bool) -> u64 {
+        (if clean { CLEAN } else { 0 }) | (if behind_damage { BEHIND_DAMAGE } else { 0 })
     }
 
     pub(crate) fn encode(&self, stamp: &Stamp) -> Vec<u8> {

@@ -69,6 +69,8 @@ pub struct Wal {
     pub(super) log: Log,
     pub(super) lost_from: Op,
     pub(super) clean: bool,
+    /// The next segment is begun because of a damage.
+    pub(super) is_behind_damage: bool,
     pub(super) last: Option<WriteId>,
     /// Something failed: nothing is confirmed any more.
     pub(super) failed: bool,
@@ -118,20 +120,18 @@ impl Wal {
         self.fold(write, head.number)
     }
 
-    /// Says in the log itself that all before is durable, so that what is found damaged later was not merely torn.
-    /// Worth it when nothing else is coming.
+    /// Says in the promise record how far the log is durable, so that what is found damaged later was not merely
+    /// torn. Worth it when nothing else is coming.
     ///
     /// # Errors
     /// When the disk fails: this log must not be used any more.
     pub fn mark(&mut self) -> io::Result<()> {
         self.usable()?;
-        if self.room() < wide(2 * record::HEAD_BYTES) || self.place.number != self.place.confirmed {
-            return Ok(());
-        }
-        let seed = self.seed();
-        let head = record::encode_mark(self.log.op(), self.place, seed, &mut self.buffer)?;
-        (self.place.number, self.place.chain) = (head.number, head.sum);
-        self.sync().map(|_| ())
+        let is_durable = self.place.confirmed == self.place.number;
+        let is_news = self.promise.confirmed != self.place.confirmed;
+        let done = if is_durable && is_news { self.write_promise() } else { Ok(()) };
+        self.failed |= done.is_err();
+        done
     }
 
     /// Hands everything to the operating system, and waits for nothing.
@@ -273,6 +273,7 @@ impl Wal {
         self.segments.push_back(Segment { number: start.segment, bytes, head: start.head.op, low: Op(u64::MAX) });
         (self.file, self.offset) = (file, wide(HEADER_BYTES));
         self.promise_is_due = true;
+        self.is_behind_damage = false;
         Ok(())
     }
 
@@ -290,7 +291,7 @@ impl Wal {
             base: self.log.base(),
             head: self.log.head(),
             lost_from: self.lost_from,
-            flags: Start::flags(self.clean),
+            flags: Start::flags(self.clean, self.is_behind_damage),
             checkpoint: self.promise.checkpoint,
         }
     }

@@ -110,7 +110,10 @@ pub(crate) fn write_of(step: Step, stored: &Stored) -> Option<Write> {
         }
         Step::Clean => Some(Write::Clean),
         Step::Checkpoint { back, state } => {
-            let op = Op(stored.log.op().0.saturating_sub(back)).max(floor(stored));
+            let op = Op(stored.log.op().0.saturating_sub(back));
+            if op <= floor(stored) {
+                return None;
+            }
             Some(Write::Checkpoint(Box::new(checkpoint(Head { op, hash: stored.log.hash(op).unwrap() }, state))))
         }
         Step::Cut { back } => {
@@ -118,7 +121,7 @@ pub(crate) fn write_of(step: Step, stored: &Stored) -> Option<Write> {
             Some(Write::Cut { through: Op(checkpoint.op().0.saturating_sub(back)) })
         }
         Step::Install { ahead, entries: count } => {
-            let op = stored.log.op().plus(ahead);
+            let op = stored.log.op().plus(ahead + 1);
             let head = Head { op, hash: Hash(u128::from(op.0) << 32) };
             let (view, log) = (stored.view.next(), Log::new(head));
             let entries = entries(&log, op, view, count, 40);

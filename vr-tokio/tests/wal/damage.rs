@@ -3,6 +3,7 @@
 use crate::author::{Step, identity, steps};
 use crate::crash::{Run, SMALL, record};
 
+use crate::memory::{Memory, Survives};
 use proptest::prelude::*;
 use std::sync::Arc;
 use vr_core::{Checkpoint, Op, Stored};
@@ -56,6 +57,62 @@ proptest! {
                 prop_assert_eq!(again.stored, opened.stored);
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_confirmed_sector_that_turns_to_zeros_is_not_taken_for_torn(steps in steps(24), sectors in 1usize..4) {
+        let run = confirmed_run(&steps);
+        let all = run.folds.last().unwrap();
+        for name in run.disk.names().unwrap().into_iter().filter(|name| name != "spare") {
+            let bytes = run.disk.bytes_of(&name);
+            for from in (0..bytes.len()).step_by(512) {
+                let mut zeroed = bytes.clone();
+                let to = bytes.len().min(from + 512 * sectors);
+                zeroed[from..to].fill(0);
+                let disk = run.disk.with(&name, Some(zeroed));
+                let Ok(opened) = Wal::open_in(Arc::new(disk), &identity(), SMALL) else { continue };
+                never_silently_less(all, &opened.stored, &format!("{name} from {from}"))?;
+            }
+        }
+    }
+
+    #[test]
+    fn a_log_goes_on_behind_a_damage_and_remembers_it_until_it_is_repaired(
+        steps in steps(24), place in any::<prop::sample::Index>(), repair in steps(6), back in 0u64..4
+    ) {
+        let run = confirmed_run(&steps);
+        let name = "log-0000000000000001";
+        let Some(bytes) = run.disk.names().unwrap().contains(&name.to_owned()).then(|| run.disk.bytes_of(name)) else {
+            return Ok(());
+        };
+        let written: Vec<usize> = (4096..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+        let mut rotten = bytes;
+        if let Some(at) = written.get(place.index(written.len().max(1))) {
+            rotten[*at] ^= 0x10;
+        }
+        let disk = run.disk.with(name, Some(rotten));
+        let Ok(opened) = Wal::open_in(Arc::new(disk.clone()), &identity(), SMALL) else { return Ok(()) };
+        let mut next = Run {
+            disk: disk.clone(),
+            folds: vec![opened.stored],
+            confirmed: vec![(0, 0)],
+            issued: vec![(0, 0)],
+            formatted: 0,
+        };
+        let mut wal = opened.wal;
+        let reopened = |disk: &Memory| Wal::open_in(Arc::new(disk.clone()), &identity(), SMALL).unwrap().stored;
+        let replace = Step::Replace { back, entries: 2 };
+        for steps in [&[Step::Incarnation, Step::View][..], &[replace], &repair] {
+            next.write(&mut wal, steps);
+            next.write(&mut wal, &[Step::Sync]);
+            let crashed = disk.crash(disk.operations(), Survives::Nothing);
+            prop_assert_eq!(&reopened(&crashed), next.folds.last().unwrap());
+        }
+        prop_assert!(next.folds.last().unwrap().damage.is_none());
     }
 }
 
