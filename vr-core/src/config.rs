@@ -33,8 +33,8 @@ pub struct ClusterConfig {
     pub durability: Durability,
     /// How many client sessions there may be; one more evicts the longest silent one. At least 1.
     pub client_capacity: u32,
-    /// Every so many ops the replicas stand still for a moment at the same op: their client tables are compared
-    /// there. At least 1.
+    /// Every so many ops the replicas take a checkpoint, at the same op, and give up the log behind the one before. At
+    /// least 1.
     pub checkpoint_interval: u32,
     /// The longest message, in bytes, on the wire.
     pub max_message_bytes: u32,

@@ -131,6 +131,22 @@ pub enum Mutant {
     EvictedReregisters,
     /// D78: a primary that is behind calls sessions gone.
     EvictWhenBehind,
+    /// D67: checkpoints are taken after other ops on every replica.
+    CheckpointAnywhere,
+    /// D66: the log is cut before the checkpoint is durable.
+    CutBeforeDurable,
+    /// D32: a checkpoint without the log after it makes a replica normal in the view it came from.
+    CheckpointSetsLogView,
+    /// D65: parts of different checkpoints are joined.
+    PartsMixed,
+    /// D65: a checkpoint is installed unverified.
+    DigestUnverified,
+    /// D74: the client table is left out of the checkpoint.
+    CheckpointWithoutTable,
+    /// D39: whoever asks for a log that was cut since is not answered.
+    GoneLogUnanswered,
+    /// D69: a checkpoint is installed and the service not told.
+    InstallWithoutRestore,
     /// D79: requests that may still commit are called cancelled.
     CancelOnViewChange,
 }
@@ -279,6 +295,19 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
     (Mutant::EvictByLocalOrder, "evict_local_lru", "D77", "which session gives way depends on the replica"),
     (Mutant::EvictedReregisters, "evicted_reregisters", "D77", "a request of a session that is gone is executed"),
     (Mutant::EvictWhenBehind, "evict_when_behind", "D78", "a primary that is behind calls sessions gone"),
+    (Mutant::CheckpointAnywhere, "ckpt_off_barrier", "D67", "checkpoints are taken after other ops on every replica"),
+    (Mutant::CutBeforeDurable, "gc_before_ckpt_durable", "D66", "the log is cut before the checkpoint is durable"),
+    (
+        Mutant::CheckpointSetsLogView,
+        "ckpt_sets_logview",
+        "D32",
+        "a checkpoint without the log after it makes a replica normal in the view it came from",
+    ),
+    (Mutant::PartsMixed, "ckpt_no_id", "D65", "parts of different checkpoints are joined"),
+    (Mutant::DigestUnverified, "ckpt_unverified", "D65", "a checkpoint is installed unverified"),
+    (Mutant::CheckpointWithoutTable, "ckpt_no_table", "D74", "the client table is left out of the checkpoint"),
+    (Mutant::GoneLogUnanswered, "st_gone_log", "D39", "whoever asks for a log that was cut since is not answered"),
+    (Mutant::InstallWithoutRestore, "ckpt_no_restore", "D69", "a checkpoint is installed and the service not told"),
     (Mutant::CancelOnViewChange, "cancel_on_vc", "D79", "requests that may still commit are called cancelled"),
 ];
 

@@ -10,7 +10,7 @@ use crate::entry::Entries;
 use crate::id::Beat;
 use crate::id::{Op, WriteId};
 use crate::log::Head;
-use crate::message::{Body, DoViewChange, GetState, NewState, Recovery, RecoveryResponse, StartView};
+use crate::message::{Body, CheckpointPart, DoViewChange, GetState, NewState, Recovery, RecoveryResponse, StartView};
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -51,6 +51,12 @@ impl Plain {
     }
     pub(crate) fn recovery_response(answer: RecoveryResponse) -> Self {
         Self(Body::RecoveryResponse(Box::new(answer)))
+    }
+    pub(crate) const fn get_checkpoint(head: Head, offset: u64) -> Self {
+        Self(Body::GetCheckpoint { head, offset })
+    }
+    pub(crate) fn checkpoint_part(part: CheckpointPart) -> Self {
+        Self(Body::CheckpointPart(Box::new(part)))
     }
     pub(crate) fn into_body(self) -> Body {
         self.0
@@ -151,6 +157,11 @@ impl Pending {
             self.appends.pop_front();
         }
         true
+    }
+
+    /// Is this write durable, and every one before it?
+    pub(crate) fn is_durable(&self, id: WriteId) -> bool {
+        id <= self.durable
     }
 
     /// The log is durable through here.

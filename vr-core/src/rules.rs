@@ -6,6 +6,7 @@
 
 use crate::entry::Predicted;
 use crate::id::{Hash, Op, RequestNumber, Session, View};
+use crate::log::Head;
 use crate::quorum::{faults_tolerated, quorum};
 use serde::{Deserialize, Serialize};
 
@@ -258,6 +259,11 @@ impl Rules {
         planted!(self, OwnLogBetweenViews)
     }
 
+    /// Whoever asks for a log that has been cut since is given the one of the view instead (D39).
+    pub(crate) fn answers_with_own_log(self) -> bool {
+        !planted!(self, GoneLogUnanswered)
+    }
+
     /// A restarted primary does not resume its view (D52).
     pub(crate) fn resumes_as_primary(self) -> bool {
         planted!(self, PrimaryResumesView)
@@ -330,6 +336,52 @@ impl Rules {
     /// A question is repeated until it is answered (D64).
     pub(crate) fn repeats_recovery(self) -> bool {
         !planted!(self, RecoveryAsksOnce)
+    }
+}
+
+/// Checkpoints (PROTOCOL 1.4 case C, 1.7).
+impl Rules {
+    /// A checkpoint is taken after the same ops on every replica: multiples of the interval (D67). `me` matters to the
+    /// planted bug only.
+    pub(crate) fn barrier_after(self, op: Op, interval: u64, me: u64) -> Op {
+        let next = (op.0 / interval + 1).saturating_mul(interval);
+        Op(if planted!(self, CheckpointAnywhere) { next.saturating_add(me) } else { next })
+    }
+
+    /// The log is cut behind a checkpoint that is durable, not behind one that was merely taken (D66).
+    pub(crate) fn cuts_before_durable(self) -> bool {
+        planted!(self, CutBeforeDurable)
+    }
+
+    /// A checkpoint alone is not the log of a view, and raises no `log_view` (D32).
+    pub(crate) fn checkpoint_is_enough(self) -> bool {
+        planted!(self, CheckpointSetsLogView)
+    }
+
+    /// Parts are joined only if they are of one checkpoint (D65).
+    pub(crate) fn is_part_of(self, named: Head, wanted: Head) -> bool {
+        named == wanted || planted!(self, PartsMixed)
+    }
+
+    /// Parts that name another digest or length than those before them are of another checkpoint (D65).
+    pub(crate) fn is_part_of_same(self, same: bool) -> bool {
+        same || planted!(self, PartsMixed)
+    }
+
+    /// A checkpoint is verified as a whole before it is installed (D65).
+    pub(crate) fn is_sound(self, computed: Hash, announced: Hash) -> bool {
+        let trusting = [planted!(self, DigestUnverified), planted!(self, PartsMixed)].contains(&true);
+        computed == announced || trusting
+    }
+
+    /// The client table comes with the service's state (D74).
+    pub(crate) fn restores_table(self) -> bool {
+        !planted!(self, CheckpointWithoutTable)
+    }
+
+    /// Whoever installs a checkpoint has its service become it (D69).
+    pub(crate) fn restores_service(self) -> bool {
+        !planted!(self, InstallWithoutRestore)
     }
 }
 

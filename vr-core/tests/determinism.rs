@@ -51,7 +51,9 @@ fn eventful(durability: Durability) -> Scripted {
     group.pass(Wait::millis(500));
     let notes = || (0..3).flat_map(|at| group.notes_since(0, at));
     assert!(notes().any(|note| matches!(note, Note::BecamePrimary { view, .. } if view.0 > 0)));
-    assert!(notes().filter(|note| matches!(note, Note::TookState { .. })).count() > 1);
+    assert!(
+        notes().filter(|note| matches!(note, Note::TookState { .. } | Note::CheckpointInstalled { .. })).count() > 1
+    );
     assert!(notes().any(|note| matches!(note, Note::TableAt { .. })));
     let recovered = notes().any(|note| matches!(note, Note::Recovered { .. }));
     assert_eq!(recovered, durability == Durability::Async);

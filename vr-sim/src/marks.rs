@@ -57,13 +57,13 @@ marks! {
     /// Log entries were fetched from peers.
     state_transfers 1_600,
     /// Checkpoints were taken.
-    checkpoints_taken 0,
+    checkpoints_taken 15_000,
     /// Logs were cut behind a durable checkpoint.
-    logs_cut 0,
+    logs_cut 12_000,
     /// Checkpoints were fetched from peers and installed.
-    checkpoints_installed 0,
+    checkpoints_installed 140,
     /// Replicas were started from a checkpoint on their disk.
-    checkpoint_restarts 0,
+    checkpoint_restarts 2_500,
     /// Prepares were sent again.
     retransmissions 1_500,
     /// What was acknowledged was acknowledged again.

@@ -4,13 +4,14 @@
 //! *now*, so that none can outlive its view. Must not know how the view began or what follows it. Paper: VRR
 //! §4.1 steps 4 and 7, §5.2.
 
+use super::checkpoints::{self, Took};
 use super::common::{Common, Next, Out};
 use super::state_transfer::{self, Fetch};
 use crate::action::{Action, HaltReason, Ignored, Note, To};
 use crate::entry::Entries;
 use crate::id::{Beat, Op, ReplicaId};
 use crate::log::{Head, continues};
-use crate::message::{Body, MessageKind, NewState, StartView};
+use crate::message::{Body, CheckpointPart, MessageKind, NewState, StartView};
 use crate::persist::{Plain, Promise};
 use crate::timer::Timer;
 use serde::{Deserialize, Serialize};
@@ -59,7 +60,8 @@ impl Backup {
                 common.hear_primary();
                 self.on_start_view(common, out, start);
             }
-            Body::GetState(question) => state_transfer::answer(common, out, from, question),
+            Body::CheckpointPart(part) => self.on_part(common, out, from, part),
+            Body::GetState(question) => state_transfer::answer(common, out, from, question, true),
             Body::NewState(page) => self.on_new_state(common, out, from, page),
             Body::PrepareOk { .. } | Body::CommitOk { .. } | Body::DoViewChange(_) => {
                 common.ignore(out, from, kind, Ignored::WrongRole);
@@ -67,8 +69,7 @@ impl Backup {
             Body::StartViewChange { .. }
             | Body::Recovery(_)
             | Body::RecoveryResponse(_)
-            | Body::GetCheckpoint { .. }
-            | Body::CheckpointPart(_) => {
+            | Body::GetCheckpoint { .. } => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }
@@ -177,6 +178,10 @@ impl Backup {
         let head = common.log.head();
         let news = page.tail.entries.skip(crate::log::span(page.tail.base.op, head.op));
         let advanced = !news.is_empty();
+        if page.tail.base.op > head.op && page.tail.base.op <= page.commit {
+            // No log that reaches back to ours: it is a checkpoint that comes next (PROTOCOL 1.4 case C).
+            return checkpoints::want(common, out, page.tail.base, from);
+        }
         if page.tail.base.op > head.op || !continues(&news, head) {
             common.ignore(out, from, MessageKind::NewState, Ignored::Gap);
         } else if !news.is_empty() {
@@ -189,6 +194,7 @@ impl Backup {
         common.commit_to(out, page.commit, false);
         if common.log.op() >= page.tail.head.op {
             self.fetch = None;
+            common.shelf.stop();
             state_transfer::stop(common);
         } else if let Some(fetch) = self.fetch.as_mut().filter(|_| advanced) {
             let have = state_transfer::catch_up(common);
@@ -199,8 +205,31 @@ impl Backup {
     /// The page did not come: ask somebody else.
     pub(super) fn on_fetch(&mut self, common: &mut Common, out: &mut Out) {
         if let Some(fetch) = &mut self.fetch {
+            if checkpoints::retry(common, out) {
+                return;
+            }
             let have = state_transfer::catch_up(common);
             fetch.retry(common, out, have);
+        }
+    }
+
+    /// A part of a checkpoint: the last one takes the place of the log, whose entries after it are fetched then.
+    fn on_part(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, part: &CheckpointPart) {
+        let took = checkpoints::take(common, out, from, part);
+        let Some(fetch) = &mut self.fetch else { return };
+        match took {
+            Took::Nothing | Took::More => {}
+            Took::Gone => {
+                let have = state_transfer::catch_up(common);
+                fetch.ask_anew(common, out, from, have);
+            }
+            Took::Whole(checkpoint) => {
+                if checkpoint.op() > common.log.op() && common.may_append() {
+                    checkpoints::install(common, out, checkpoint, Entries::empty());
+                }
+                let have = state_transfer::catch_up(common);
+                fetch.next_page(common, out, have);
+            }
         }
     }
 

@@ -8,6 +8,8 @@
 //! ```
 
 use super::execution::{Desk, Execution};
+use super::shelf::Shelf;
+use super::snapshot::{Snapshot, StatusName};
 use crate::action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejection, Reply, To, Write};
 use crate::clients::ClientTable;
 use crate::config::{Config, Durability, MESSAGE_OVERHEAD_BYTES};
@@ -67,8 +69,11 @@ pub(super) struct Common {
     /// The last view in which this replica led or followed in this life: what clients are told.
     pub(super) normal_view: View,
     pub(super) log: Log,
+    /// The log on the disk does not reach its checkpoint: what is written next begins with the checkpoint.
+    parted: bool,
     commit: Op,
     pub(super) execution: Execution,
+    pub(super) shelf: Shelf,
     pub(super) clients: ClientTable,
     pub(super) pending: Pending,
     pub(super) timers: Timers,
@@ -80,7 +85,7 @@ pub(super) struct Common {
 
 impl Common {
     /// What a replica is before its first event.
-    pub(super) fn new(config: Config, stored: Stored, me: Position, at: Time) -> Self {
+    pub(super) fn new(config: Config, stored: Stored, clients: ClientTable, me: Position, at: Time) -> Self {
         let header = Header {
             config: stored.config,
             epoch: stored.epoch,
@@ -90,7 +95,9 @@ impl Common {
             incarnation: stored.incarnation.next(),
             seq: crate::id::Seq::ZERO,
         };
-        let base = stored.log.base().op;
+        let (log, begins, parted) = foundation(&stored);
+        let interval = u64::from(config.cluster.checkpoint_interval);
+        let barrier = config.rules.barrier_after(begins, interval, u64::from(config.me.0));
         Self {
             primary: config.cluster.primary(stored.view),
             rules: config.rules,
@@ -101,16 +108,18 @@ impl Common {
             log_view: stored.log_view,
             // What it led or followed before the crash is old news: until it is normal again it knows of no view.
             normal_view: View::ZERO,
-            commit: base,
-            execution: Execution::new(base, u64::from(config.cluster.checkpoint_interval)),
-            clients: ClientTable::new(index(u64::from(config.cluster.client_capacity))),
-            pending: Pending::new(stored.log.op()),
+            commit: begins,
+            execution: Execution::new(begins, interval, barrier, stored.checkpoint.is_some()),
+            clients,
+            pending: Pending::new(log.op()),
             timers: Timers::default(),
             gate: Gate::new(me, config.cluster.members.len()),
             full_since: None,
             // Answers to an earlier life's questions are recognised as such.
             fetches: FetchId(header.incarnation.0 << 32),
-            log: stored.log,
+            log,
+            parted,
+            shelf: Shelf::new(stored.checkpoint),
             config,
         }
     }
@@ -149,6 +158,26 @@ impl Common {
         let n = self.members();
         let step = 1 + index(steps % crate::id::count((n - 1).max(1)));
         self.config.cluster.members[(self.me.index() + step) % n]
+    }
+
+    /// What an observer may see.
+    pub(super) fn seen(&self, status: StatusName) -> Snapshot {
+        Snapshot {
+            id: self.config.me,
+            incarnation: self.header.incarnation,
+            status,
+            epoch: self.header.epoch,
+            view: self.header.view,
+            log_view: self.log_view,
+            primary: self.primary,
+            op: self.log.op(),
+            base: self.log.base().op,
+            checkpoint: self.shelf.op(),
+            durable: self.pending.durable_op(),
+            commit: self.commit,
+            executed: self.execution.executed(),
+            wants_view_change: self.gate.wants(),
+        }
     }
 
     // ---- saying something
@@ -234,7 +263,7 @@ impl Common {
 
     // ---- writing something down
 
-    fn persist(&mut self, out: &mut Out, write: Write) -> WriteId {
+    pub(super) fn persist(&mut self, out: &mut Out, write: Write) -> WriteId {
         let id = self.pending.issue();
         out.push(Action::Persist { id, write });
         id
@@ -250,6 +279,9 @@ impl Common {
         }
         self.pending.header_issued();
         out.push(Action::Note(Note::Opened { incarnation, view }));
+        if let Some(checkpoint) = self.shelf.newest() {
+            out.push(Action::Restore(Box::new(checkpoint.clone())));
+        }
     }
 
     /// May entries be written? What carries none always may: the driver keeps a reserve for it (DESIGN 9.11).
@@ -278,7 +310,7 @@ impl Common {
         self.appended();
     }
 
-    fn appended(&mut self) {
+    pub(super) fn appended(&mut self) {
         if self.is_sync() {
             self.pending.append_issued(self.log.op());
         } else {
@@ -295,10 +327,20 @@ impl Common {
         self.log.truncate(keep);
         self.log.append(entries.clone());
         self.pending.cut(keep);
-        self.persist(out, Write::Replace { keep, entries, view });
+        let write = match self.shelf.newest().filter(|_| self.parted) {
+            Some(checkpoint) => Write::Install { checkpoint: Box::new(checkpoint.clone()), entries, view },
+            None => Write::Replace { keep, entries, view },
+        };
+        self.parted = false;
+        self.persist(out, write);
         self.pending.log_view_issued();
         self.log_view = view;
         self.appended();
+    }
+
+    /// The log begins with a checkpoint that is about to be written down.
+    pub(super) fn founded(&mut self, log: Log) {
+        (self.log, self.parted) = (log, false);
     }
 
     /// Promises never to act in an earlier view again. What was about to be said is not said any more.
@@ -337,7 +379,8 @@ impl Common {
         let log_view_too = self.is_sync() && self.rules.needs_durable_log_view();
         let proof = self.pending.proof_of_view(log_view_too)?;
         let op = self.durable_op();
-        let hash = self.log.hash(op).expect("durable lies between base and head");
+        // Not there as long as the checkpoint below it is on its way to the disk.
+        let hash = self.log.hash(op)?;
         Some((Head { op, hash }, proof))
     }
 
@@ -378,12 +421,10 @@ impl Common {
         replies: impl IntoIterator<Item = Bytes>,
         serving: bool,
     ) {
-        let Self { execution, clients, log, commit, rules, config, header, .. } = self;
+        let Self { execution, clients, rules, config, header, .. } = self;
         let (rules, me, view) = (*rules, u64::from(config.me.0), header.view);
         let mut desk = Desk { clients, rules, me, view, serving, out };
-        if execution.answered(first, replies, &mut desk) {
-            execution.issue(log, *commit, &mut desk);
-        }
+        execution.answered(first, replies, &mut desk);
     }
 
     // ---- pieces of the log for others
@@ -446,5 +487,14 @@ impl Common {
         }
         self.say_vote(out);
         self.arm_heartbeat();
+    }
+}
+
+/// The log of a disk, the op execution goes on from, and whether a damaged log ends before that: it is given up then.
+fn foundation(stored: &Stored) -> (Log, Op, bool) {
+    match &stored.checkpoint {
+        Some(checkpoint) if stored.log.contains(checkpoint.head()) => (stored.log.clone(), checkpoint.op(), false),
+        Some(checkpoint) => (Log::new(checkpoint.head()), checkpoint.op(), true),
+        None => (stored.log.clone(), stored.log.base().op, false),
     }
 }

@@ -31,15 +31,72 @@ pub(super) struct Execution {
     issued: Op,
     executed: Op,
     interval: u64,
-    /// The next op at which nothing may be in between: the table there is the same on every replica.
+    /// The next op at which nothing may be in between: table and service there are the same on every replica.
     barrier: Op,
     upcalls: VecDeque<Upcall>,
+    /// Nothing is issued before the service has done this.
+    awaits: Option<Awaited>,
+    /// So many answers are on their way that are for nothing: the service was told to become another one since.
+    void: usize,
+}
+
+/// What the service is asked for beside executing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Awaited {
+    Checkpoint,
+    Restored,
 }
 
 impl Execution {
-    pub(super) const fn new(base: Op, interval: u64) -> Self {
-        let barrier = Op((base.0 / interval + 1) * interval);
-        Self { issued: base, executed: base, interval, barrier, upcalls: VecDeque::new() }
+    /// Everything through `base` is executed, or in the checkpoint that the service was just told to become.
+    pub(super) fn new(base: Op, interval: u64, barrier: Op, restoring: bool) -> Self {
+        let awaits = restoring.then_some(Awaited::Restored);
+        Self { issued: base, executed: base, interval, barrier, upcalls: VecDeque::new(), awaits, void: 0 }
+    }
+
+    /// The service was told to become what it was after `op`, whatever it is. `barrier` is the next one after that.
+    pub(super) fn restore(&mut self, op: Op, barrier: Op, told: bool) {
+        self.void += self.upcalls.len() + usize::from(self.awaits.is_some());
+        self.upcalls.clear();
+        (self.issued, self.barrier) = (op, barrier);
+        self.awaits = told.then_some(Awaited::Restored);
+        if !told {
+            self.executed = op;
+        }
+    }
+
+    /// The service became it. True if that is still what was asked for.
+    ///
+    /// # Panics
+    /// When nothing of the kind was asked for: a bug in the driver.
+    pub(super) fn restored(&mut self, op: Op) -> bool {
+        if self.is_void() {
+            return false;
+        }
+        assert_eq!((self.awaits, op), (Some(Awaited::Restored), self.issued), "the driver answers what was asked");
+        self.awaits = None;
+        self.executed = self.issued;
+        true
+    }
+
+    /// The service gave its checkpoint. True if that is still what was asked for.
+    ///
+    /// # Panics
+    /// When nothing of the kind was asked for: a bug in the driver.
+    pub(super) fn taken(&mut self, op: Op) -> bool {
+        if self.is_void() {
+            return false;
+        }
+        assert_eq!((self.awaits, op), (Some(Awaited::Checkpoint), self.barrier), "the driver answers what was asked");
+        self.awaits = None;
+        self.barrier = self.barrier.plus(self.interval);
+        true
+    }
+
+    fn is_void(&mut self) -> bool {
+        let void = self.void > 0;
+        self.void -= usize::from(void);
+        void
     }
 
     /// Through here the turn of every entry has come.
@@ -54,19 +111,15 @@ impl Execution {
 
     /// Issues what is committed and may run.
     pub(super) fn issue(&mut self, log: &Log, commit: Op, desk: &mut Desk<'_>) {
-        loop {
-            let upto = commit.min(self.barrier);
-            if upto <= self.issued {
-                return;
-            }
-            for run in log.runs(self.issued, upto) {
-                self.issue_run(run, desk);
-            }
-            self.issued = upto;
-            if !self.progressed(desk) {
-                return;
-            }
+        let upto = commit.min(self.barrier);
+        if upto <= self.issued || self.awaits.is_some() {
+            return;
         }
+        for run in log.runs(self.issued, upto) {
+            self.issue_run(run, desk);
+        }
+        self.issued = upto;
+        self.progressed(desk);
     }
 
     /// One run of entries: contiguous operations share one upcall action.
@@ -90,21 +143,22 @@ impl Execution {
     ///
     /// # Panics
     /// When the driver answers something else: a bug in the driver.
-    pub(super) fn answered(
-        &mut self,
-        first: Op,
-        replies: impl IntoIterator<Item = Bytes>,
-        desk: &mut Desk<'_>,
-    ) -> bool {
-        let mut op = first;
+    pub(super) fn answered(&mut self, first: Op, replies: impl IntoIterator<Item = Bytes>, desk: &mut Desk<'_>) {
+        let (mut op, mut moved) = (first, false);
         for reply in replies {
-            self.answered_one(op, reply, desk);
+            moved |= self.answered_one(op, reply, desk);
             op = op.next();
         }
-        op != first && self.progressed(desk)
+        if moved {
+            self.progressed(desk);
+        }
     }
 
-    fn answered_one(&mut self, op: Op, reply: Bytes, desk: &mut Desk<'_>) {
+    /// False when the answer is for nothing.
+    fn answered_one(&mut self, op: Op, reply: Bytes, desk: &mut Desk<'_>) -> bool {
+        if self.is_void() {
+            return false;
+        }
         let upcall = self.upcalls.pop_front().expect("the driver answers only what was executed");
         assert_eq!(upcall.op, op, "the driver answers upcalls in op order");
         let newest = upcall.slot.and_then(|slot| desk.clients.answered(slot, upcall.client, op, &reply));
@@ -112,17 +166,17 @@ impl Execution {
             let number = desk.rules.answered_number(upcall.number, newest.unwrap_or(upcall.number));
             desk.reply((upcall.client, upcall.session, number), (op, reply), false);
         }
+        true
     }
 
-    /// Moves `executed` on; true when it reached the barrier, so that more may be issued.
-    fn progressed(&mut self, desk: &mut Desk<'_>) -> bool {
+    /// Moves `executed` on. At the barrier everything stands still until the service gave its checkpoint.
+    fn progressed(&mut self, desk: &mut Desk<'_>) {
         self.executed = self.upcalls.front().map_or(self.issued, |upcall| upcall.op.previous());
-        let reached = self.executed == self.barrier;
-        if reached {
+        if self.executed == self.barrier {
             desk.out.push(Action::Note(Note::TableAt { op: self.barrier, table: desk.clients.digest() }));
-            self.barrier = self.barrier.plus(self.interval);
+            desk.out.push(Action::Checkpoint { op: self.barrier });
+            self.awaits = Some(Awaited::Checkpoint);
         }
-        reached
     }
 }
 

@@ -14,11 +14,14 @@
 //! ```
 
 mod backup;
+mod checkpoints;
 mod common;
 mod execution;
+mod invariants;
 mod open;
 mod primary;
 mod recovery;
+mod shelf;
 mod snapshot;
 mod state_transfer;
 mod view_change;
@@ -28,7 +31,7 @@ use crate::config::Config;
 use crate::entry::Request;
 use crate::event::{Event, Input};
 use crate::id::{Hash, Incarnation, Op, ReplicaId, Time, View};
-use crate::message::{Body, Header, Recovery};
+use crate::message::{Body, Header, MessageKind, Recovery};
 use crate::stored::{Damage, Stored};
 use crate::timer::Timer;
 use alloc::vec::Vec;
@@ -82,7 +85,8 @@ impl Replica {
         }
         let me = config.cluster.position(config.me).ok_or(OpenError::ForeignDisk)?;
         let found = Found::on(&stored);
-        let mut common = Common::new(config, stored, me, at);
+        let clients = checkpoints::table_on(&config, &stored).ok_or(OpenError::NoCheckpoint)?;
+        let mut common = Common::new(config, stored, clients, me, at);
         common.begin(out, found.clean);
         let mut this = Self { common, status: Status::Halted };
         this.start(out, found);
@@ -142,11 +146,17 @@ impl Replica {
             Input::Persisted(upto) => {
                 assert!(self.common.pending.persisted(upto), "the driver completes only writes that were issued");
                 self.common.release(out);
+                checkpoints::settle(&mut self.common, out);
             }
             // Nothing became durable or was logged: nothing new can be promised.
             Input::Executed { op, reply } => return self.on_executed(out, op, [reply]),
             Input::ExecutedRun { first, replies } => return self.on_executed(out, first, replies),
-            Input::CheckpointTaken { .. } | Input::Restored { .. } => unreachable!("no checkpoint is asked for yet"),
+            Input::CheckpointTaken { op, state } => {
+                checkpoints::taken(&mut self.common, out, op, state, matches!(self.status, Status::Primary(_)));
+            }
+            Input::Restored { op } => {
+                checkpoints::restored(&mut self.common, out, op, matches!(self.status, Status::Primary(_)));
+            }
             Input::WriteFailed => self.transition(out, Next::Halt(HaltReason::WriteFailed)),
             Input::Space(has) => self.on_space(out, has),
             Input::Stop => self.stop(out),
@@ -227,9 +237,13 @@ impl Replica {
                     Next::Stay
                 }
                 (Status::Recovering(recovering), Timer::Heartbeat) => recovering.on_heartbeat(common, out),
+                (Status::Recovering(recovering), Timer::Fetch) => {
+                    recovering.on_fetch(common, out);
+                    Next::Stay
+                }
                 (Status::Primary(_), Timer::ViewChange | Timer::Fetch)
                 | (Status::Backup(_) | Status::ViewChange(_), Timer::Retransmit)
-                | (Status::Recovering(_), Timer::ViewChange | Timer::Fetch | Timer::Retransmit)
+                | (Status::Recovering(_), Timer::ViewChange | Timer::Retransmit)
                 | (Status::Halted, _) => Next::Stay,
             };
             self.transition(out, next);
@@ -268,6 +282,13 @@ impl Replica {
         }
         if let Body::Recovery(question) = body {
             return self.on_recovery(out, from, question);
+        }
+        if let Body::GetCheckpoint { head, offset } = body {
+            return checkpoints::serve(common, out, from, *head, *offset);
+        }
+        if matches!(body, Body::CheckpointPart(_)) {
+            // Named by content, so exempt from the gate.
+            return self.on_current(out, from, (header.incarnation, body));
         }
         if matches!(body, Body::RecoveryResponse(_)) {
             return self.common.ignore(out, from, kind, Ignored::NotAsked);
@@ -363,11 +384,11 @@ impl Replica {
                 return ViewChange::misleads(common, out, from, question.nonce);
             }
             Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
-                return common.ignore(out, from, crate::message::MessageKind::Recovery, Ignored::WrongStatus);
+                return common.ignore(out, from, MessageKind::Recovery, Ignored::WrongStatus);
             }
         };
         if question.view_min >= LAST_VIEW {
-            common.ignore(out, from, crate::message::MessageKind::Recovery, Ignored::Malformed);
+            common.ignore(out, from, MessageKind::Recovery, Ignored::Malformed);
         } else if common.view() < question.view_min {
             let led_by_asker = common.config.cluster.primary(question.view_min) == from;
             let view = if led_by_asker { question.view_min.next() } else { question.view_min };
@@ -448,27 +469,13 @@ impl Replica {
     /// What an observer may see.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let common = &self.common;
-        Snapshot {
-            id: common.config.me,
-            incarnation: common.header().incarnation,
-            status: match self.status {
-                Status::Primary(_) => StatusName::Primary,
-                Status::Backup(_) => StatusName::Backup,
-                Status::ViewChange(_) => StatusName::ViewChange,
-                Status::Recovering(_) => StatusName::Recovering,
-                Status::Halted => StatusName::Halted,
-            },
-            epoch: common.epoch(),
-            view: common.view(),
-            log_view: common.log_view,
-            primary: common.primary(),
-            op: common.log.op(),
-            durable: common.pending.durable_op(),
-            commit: common.commit(),
-            executed: common.execution.executed(),
-            wants_view_change: common.gate.wants(),
-        }
+        self.common.seen(match self.status {
+            Status::Primary(_) => StatusName::Primary,
+            Status::Backup(_) => StatusName::Backup,
+            Status::ViewChange(_) => StatusName::ViewChange,
+            Status::Recovering(_) => StatusName::Recovering,
+            Status::Halted => StatusName::Halted,
+        })
     }
 
     /// The hash of the client table (PROTOCOL S16).
@@ -483,13 +490,7 @@ impl Replica {
         let common = &self.common;
         let leads = matches!(self.status, Status::Primary(_));
         let normal = leads || matches!(self.status, Status::Backup(_));
-        let holds = (common.log_view <= common.view())
-            & (common.commit() <= common.log.op())
-            & (common.execution.issued() <= common.commit())
-            & (common.execution.executed() <= common.execution.issued())
-            & (common.pending.durable_op() <= common.log.op())
-            & (!normal | (common.log_view == common.view()))
-            & (!normal | (leads == common.is_primary()));
+        let holds = invariants::hold(common, leads, normal);
         assert!(
             holds | !common.rules.keeps_invariants(),
             "an invariant of our own state is broken: {:?}",

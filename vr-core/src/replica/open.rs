@@ -16,6 +16,8 @@ pub enum OpenError {
     Config(ConfigError),
     /// The disk belongs to another cluster, another configuration or another replica.
     ForeignDisk,
+    /// The log on the disk begins after a checkpoint that is not there, or cannot be read.
+    NoCheckpoint,
 }
 
 impl fmt::Display for OpenError {
@@ -23,6 +25,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Config(error) => write!(f, "invalid configuration: {error}"),
             Self::ForeignDisk => f.write_str("this disk was formatted for another cluster, configuration or replica"),
+            Self::NoCheckpoint => f.write_str("the log on this disk begins after a checkpoint that it does not hold"),
         }
     }
 }

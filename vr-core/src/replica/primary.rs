@@ -3,6 +3,7 @@
 //! Owns the queue, the requests in flight, the acknowledgements and the heartbeats of one view; all of it is gone
 //! with the view. Must not know how the view began or what follows it. Paper: VRR §4.1 steps 1 to 6, §6.2.
 
+use super::checkpoints;
 use super::common::{Common, Next, Out};
 use super::state_transfer;
 use crate::action::{Action, Ignored, Note, Reject, To};
@@ -63,7 +64,7 @@ impl Primary {
             queue: VecDeque::new(),
             batches: VecDeque::new(),
             registering: HashMap::with_hasher(Fold),
-            predicted: common.log.entry(view_start).map_or(Predicted::default(), Entry::predicted),
+            predicted: checkpoints::predicted(common),
             beat: Beat::ZERO,
             beats: VecDeque::new(),
             said_at: common.now,
@@ -86,6 +87,7 @@ impl Primary {
             this.arm_retransmit(common);
         }
         common.timers.cancel(Timer::ViewChange);
+        common.shelf.stop();
         state_transfer::stop(common);
         common.gate.started();
         common.arm_heartbeat();
@@ -290,7 +292,7 @@ impl Primary {
             Body::PrepareOk { head, beat } => self.on_prepare_ok(common, out, from, (*head, *beat), true),
             Body::CommitOk { beat } => self.on_beat(common, from, *beat),
             Body::DoViewChange(_) => self.welcome(common, out, from),
-            Body::GetState(question) => state_transfer::answer(common, out, from, question),
+            Body::GetState(question) => state_transfer::answer(common, out, from, question, true),
             Body::NewState(_) => common.ignore(out, from, kind, Ignored::NotAsked),
             Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) => {
                 common.ignore(out, from, kind, Ignored::WrongRole);

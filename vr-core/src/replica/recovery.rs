@@ -20,11 +20,12 @@
 //! With more than f damaged at a time nobody may be left who leads: they wait, say so ([`Note::Outnumbered`]), and
 //! lose nothing. A lone replica with a damaged log waits for its operator.
 
+use super::checkpoints::{self, Took};
 use super::common::{Common, Next, Out};
-use super::state_transfer::Assembly;
+use super::state_transfer::{self, Assembly};
 use crate::action::{Action, Ignored, Note};
 use crate::id::{Nonce, Op, ReplicaId, Time, View, count};
-use crate::message::{Body, MessageKind, Recovery, RecoveryResponse, StartView};
+use crate::message::{Body, CheckpointPart, MessageKind, Recovery, RecoveryResponse, StartView};
 use crate::persist::Plain;
 use crate::quorum::{Position, ReplicaSet};
 use alloc::vec;
@@ -70,8 +71,8 @@ impl Recovering {
 
     fn ask(&mut self, common: &mut Common, out: &mut Out) {
         let have = match &self.arriving {
-            Some(arriving) => arriving.assembly.anchors(&common.log, common.log.base().op),
-            None => common.log.anchors(common.log.base().op),
+            Some(arriving) => arriving.assembly.anchors(&common.log, common.commit()),
+            None => common.log.anchors(common.commit()),
         };
         let question = Recovery { nonce: self.nonce, view_min: self.view_min, have };
         common.broadcast(out, Plain::recovery(question));
@@ -114,6 +115,7 @@ impl Recovering {
         let kind = body.kind();
         match body {
             Body::RecoveryResponse(answer) => return self.on_answer(common, out, from, view, answer),
+            Body::CheckpointPart(part) => return self.on_part(common, out, from, part),
             Body::Prepare { .. }
             | Body::PrepareOk { .. }
             | Body::Commit { .. }
@@ -123,8 +125,7 @@ impl Recovering {
             | Body::StartView(_)
             | Body::GetState(_)
             | Body::NewState(_)
-            | Body::GetCheckpoint { .. }
-            | Body::CheckpointPart(_) => common.ignore(out, from, kind, Ignored::WrongStatus),
+            | Body::GetCheckpoint { .. } => common.ignore(out, from, kind, Ignored::WrongStatus),
             Body::Recovery(_) => {
                 if let Some(position) = common.config.cluster.position(from) {
                     self.asking[position.index()] = Some(common.now);
@@ -158,10 +159,11 @@ impl Recovering {
             common.ignore(out, from, MessageKind::RecoveryResponse, Ignored::Malformed);
             return Next::Stay;
         }
-        self.take(common, out, view, start)
+        self.take(common, out, from, (view, start))
     }
 
-    fn take(&mut self, common: &mut Common, out: &mut Out, view: View, start: &StartView) -> Next {
+    fn take(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, answer: (View, &StartView)) -> Next {
+        let (view, start) = answer;
         let current = self.arriving.take().filter(|arriving| arriving.view >= view);
         let mut arriving = current.unwrap_or_else(|| Arriving {
             view,
@@ -169,6 +171,21 @@ impl Recovering {
             commit: start.commit,
         });
         let advanced = arriving.view == view && arriving.assembly.offer(&common.log, &start.tail);
+        let (log, commit) = (&common.log, common.commit());
+        let offered = arriving.assembly.offers_checkpoint(log, &start.tail, commit, start.commit);
+        if arriving.view == view && !advanced && offered {
+            arriving.assembly.begin_on_checkpoint(&start.tail);
+            arriving.commit = arriving.commit.max(start.commit);
+            checkpoints::want(common, out, start.tail.base, from);
+            self.arriving = Some(arriving);
+            return Next::Stay;
+        }
+        self.advance(common, out, arriving, advanced)
+    }
+
+    /// Something may have come in: the log is whole and takes the place of what is left of the old one, or more of it
+    /// is asked for.
+    fn advance(&mut self, common: &mut Common, out: &mut Out, arriving: Arriving, advanced: bool) -> Next {
         if !arriving.assembly.is_whole(common.rules) {
             self.arriving = Some(arriving);
             if advanced {
@@ -180,12 +197,36 @@ impl Recovering {
             self.arriving = Some(arriving);
             return Next::Stay;
         }
-        common.recover_in(arriving.view);
-        let whole = arriving.assembly.finish(&common.log);
-        common.replace(out, whole.keep.op, whole.entries);
+        let Arriving { view, assembly, commit } = arriving;
+        common.recover_in(view);
+        let whole = assembly.finish(&common.log, common.rules);
+        let kept = whole.keep.op;
+        whole.put(common, out);
         common.view_rides_on_last_write();
-        out.push(Action::Note(Note::Recovered { view, kept: whole.keep.op, op: common.log.op() }));
-        Next::Follow { commit: arriving.commit }
+        out.push(Action::Note(Note::Recovered { view, kept, op: common.log.op() }));
+        Next::Follow { commit }
+    }
+
+    /// A part of the checkpoint that the log begins with (VRR §5.1, §5.2).
+    fn on_part(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, part: &CheckpointPart) -> Next {
+        match checkpoints::take(common, out, from, part) {
+            Took::Nothing | Took::More => {}
+            Took::Gone => self.ask(common, out),
+            Took::Whole(checkpoint) => {
+                if let Some(mut arriving) = self.arriving.take() {
+                    let grounded = arriving.assembly.ground_on(checkpoint);
+                    return self.advance(common, out, arriving, grounded);
+                }
+            }
+        }
+        Next::Stay
+    }
+
+    /// The part did not come. The question itself is repeated anyway.
+    pub(super) fn on_fetch(&self, common: &mut Common, out: &mut Out) {
+        if self.arriving.as_ref().is_some_and(|arriving| arriving.assembly.awaits_checkpoint()) {
+            checkpoints::retry(common, out);
+        }
     }
 }
 
@@ -194,9 +235,8 @@ pub(super) fn answer(common: &mut Common, out: &mut Out, from: ReplicaId, questi
     let log = view_start.and_then(|view_start| {
         let op = common.rules.recovery_log_ends_at(common.log.op(), common.commit());
         let head = crate::log::Head { op, hash: common.log.hash(op)? };
-        let have = || question.have.iter().copied().filter(|anchor| anchor.op <= op && common.log.contains(*anchor));
-        let shared = have().max_by_key(|anchor| anchor.op)?;
-        Some(common.start_view(view_start.min(op), common.tail_after(shared.op, head)))
+        let base = state_transfer::base_for(common, &question.have, head)?;
+        Some(common.start_view(view_start.min(op), common.tail_after(base.op, head)))
     });
     common.send(out, from, Plain::recovery_response(RecoveryResponse { nonce: question.nonce, log }));
 }

@@ -39,6 +39,10 @@ pub struct Snapshot {
     pub primary: ReplicaId,
     /// The op-number: where its log ends.
     pub op: Op,
+    /// Where its log begins: the entries through here were given up.
+    pub base: Op,
+    /// The newest checkpoint that is durable, or that its log begins with; 0 for none.
+    pub checkpoint: Op,
     /// Through here the log is durable on its own disk (in the asynchronous mode: held in memory).
     pub durable: Op,
     /// The commit-number.

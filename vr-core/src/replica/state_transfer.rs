@@ -4,8 +4,10 @@
 //! answer. Nothing of the log in use is given up while pages come in: it is replaced as a whole or not at all.
 //! Must not know statuses. Paper: VRR §5.2 without its truncation (PROTOCOL D30 to D36), §5.3.
 
+use super::checkpoints;
 use super::common::{Common, Out};
 use crate::action::{HaltReason, Ignored, Note};
+use crate::checkpoint::Checkpoint;
 use crate::entry::{Entries, Entry};
 use crate::id::{FetchId, Op, ReplicaId, count, index};
 use crate::log::{Head, Log, continues, head_of};
@@ -13,6 +15,7 @@ use crate::message::{GetState, MessageKind, NewState, Tail};
 use crate::persist::Plain;
 use crate::rules::Rules;
 use crate::timer::Timer;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +41,12 @@ impl Fetch {
         self.say(common, out, have);
     }
 
+    /// Asks again, of whoever turned out to know more.
+    pub(super) fn ask_anew(&mut self, common: &mut Common, out: &mut Out, of: ReplicaId, have: Vec<Head>) {
+        self.of = of;
+        self.say(common, out, have);
+    }
+
     /// Asks again, somebody else: the last one asked did not answer (PROTOCOL D39).
     pub(super) fn retry(&mut self, common: &mut Common, out: &mut Out, have: Vec<Head>) {
         if common.rules.asks_another() {
@@ -60,15 +69,20 @@ impl Fetch {
     }
 }
 
-/// Answers a question about a log that ends in `head`: a page that leads there, or nothing when the asker wants
-/// another log or shares nothing with ours.
-pub(super) fn answer(common: &mut Common, out: &mut Out, from: ReplicaId, question: &GetState) {
-    let head = question.want.unwrap_or_else(|| common.log.head());
-    let shared = common.log.newest_shared(&question.have).filter(|shared| shared.op <= head.op);
-    let shared = shared.or_else(|| common.log.newest_shared(&older_than(&question.have, head.op)));
-    match shared.filter(|_| common.log.contains(head)) {
-        Some(shared) => {
-            let tail = common.tail_after(shared.op, head);
+/// Answers a question about a log: a page that leads there from what both have, or else from a checkpoint of ours.
+/// Nothing when the asker wants another log. `normal`: who is normal in the view may answer with its own log, as far
+/// as it goes, when what was wanted is behind it.
+pub(super) fn answer(common: &mut Common, out: &mut Out, from: ReplicaId, question: &GetState, normal: bool) {
+    let ours = common.log.head();
+    let wanted = question.want.filter(|want| common.log.contains(*want)).or(question.want.is_none().then_some(ours));
+    let mut found = wanted.and_then(|head| Some((base_for(common, &question.have, head)?, head)));
+    let behind = question.want.is_some_and(|want| want.op < ours.op);
+    if found.is_none() && normal && behind && common.rules.answers_with_own_log() {
+        found = base_for(common, &question.have, ours).map(|base| (base, ours));
+    }
+    match found {
+        Some((base, head)) => {
+            let tail = common.tail_after(base.op, head);
             let page = NewState { id: question.id, commit: common.commit(), tail };
             common.send(out, from, Plain::new_state(page));
         }
@@ -76,8 +90,10 @@ pub(super) fn answer(common: &mut Common, out: &mut Out, from: ReplicaId, questi
     }
 }
 
-fn older_than(anchors: &[Head], op: Op) -> Vec<Head> {
-    anchors.iter().copied().filter(|anchor| anchor.op <= op).collect()
+/// Where a page towards `head` begins for somebody who has these: the newest that we have too, or a checkpoint.
+pub(super) fn base_for(common: &mut Common, have: &[Head], head: Head) -> Option<Head> {
+    let shared = have.iter().copied().filter(|anchor| anchor.op <= head.op && common.log.contains(*anchor));
+    shared.max_by_key(|anchor| anchor.op).or_else(|| checkpoints::offered(common, head.op))
 }
 
 /// A log being put together, beside the one in use, until it reaches its target.
@@ -87,19 +103,32 @@ pub(super) struct Assembly {
     base: Head,
     entries: Vec<Entry>,
     any: bool,
+    ground: Ground,
 }
 
-/// A log put together: keep this much of the one in use, then these.
+/// What the base of a log that is being put together lies on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+enum Ground {
+    /// On the log in use.
+    Log,
+    /// On a checkpoint, which is on its way.
+    Wanted,
+    /// On this checkpoint.
+    Checkpoint(Box<Checkpoint>),
+}
+
+/// A log put together: keep this much of the one in use, or begin with a checkpoint, then these.
 pub(super) struct Whole {
     pub(super) keep: Head,
     pub(super) entries: Entries,
+    checkpoint: Option<Box<Checkpoint>>,
 }
 
 impl Assembly {
     /// Nothing yet, on the way to `target`.
     pub(super) fn toward(target: Head, log: &Log) -> Self {
         let base = if log.contains(target) { target } else { log.base() };
-        Self { target, base, entries: Vec::new(), any: false }
+        Self { target, base, entries: Vec::new(), any: false, ground: Ground::Log }
     }
 
     pub(super) const fn target(&self) -> Head {
@@ -112,7 +141,8 @@ impl Assembly {
 
     /// Takes what leads on. True if anything did.
     pub(super) fn offer(&mut self, log: &Log, tail: &Tail) -> bool {
-        if self.head() == self.target || tail.base.op >= self.target.op {
+        let wanted = self.awaits_checkpoint();
+        if (self.head() == self.target && !wanted) || tail.base.op >= self.target.op {
             return false;
         }
         let mut entries = tail.entries.clone();
@@ -121,12 +151,12 @@ impl Assembly {
         }
         let head = self.head();
         let known = tail.base.op.distance_to(head.op);
-        let continued = self.any && tail.base.op <= head.op && known < count(entries.len());
+        let continued = self.any && !wanted && tail.base.op <= head.op && known < count(entries.len());
         if continued && continues(&entries.skip(index(known)), head) {
             entries = entries.skip(index(known));
-        } else if log.contains(tail.base) && (!self.any || head_of(&entries, tail.base).op > head.op) {
-            // Joins our log further on than what was gathered so far: begin there.
-            (self.base, self.entries) = (tail.base, Vec::new());
+        } else if log.contains(tail.base) && (!self.any || wanted || head_of(&entries, tail.base).op > head.op) {
+            // Joins our log, further on than what was gathered so far, or so that no checkpoint is needed: begin there.
+            (self.base, self.entries, self.ground) = (tail.base, Vec::new(), Ground::Log);
         } else {
             return false;
         }
@@ -135,24 +165,67 @@ impl Assembly {
         self.any = true;
         if self.head().op == self.target.op && self.head() != self.target {
             // Another log than the one promised: start again.
-            (self.entries, self.any, self.base) = (Vec::new(), false, log.base());
+            *self =
+                Self { target: self.target, base: log.base(), entries: Vec::new(), any: false, ground: Ground::Log };
             return false;
         }
         fits > 0
+    }
+
+    /// An answer that leads nowhere from what is here begins at a checkpoint of the answerer, beyond everything that
+    /// is committed here through `commit`, and no further than what is committed there through `theirs`.
+    pub(super) fn offers_checkpoint(&self, log: &Log, tail: &Tail, commit: Op, theirs: Op) -> bool {
+        let lacks = self.awaits_checkpoint() || self.head() != self.target;
+        let fits = lacks
+            && !self.has(tail.base)
+            && tail.base.op > commit
+            && tail.base.op <= theirs
+            && tail.base.op <= tail.head.op;
+        fits && continues(&tail.entries, tail.base) && !log.contains(tail.base)
+    }
+
+    /// Was it gathered already? Then an answer from there on repeats an earlier one.
+    fn has(&self, head: Head) -> bool {
+        let on = |entry: &Entry| (entry.op(), entry.hash()) == (head.op, head.hash);
+        !self.awaits_checkpoint() && self.any && (self.base == head || self.entries.iter().any(on))
+    }
+
+    /// Begins again with what the answer brings, on its checkpoint, towards the log that it names.
+    pub(super) fn begin_on_checkpoint(&mut self, tail: &Tail) {
+        let entries = tail.entries.iter().filter(|entry| entry.op() <= tail.head.op).cloned().collect();
+        *self = Self { target: tail.head, base: tail.base, entries, any: true, ground: Ground::Wanted };
+    }
+
+    /// The checkpoint is here, if it is the one that is wanted.
+    pub(super) fn ground_on(&mut self, checkpoint: Box<Checkpoint>) -> bool {
+        let wanted = self.ground == Ground::Wanted && self.base == checkpoint.head();
+        if wanted {
+            self.ground = Ground::Checkpoint(checkpoint);
+        }
+        wanted
+    }
+
+    /// Is it a checkpoint that is waited for?
+    pub(super) fn awaits_checkpoint(&self) -> bool {
+        self.ground == Ground::Wanted
     }
 
     /// Did it arrive?
     pub(super) fn is_whole(&self, rules: Rules) -> bool {
         let head = self.head();
         let reached = self.any || head == self.target;
-        reached && rules.is_whole(head.hash, self.target.hash)
+        match self.ground {
+            Ground::Wanted => false,
+            Ground::Checkpoint(_) if rules.checkpoint_is_enough() => true,
+            Ground::Checkpoint(_) | Ground::Log => reached && rules.is_whole(head.hash, self.target.hash),
+        }
     }
 
     /// What to tell whoever may have more of it: newest first.
     pub(super) fn anchors(&self, log: &Log, floor: Op) -> Vec<Head> {
         let mut have = log.anchors(floor);
         have.push(log.base());
-        if self.any {
+        if self.any && self.ground != Ground::Wanted {
             have.push(self.head());
         }
         have.retain(|anchor| anchor.op <= self.target.op);
@@ -163,11 +236,20 @@ impl Assembly {
     }
 
     /// The log as a change of the one in use. What is the same in both is kept, not replaced.
-    pub(super) fn finish(self, log: &Log) -> Whole {
-        let same = self.entries.iter().take_while(|entry| log.hash(entry.op()) == Some(entry.hash())).count();
-        let entries = Entries::new(self.entries).unwrap_or_else(|_| unreachable!("pages were chained one by one"));
-        let keep = head_of(&entries.take(same), self.base);
-        Whole { keep, entries: entries.skip(same) }
+    pub(super) fn finish(self, log: &Log, rules: Rules) -> Whole {
+        let Self { base, entries, ground, .. } = self;
+        let same = entries.iter().take_while(|entry| log.hash(entry.op()) == Some(entry.hash())).count();
+        let entries = Entries::new(entries).unwrap_or_else(|_| unreachable!("pages were chained one by one"));
+        match ground {
+            Ground::Log | Ground::Wanted => {
+                let keep = head_of(&entries.take(same), base);
+                Whole { keep, entries: entries.skip(same), checkpoint: None }
+            }
+            Ground::Checkpoint(checkpoint) => {
+                let entries = if rules.checkpoint_is_enough() { Entries::empty() } else { entries };
+                Whole { keep: base, entries, checkpoint: Some(checkpoint) }
+            }
+        }
     }
 }
 
@@ -178,6 +260,19 @@ impl Whole {
             return None;
         }
         Some(HaltReason::ContradictsExecuted { op: self.keep.op.next() })
+    }
+
+    /// Does it bring anything that has to be written down?
+    pub(super) fn needs_room(&self) -> bool {
+        self.checkpoint.is_some() || !self.entries.is_empty()
+    }
+
+    /// It takes the place of the log in use, as that of our view.
+    pub(super) fn put(self, common: &mut Common, out: &mut Out) {
+        match self.checkpoint {
+            Some(checkpoint) => checkpoints::install(common, out, checkpoint, self.entries),
+            None => common.replace(out, self.keep.op, self.entries),
+        }
     }
 }
 

@@ -4,12 +4,13 @@
 //! view. The log in use is untouched until the new one is whole. Must not know what came before or what
 //! follows. Paper: VRR §4.2; PROTOCOL 1.3, DESIGN §10 "The gate".
 
+use super::checkpoints::{self, Took};
 use super::common::{Common, Next, Out};
 use super::state_transfer::{self, Assembly, Fetch};
 use crate::action::{Action, HaltReason, Ignored, Note, To};
 use crate::id::{Incarnation, Op, ReplicaId, View};
 use crate::log::Head;
-use crate::message::{Body, DoViewChange, MessageKind, NewState, StartView, Tail};
+use crate::message::{Body, CheckpointPart, DoViewChange, MessageKind, NewState, StartView, Tail};
 use crate::persist::{Plain, Promise};
 use crate::quorum::{Position, ReplicaSet};
 use alloc::boxed::Box;
@@ -75,8 +76,9 @@ impl ViewChange {
             Body::StartView(start) => return self.on_start_view(common, out, from, start),
             Body::NewState(page) => return self.on_new_state(common, out, from, page),
             // Between views a log is served by name only: ours is not that of the view (PROTOCOL D35).
+            Body::CheckpointPart(part) => return self.on_part(common, out, from, part),
             Body::GetState(question) if question.want.is_some() || common.rules.serves_unnamed_between_views() => {
-                state_transfer::answer(common, out, from, question);
+                state_transfer::answer(common, out, from, question, false);
             }
             Body::GetState(_) => common.ignore(out, from, kind, Ignored::WrongStatus),
             Body::Prepare { entries, .. } if common.rules.takes_prepare_in_view_change() => {
@@ -94,8 +96,7 @@ impl ViewChange {
             Body::StartViewChange { .. }
             | Body::Recovery(_)
             | Body::RecoveryResponse(_)
-            | Body::GetCheckpoint { .. }
-            | Body::CheckpointPart(_) => {
+            | Body::GetCheckpoint { .. } => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }
@@ -223,16 +224,29 @@ impl ViewChange {
             common.ignore(out, from, MessageKind::NewState, Ignored::NotAsked);
             return Next::Stay;
         };
-        let advanced = installing.assembly.offer(&common.log, &page.tail);
+        let (log, commit, assembly) = (&common.log, common.commit(), &mut installing.assembly);
+        let advanced = assembly.offer(log, &page.tail);
+        // Only a log that was chosen from reports has to be that very one.
+        let fits = page.tail.head == assembly.target() || !common.is_primary();
+        if !advanced && fits && assembly.offers_checkpoint(log, &page.tail, commit, page.commit) {
+            assembly.begin_on_checkpoint(&page.tail);
+            installing.commit = installing.commit.max(page.commit);
+            checkpoints::want(common, out, page.tail.base, from);
+            self.installing = Some(installing);
+            return Next::Stay;
+        }
+        self.advance(common, out, installing, advanced)
+    }
+
+    /// Something may have come in: install what is whole, ask on for what is not.
+    fn advance(&mut self, common: &mut Common, out: &mut Out, mut installing: Installing, advanced: bool) -> Next {
         if installing.assembly.is_whole(common.rules) {
             state_transfer::stop(common);
             return self.install(common, out, installing.assembly, installing.commit);
         }
         if advanced {
             // Pages coming in are progress: be patient, and ask on. Otherwise the timer asks somebody else.
-            if common.rules.times_view_change(common.is_primary()) {
-                common.arm_view_change();
-            }
+            Self::be_patient(common);
             let have = installing.assembly.anchors(&common.log, common.commit());
             installing.fetch.next_page(common, out, have);
         }
@@ -240,9 +254,39 @@ impl ViewChange {
         Next::Stay
     }
 
+    fn be_patient(common: &mut Common) {
+        if common.rules.times_view_change(common.is_primary()) {
+            common.arm_view_change();
+        }
+    }
+
+    /// A part of the checkpoint that the view's log begins with (VRR §5.2).
+    fn on_part(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, part: &CheckpointPart) -> Next {
+        match checkpoints::take(common, out, from, part) {
+            Took::Nothing => {}
+            Took::More => Self::be_patient(common),
+            Took::Gone => {
+                if let Some(installing) = &mut self.installing {
+                    let have = installing.assembly.anchors(&common.log, common.commit());
+                    installing.fetch.ask_anew(common, out, from, have);
+                }
+            }
+            Took::Whole(checkpoint) => {
+                if let Some(mut installing) = self.installing.take() {
+                    let grounded = installing.assembly.ground_on(checkpoint);
+                    return self.advance(common, out, installing, grounded);
+                }
+            }
+        }
+        Next::Stay
+    }
+
     /// The page did not come: ask somebody else.
     pub(super) fn on_fetch(&mut self, common: &mut Common, out: &mut Out) {
         if let Some(installing) = &mut self.installing {
+            if installing.assembly.awaits_checkpoint() && checkpoints::retry(common, out) {
+                return;
+            }
             let have = installing.assembly.anchors(&common.log, common.commit());
             installing.fetch.retry(common, out, have);
         }
@@ -251,15 +295,15 @@ impl ViewChange {
     /// The log is whole: it replaces ours at once, and `log_view` rises with it (PROTOCOL rule 1).
     fn install(&mut self, common: &mut Common, out: &mut Out, assembly: Assembly, commit: Op) -> Next {
         self.installing = None;
-        let whole = assembly.finish(&common.log);
+        let whole = assembly.finish(&common.log, common.rules);
         if let Some(reason) = whole.contradiction(common) {
             return Next::Halt(reason);
         }
-        if !common.may_append() && !whole.entries.is_empty() {
+        if !common.may_append() && whole.needs_room() {
             // Asked for again with the next vote: by then there may be room.
             return Next::Stay;
         }
-        common.replace(out, whole.keep.op, whole.entries);
+        whole.put(common, out);
         if common.is_primary() {
             self.starting = Some(commit);
             return Next::Stay;

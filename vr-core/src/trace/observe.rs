@@ -79,6 +79,8 @@ impl State {
             commit: Some(snapshot.commit.0),
             applied: Some(snapshot.executed.0),
             durable: Some(snapshot.durable.0),
+            ckpt: Some(snapshot.checkpoint.0).filter(|op| *op > 0),
+            log_lo: (snapshot.base > Op::ZERO).then_some(snapshot.base.next().0),
             primary: Some(Node::Replica(snapshot.primary)),
             want: Some(snapshot.wants_view_change),
             ..Self::default()
@@ -102,6 +104,8 @@ impl State {
             commit: changed(old.commit, new.commit),
             applied: changed(old.applied, new.applied),
             durable: changed(old.durable, new.durable),
+            ckpt: changed(old.ckpt, new.ckpt),
+            log_lo: changed(old.log_lo, new.log_lo),
             primary: changed(old.primary, new.primary),
             want: changed(old.want, new.want),
             ..Self::default()

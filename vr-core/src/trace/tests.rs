@@ -35,6 +35,8 @@ fn snapshot(id: u16) -> Snapshot {
         log_view: View(3),
         primary: ReplicaId(0),
         op: Op(16),
+        base: Op(0),
+        checkpoint: Op(0),
         durable: Op(16),
         commit: Op(16),
         executed: Op(16),

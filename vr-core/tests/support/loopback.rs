@@ -15,6 +15,8 @@ pub(crate) struct Loopback {
     messages: VecDeque<(usize, Message)>,
     written: Option<WriteId>,
     upcalls: VecDeque<Op>,
+    /// The service, which has no state, shall give a checkpoint.
+    checkpoint: Option<Op>,
     actions: Vec<Action>,
     pub(crate) replies: Vec<Reply>,
     pub(crate) now: Time,
@@ -32,6 +34,7 @@ impl Loopback {
             messages: VecDeque::new(),
             written: None,
             upcalls: VecDeque::new(),
+            checkpoint: None,
             actions: Vec::new(),
             replies: Vec::new(),
             now: Time::ZERO,
@@ -62,6 +65,8 @@ impl Loopback {
                 self.take(at, Input::Persisted(id));
             } else if let Some(op) = self.upcalls.pop_front() {
                 self.take(at, Input::Executed { op, reply: Bytes::from_static(b"done") });
+            } else if let Some(op) = self.checkpoint.take() {
+                self.take(at, Input::CheckpointTaken { op, state: Bytes::new() });
             } else {
                 return;
             }
@@ -89,7 +94,8 @@ impl Loopback {
                 Action::Reply(reply) => self.replies.push(reply),
                 Action::Reject(rejection) => panic!("refused: {rejection:?}"),
                 Action::Note(_) => {}
-                Action::Checkpoint { .. } | Action::Restore(_) => panic!("the interval is longer than these runs"),
+                Action::Checkpoint { op } => self.checkpoint = Some(op),
+                Action::Restore(_) => panic!("nobody falls behind here"),
                 Action::Halt(reason) => panic!("halted: {reason:?}"),
             }
         }

@@ -13,9 +13,9 @@ mod watch;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use vr_core::{
-    Action, ClientId, ClusterConfig, ClusterId, Config, Event, HaltReason, Input, Instance, Kind, Message, MessageKind,
-    Note, Op, Predicted, Rejection, Replica, ReplicaId, Reply, Request, RequestNumber, Session, Snapshot, StatusName,
-    Stored, Time, To, Wait, Write, WriteId,
+    Action, Checkpoint, ClientId, ClusterConfig, ClusterId, Config, Event, HaltReason, Input, Instance, Kind, Message,
+    MessageKind, Note, Op, Predicted, Rejection, Replica, ReplicaId, Reply, Request, RequestNumber, Session, Snapshot,
+    StatusName, Stored, Time, To, Wait, Write, WriteId,
 };
 use watch::Watch;
 
@@ -86,7 +86,7 @@ pub(crate) struct Node {
     /// The fold of all writes, durable or not: what the replica believes.
     pub(crate) memory: Stored,
     pub(crate) writes: VecDeque<(WriteId, Write)>,
-    pub(crate) upcalls: VecDeque<(Op, Bytes)>,
+    pub(crate) upcalls: VecDeque<Upcall>,
     /// The service: a text to which each operation adds its body. Its answer is the end of the text.
     pub(crate) text: String,
     pub(crate) disk_stuck: bool,
@@ -128,6 +128,14 @@ impl Node {
         let start = self.text.len().saturating_sub(12);
         Bytes::copy_from_slice(&self.text.as_bytes()[start..])
     }
+}
+
+/// What a service is asked for.
+#[derive(Clone)]
+pub(crate) enum Upcall {
+    Execute(Op, Bytes),
+    Checkpoint(Op),
+    Restore(Checkpoint),
 }
 
 /// The cluster.
@@ -219,10 +227,11 @@ impl Scripted {
                 }
                 Action::Persist { .. } | Action::Note(_) => {}
                 Action::Execute(entries) => {
-                    let upcalls = entries.iter().map(|entry| (entry.op(), entry.body().clone()));
+                    let upcalls = entries.iter().map(|entry| Upcall::Execute(entry.op(), entry.body().clone()));
                     self.nodes[at].upcalls.extend(upcalls);
                 }
-                Action::Checkpoint { .. } | Action::Restore(_) => panic!("the interval is longer than these runs"),
+                Action::Checkpoint { op } => self.nodes[at].upcalls.push_back(Upcall::Checkpoint(op)),
+                Action::Restore(checkpoint) => self.nodes[at].upcalls.push_back(Upcall::Restore(*checkpoint)),
                 Action::Reply(reply) => self.replies.push(reply),
                 Action::Reject(rejection) => self.rejections.push(*rejection),
                 Action::Halt(reason) => self.nodes[at].halted = Some(reason),
@@ -253,10 +262,17 @@ impl Scripted {
 
     /// The service answers its oldest upcall.
     pub(crate) fn answer_one(&mut self, at: usize) {
-        if let Some((op, body)) = self.nodes[at].upcalls.pop_front() {
-            let reply = self.nodes[at].answer(&body);
-            self.step(at, Input::Executed { op, reply });
-        }
+        let node = &mut self.nodes[at];
+        let Some(upcall) = node.upcalls.pop_front() else { return };
+        let input = match upcall {
+            Upcall::Execute(op, body) => Input::Executed { op, reply: node.answer(&body) },
+            Upcall::Checkpoint(op) => Input::CheckpointTaken { op, state: Bytes::from(node.text.clone()) },
+            Upcall::Restore(checkpoint) => {
+                node.text = String::from_utf8_lossy(checkpoint.state()).into_owned();
+                Input::Restored { op: checkpoint.op() }
+            }
+        };
+        self.step(at, input);
     }
 
     /// Whatever is under way at one replica is done, if its disk and its service work.

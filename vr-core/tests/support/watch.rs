@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use vr_core::{
     Action, Body, ClientId, Durability, Entries, Hash, Head, Incarnation, Message, Note, Op, Reply, RequestNumber,
-    Session, Snapshot, StatusName, View,
+    Session, Snapshot, StatusName, Stored, View,
 };
 
 /// The judge.
@@ -131,7 +131,8 @@ impl Watch {
             op = op.previous();
         }
         let head = Head { op: upto, hash: self.committed[&upto] };
-        let holders = nodes.iter().filter(|node| node.disk.log.contains(head)).count();
+        let covered = |disk: &Stored| disk.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.op() >= head.op);
+        let holders = nodes.iter().filter(|node| node.disk.log.contains(head) || covered(&node.disk)).count();
         assert!(!self.sync || holders >= self.quorum, "r{at} commits {upto:?}, which {holders} disks hold");
     }
 

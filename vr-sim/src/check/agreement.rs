@@ -405,6 +405,8 @@ mod tests {
             commit: Op(3),
             executed: Op(1),
             wants_view_change: false,
+            base: Op(0),
+            checkpoint: Op(0),
         };
         let look = |seen: Snapshot| broken(Agreement::looks_right(&stage.checkers.shadow, &seen));
         assert_eq!(look(good), "nothing");

@@ -130,7 +130,10 @@ impl AtMostOnce {
             let head = Head { op: entry.op(), hash: entry.hash() };
             let slot = self.taken.entry(entry.client()).or_insert((session, number, head));
             let (of, newest, before) = *slot;
-            let here = before != head && shadow.replicas[who].memory.holds(before);
+            // What was given up behind a checkpoint is there if it was decided.
+            let decided = shadow.lineage.decision(before.op).is_some_and(|decision| decision.hash == before.hash);
+            let memory = &shadow.replicas[who].memory;
+            let here = before != head && memory.holds(before) && (decided || before.op > memory.base());
             if here && of == session && number <= newest {
                 return Err(Self::taken_again(shadow.id(who), entry, (newest, before.op)));
             }

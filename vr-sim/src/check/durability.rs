@@ -1,4 +1,4 @@
-//! What was decided stays decided: enough replicas hold it, always, whatever crashed: S9, and S18 as far as it exists.
+//! What was decided stays decided: enough replicas hold it, always, whatever crashed: S9.
 //!
 //! Owns when the count is taken and the count itself. Must not know why a copy went away. VRR §8.1, §8.2;
 //! PROTOCOL §4 S9 "cheap form", §6.
@@ -21,8 +21,8 @@
 //!   With more than f down or recovering the count still holds; it then says nothing about being available.
 //!
 //! Both are stronger than the n − q + 1 copies that every quorum must meet, and say at once when a copy goes.
-//! A lost disk (PROTOCOL D60), once there is one, will have to be subtracted. Until there are
-//! checkpoints every log starts at op 1, so that S18 (every decided op can be had from somebody) is this count, too.
+//! A lost disk (PROTOCOL D60), once there is one, will have to be subtracted. Where a log was cut, the checkpoint on
+//! the same disk (S18) holds what went, the same on all replicas (S17).
 
 use super::shadow::{Mirror, Shadow};
 use super::{Violation, short};

@@ -94,12 +94,20 @@ impl Image {
         }
     }
 
-    /// Is everything through `head` here? Hashes are chained: one comparison tells. What lies before the base is in
+    /// What is left of a damaged log may end before the checkpoint: whoever starts from it begins with the checkpoint.
+    pub(super) fn begin_on_checkpoint(&mut self) {
+        if let Some((head, _)) = self.checkpoint.filter(|(head, _)| self.hash(head.op) != Some(head.hash)) {
+            self.base = head;
+            self.hashes.clear();
+        }
+    }
+
+    /// Is everything through `head` here? Hashes are chained: one comparison tells. What is not in the log is in
     /// the checkpoint, which is the same on all replicas (S17).
     pub(super) fn holds(&self, head: Head) -> bool {
         match self.hash(head.op) {
             Some(hash) => hash == head.hash,
-            None => head.op < self.base.op && self.base.op <= self.checkpointed(),
+            None => head.op <= self.checkpointed(),
         }
     }
 

@@ -44,6 +44,10 @@
 //! - **S14 at most once** (§4.1, §4.5; `at_most_once`): the service executes each request once.
 //! - **S15 linearizability** (§8.1; `linearizability`): what clients saw could have happened one call at a time.
 //! - **S16 table equality** (§4.1, §4.5; `tables`): client tables are equal after equal ops.
+//! - **S17 checkpoint equality** (§5.1; `checkpoints`): checkpoints are taken after the same ops, hold what was
+//!   committed, and are equal.
+//! - **S18 cut behind a checkpoint** (§5.1; `checkpoints`): entries are given up when a checkpoint that holds them is
+//!   on the same disk.
 //! - **S22 reply truth** (§4.1, §4.5; `at_most_once`): an answer is the result of exactly that request; a session
 //!   called gone is gone.
 //! - **S22 truthful hint** (§4.1; `views`): a client is told only of views that started.
@@ -58,6 +62,7 @@
 
 mod agreement;
 mod at_most_once;
+mod checkpoints;
 mod durability;
 mod happening;
 mod image;
@@ -76,6 +81,7 @@ mod views;
 
 use agreement::Agreement;
 use at_most_once::{Answer, AtMostOnce};
+use checkpoints::Checkpoints;
 use durability::Durability;
 use image::Misfit;
 use linearizability::Linearizability;
@@ -113,6 +119,7 @@ pub struct Checkers {
     at_most_once: AtMostOnce,
     tables: Tables,
     space: Space,
+    checkpoints: Checkpoints,
     linearizability: Linearizability,
     liveness: Liveness,
 }
@@ -131,6 +138,7 @@ impl Checkers {
             at_most_once: AtMostOnce::new(setting.cluster.client_capacity),
             tables: Tables::default(),
             space: Space::new(replicas),
+            checkpoints: Checkpoints::new(setting.cluster.checkpoint_interval),
             linearizability: Linearizability::new(model),
             liveness: Liveness::new(replicas),
         }
@@ -211,6 +219,7 @@ impl Checkers {
         self.space.opened(who);
         self.liveness.count_amnesiacs(&self.shadow);
         Durability::holds(&self.shadow)?;
+        Checkpoints::opened(&self.shadow, who, actions)?;
         self.actions(who, actions)?;
         Views::has_opened(&self.shadow, who, stored)
     }
@@ -275,7 +284,8 @@ impl Checkers {
                     Views::rejects(&self.shadow, who, rejection)?;
                     self.at_most_once.rejects(&self.shadow, who, rejection)?;
                 }
-                Action::Checkpoint { .. } | Action::Restore(_) => {}
+                Action::Checkpoint { .. } => {}
+                Action::Restore(checkpoint) => Checkpoints::restores(&mut self.shadow, who, checkpoint)?,
                 Action::Note(note) => self.notes(who, note)?,
                 Action::Halt(reason) => {
                     self.liveness.halts(&self.shadow, who, *reason)?;
@@ -292,6 +302,13 @@ impl Checkers {
         self.space.writes(&self.shadow, who, write)?;
         if let Some(misfit) = self.shadow.replicas[who].memory.misfit(write) {
             return Err(self.misfit(who, misfit));
+        }
+        match write {
+            Write::Checkpoint(checkpoint) | Write::Install { checkpoint, .. } => {
+                self.checkpoints.written(&self.shadow, who, checkpoint)?;
+            }
+            Write::Cut { through } => Checkpoints::cuts(&self.shadow, who, *through)?,
+            Write::Incarnation(_) | Write::View(_) | Write::Append(_) | Write::Replace { .. } | Write::Clean => {}
         }
         match write {
             Write::Incarnation(_) | Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } => {

@@ -173,6 +173,7 @@ impl Shadow {
         }
         let Mirror { memory, disk, .. } = mirror;
         memory.copy(disk);
+        memory.begin_on_checkpoint();
         let begins = disk.checkpointed().max(disk.base());
         (mirror.commit, mirror.executed) = (begins, begins);
         let virgin = stored.incarnation == vr_core::Incarnation::ZERO;

@@ -113,6 +113,7 @@ impl Puppet {
     }
 }
 
+#[derive(Clone)]
 pub(super) struct Stage {
     pub(super) checkers: Checkers,
     pub(super) puppets: Vec<Puppet>,

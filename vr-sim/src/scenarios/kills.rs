@@ -92,6 +92,14 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::EvictByLocalOrder, "d77-who-gives-way", "S16 table equality"),
     (Mutant::EvictedReregisters, "d77-session-that-is-gone", "S14 at most once"),
     (Mutant::EvictWhenBehind, "d78-primary-that-is-behind", "S22 reply truth"),
+    (Mutant::CheckpointAnywhere, "d67-at-the-same-ops", "S17 checkpoint equality"),
+    (Mutant::CutBeforeDurable, "d66-cut-behind-a-checkpoint", "S18 cut behind a checkpoint"),
+    (Mutant::CheckpointSetsLogView, "d32-checkpoint-is-no-log", "S7 view prefix"),
+    (Mutant::PartsMixed, "d65-another-checkpoint", "S17 checkpoint equality"),
+    (Mutant::DigestUnverified, "d65-damaged-part", "S17 checkpoint equality"),
+    (Mutant::CheckpointWithoutTable, "d74-table-comes-along", "S16 table equality"),
+    (Mutant::GoneLogUnanswered, "d39-log-that-is-gone", EXPECTATION),
+    (Mutant::InstallWithoutRestore, "d69-service-comes-along", "S2 prefix execution"),
     (Mutant::CancelOnViewChange, "d79-uncertain-outcome", "S22 reply truth"),
 ];
 

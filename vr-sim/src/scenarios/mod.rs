@@ -3,15 +3,15 @@
 //! Owns the list, and which scenario kills which planted bug (`kills`). A name says the defect (`d30` is PROTOCOL D30)
 //! or the test of the report (`a04`), then the point. Must not know how a scenario is run.
 //!
-//! Not told, because the code has nothing that could go wrong so: D32, D65 to D67, D69, D74 (checkpoints); D45,
-//! D57, D59, D60, D62 (lost and foreign disks, slots that are faulty one by one); D73 (no client asks for its
-//! number); D103 (witnesses). D6 needs D42 or D52 to happen first, D36 is the other side of D31, D101 is judged in
-//! every run (S2, S16).
+//! Not told, because the code has nothing that could go wrong so: D45, D57, D59, D60, D62 (lost and foreign disks,
+//! slots that are faulty one by one); D73 (no client asks for its number); D103 (witnesses). D6 needs D42 or D52 to
+//! happen first, D36 is the other side of D31, D101 is judged in every run (S2, S16).
 //!
 //! Interleavings are those of `model/traces*.py`, led to where the gate of DESIGN §10 lets them go: a replica does
 //! not leave a view alone, so two that hear each other do. In all of them r0 leads view 0, r1 view 1 and so on.
 
 mod appendix_a;
+mod checkpoints;
 mod clients;
 #[cfg(feature = "mutants")]
 pub(crate) mod kills;
@@ -39,6 +39,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("view change: safety", view_change::SCENARIOS),
     ("view change: liveness", view_gate::SCENARIOS),
     ("state transfer", state_transfer::SCENARIOS),
+    ("checkpoints", checkpoints::SCENARIOS),
     ("restarts and disks", restarts::SCENARIOS),
     ("recovery", recovery::SCENARIOS),
     ("storage that loses something", storage::SCENARIOS),

@@ -317,7 +317,9 @@ impl<A: App> World<A> {
     /// The service gives its state, when it has answered everything before.
     fn checkpoint(&mut self, on: usize, op: Op) {
         let Some(Life { service, .. }) = &self.nodes[on].life else { return };
-        let state = service.checkpoint();
+        let (state, sample) = (service.checkpoint(), service.state());
+        let id = self.nodes[on].config.me;
+        self.observe(&Happening::Sampled { on: id, op, state: sample });
         self.upcall(on, Input::CheckpointTaken { op, state });
     }
 

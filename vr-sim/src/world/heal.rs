@@ -43,8 +43,9 @@ impl<A: App> World<A> {
         }
         let whole = core.iter().filter(|on| !self.nodes[**on].lacks_memory()).count();
         let damaged = self.setup.durability == Durability::Sync && whole < vr_core::quorum(self.nodes.len());
-        let bound = if self.overwhelmed || damaged {
-            self.marks.stuck_groups += 1;
+        self.marks.stuck_groups += u64::from(self.overwhelmed || damaged);
+        // Damaged logs may be repaired: then the rest has its full time.
+        let bound = if self.overwhelmed {
             self.setup.heartbeat.times(self.setup.view_change.1).times(2)
         } else {
             Wait(self.setup.liveness_bound().0 + self.net.longest_latency().times(300).0)

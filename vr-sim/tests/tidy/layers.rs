@@ -23,8 +23,10 @@ const LAYERS: &[&[&str]] = &[
     // `wire/shapes` spells out the layout under the frame that `wire` puts around it.
     &["wire/shapes", "wire/opening", "wire"],
     &["recording"],
-    &["replica/snapshot", "replica/execution", "replica/open"],
+    &["replica/snapshot", "replica/execution", "replica/open", "replica/shelf"],
     &["replica/common"],
+    // What any status does with checkpoints (VRR §5.1).
+    &["replica/checkpoints", "replica/invariants"],
     // Not a status: what any of them uses to fetch what it lacks (VRR §5.2).
     &["replica/state_transfer"],
     &["replica/primary", "replica/backup", "replica/view_change", "replica/recovery"],

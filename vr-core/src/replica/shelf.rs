@@ -1,0 +1,223 @@
+//! The checkpoints at hand: the newest durable one, those on their way to the disk, one lent out, one arriving.
+//!
+//! Owns which of them is which, and the joining of parts. Must not know messages, logs or statuses. Paper: VRR
+//! §5.1, §5.2; PROTOCOL D65, D66.
+
+use crate::checkpoint::Checkpoint;
+use crate::id::{Hash, Op, ReplicaId, Time, WriteId, count};
+use crate::log::Head;
+use crate::message::CheckpointPart;
+use crate::rules::Rules;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Shelf {
+    /// The newest that is durable, or that a durable log will begin with: the log begins at it or before.
+    newest: Option<Box<Checkpoint>>,
+    /// On their way to the disk, oldest first, never more than two.
+    writing: Vec<(WriteId, Box<Checkpoint>)>,
+    /// Somebody fetches this one, and would have to begin again if it went.
+    lent: Option<(Box<Checkpoint>, Time)>,
+    /// Its parts come in.
+    arriving: Option<Arriving>,
+}
+
+/// A checkpoint of which some parts are here.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Arriving {
+    head: Head,
+    /// Who is asked for the next part.
+    of: ReplicaId,
+    /// How often in a row that was in vain.
+    attempts: u64,
+    digest: Hash,
+    length: u64,
+    bytes: Vec<u8>,
+}
+
+/// What a part is good for.
+pub(super) enum Part {
+    /// Nobody waits for it.
+    NotAsked,
+    /// It is here already, or does not follow what is.
+    Duplicate,
+    /// It contradicts itself, or those before it: those are given up too.
+    Malformed,
+    /// Whoever sent it has a newer one only.
+    Gone,
+    /// More are missing.
+    More,
+    /// The last one. Verified.
+    Whole(Box<Checkpoint>),
+}
+
+/// Where to ask for the next part.
+pub(super) struct Next {
+    pub(super) head: Head,
+    pub(super) offset: u64,
+    pub(super) of: ReplicaId,
+}
+
+impl Shelf {
+    /// What a disk holds.
+    pub(super) fn new(checkpoint: Option<Checkpoint>) -> Self {
+        Self { newest: checkpoint.map(Box::new), ..Self::default() }
+    }
+
+    pub(super) fn newest(&self) -> Option<&Checkpoint> {
+        self.newest.as_deref()
+    }
+
+    /// Everything through here is in the newest.
+    pub(super) fn op(&self) -> Op {
+        self.newest.as_ref().map_or(Op::ZERO, |newest| newest.op())
+    }
+
+    // ---- taken, written, installed
+
+    /// A checkpoint is on its way to the disk. When the disk is slow those in the middle are forgotten.
+    pub(super) fn write(&mut self, id: WriteId, checkpoint: Box<Checkpoint>) {
+        self.writing.truncate(1);
+        self.writing.push((id, checkpoint));
+    }
+
+    /// The disk moved on: the newest that it holds now, if that is another one than before.
+    pub(super) fn persisted(&mut self, is_durable: impl Fn(WriteId) -> bool) -> Option<Op> {
+        let done = self.writing.iter().take_while(|(id, _)| is_durable(*id)).count();
+        let (_, checkpoint) = self.writing.drain(..done).next_back()?;
+        let op = checkpoint.op();
+        self.newest = Some(checkpoint);
+        Some(op)
+    }
+
+    /// The log begins with this one from now on.
+    pub(super) fn installed(&mut self, checkpoint: Box<Checkpoint>) {
+        self.writing.clear();
+        self.newest = Some(checkpoint);
+        self.lent = None;
+        self.arriving = None;
+    }
+
+    // ---- lent
+
+    /// What to offer to somebody who shares nothing with a log that begins after `base`: rather the one that is being
+    /// fetched already than the newest. It is kept from `now` until `until`.
+    pub(super) fn offered(&mut self, base: Op, now: Time, until: Time) -> Option<Head> {
+        if let Some((lent, kept)) = &mut self.lent
+            && *kept > now
+            && lent.op() >= base
+        {
+            *kept = until;
+            return Some(lent.head());
+        }
+        let newest = self.newest.as_ref()?;
+        self.lent = Some((newest.clone(), until));
+        Some(newest.head())
+    }
+
+    /// Entries after here are wanted by whoever fetches a checkpoint. What nobody fetches any more is given up.
+    pub(super) fn lent_op(&mut self, now: Time) -> Option<Op> {
+        self.lent = self.lent.take().filter(|(_, until)| *until > now);
+        self.lent.as_ref().map(|(lent, _)| lent.op())
+    }
+
+    /// A part of the checkpoint at `head`, or of the newest if that one is newer. What is asked for at `now` is kept
+    /// until `until`.
+    pub(super) fn part(
+        &mut self,
+        (head, offset): (Head, u64),
+        bytes: usize,
+        now: Time,
+        until: Time,
+    ) -> Option<CheckpointPart> {
+        if let Some((lent, kept)) = &mut self.lent
+            && lent.head() == head
+        {
+            *kept = until;
+            return part_of(lent, offset, bytes);
+        }
+        let newest = self.newest.as_ref()?;
+        if newest.head() != head {
+            let offset = if offset < newest.length() { offset } else { 0 };
+            return if newest.op() > head.op { part_of(newest, offset, bytes) } else { None };
+        }
+        if self.lent.as_ref().is_none_or(|(_, kept)| *kept <= now) {
+            self.lent = Some((newest.clone(), until));
+        }
+        part_of(newest, offset, bytes)
+    }
+
+    // ---- arriving
+
+    /// Asks for the parts of the checkpoint at `head`; those that are here already are kept.
+    pub(super) fn want(&mut self, head: Head, of: ReplicaId) {
+        match &mut self.arriving {
+            Some(arriving) if arriving.head == head => arriving.of = of,
+            Some(_) | None => {
+                let (digest, length, bytes) = (Hash::default(), 0, Vec::new());
+                self.arriving = Some(Arriving { head, of, attempts: 0, digest, length, bytes });
+            }
+        }
+    }
+
+    /// Nothing is wanted any more.
+    pub(super) fn stop(&mut self) {
+        self.arriving = None;
+    }
+
+    /// The next part to ask for.
+    pub(super) fn next(&self) -> Option<Next> {
+        let Arriving { head, of, bytes, .. } = self.arriving.as_ref()?;
+        Some(Next { head: *head, offset: count(bytes.len()), of: *of })
+    }
+
+    /// The part did not come: for which time in a row, if one is waited for.
+    pub(super) fn failed(&mut self) -> Option<u64> {
+        let arriving = self.arriving.as_mut()?;
+        arriving.attempts += 1;
+        Some(arriving.attempts)
+    }
+
+    /// A part came in.
+    pub(super) fn take(&mut self, rules: Rules, part: &CheckpointPart) -> Part {
+        let Some(arriving) = &mut self.arriving else { return Part::NotAsked };
+        if !rules.is_part_of(part.head, arriving.head) {
+            return if part.head.op > arriving.head.op { Part::Gone } else { Part::NotAsked };
+        }
+        let here = count(arriving.bytes.len());
+        if part.offset != here {
+            return Part::Duplicate;
+        }
+        if here == 0 {
+            (arriving.digest, arriving.length) = (part.digest, part.length);
+        }
+        let same = (part.digest, part.length) == (arriving.digest, arriving.length);
+        let fits = here.checked_add(count(part.bytes.len())).is_some_and(|end| end <= part.length);
+        if !rules.is_part_of_same(same) || !fits || part.bytes.is_empty() {
+            self.arriving = None;
+            return Part::Malformed;
+        }
+        arriving.attempts = 0;
+        arriving.bytes.extend_from_slice(&part.bytes);
+        if count(arriving.bytes.len()) < part.length {
+            return Part::More;
+        }
+        self.joined(rules)
+    }
+
+    fn joined(&mut self, rules: Rules) -> Part {
+        let Some(Arriving { head, digest, bytes, .. }) = self.arriving.take() else { return Part::NotAsked };
+        let checkpoint = Checkpoint::joined(&Bytes::from(bytes));
+        let verified = checkpoint.filter(|it| it.head() == head && rules.is_sound(it.digest(), digest));
+        verified.map_or(Part::Malformed, |checkpoint| Part::Whole(Box::new(checkpoint)))
+    }
+}
+
+fn part_of(checkpoint: &Checkpoint, offset: u64, bytes: usize) -> Option<CheckpointPart> {
+    let (head, digest, length) = (checkpoint.head(), checkpoint.digest(), checkpoint.length());
+    let bytes = checkpoint.part(offset, bytes);
+    (!bytes.is_empty()).then_some(CheckpointPart { head, digest, length, offset, bytes })
+}
