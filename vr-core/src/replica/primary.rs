@@ -3,9 +3,8 @@
 //! Owns the queue, the requests in flight, the acknowledgements and the heartbeats of one view; all of it is gone
 //! with the view. Must not know how the view began or what follows it. Paper: VRR §4.1 steps 1 to 6, §6.2.
 
-use super::checkpoints;
 use super::common::{Common, Next, Out};
-use super::state_transfer;
+use super::{checkpoints, state_transfer};
 use crate::action::{Action, Ignored, Note, Reject, To};
 use crate::clients::{ClientTable, Fold, Seen, SlotId};
 use crate::entry::{Entries, Entry, Kind, Predicted, Request};

@@ -67,7 +67,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::ViewNotPersisted, "d40-forgotten-view", "S5 durable header"),
     (Mutant::NoAckAfterTransfer, "d37-ack-after-transfer", "L2 answered"),
     (Mutant::OnePeerOnly, "d39-another-peer", EXPECTATION),
-    (Mutant::OwnLogBetweenViews, "d35-own-log-between-views", "S6 log match"),
+    (Mutant::OwnLogBetweenViews, "d35-own-log-between-views", "S13 silence"),
     (Mutant::PrimaryResumesView, "d52-primary-comes-back", "S7 one start"),
     (Mutant::AmnesiacNormal, "d47-back-without-memory", "S13 silence"),
     (Mutant::RecoveringVotes, "d48-recovering-takes-no-part", "S13 silence"),
