@@ -40,7 +40,7 @@ const READS_MAX: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Answered {
     /// One answer for each entry of an `Execute`, in order.
-    Executed(Vec<(Op, Bytes)>),
+    Executed(Op, Vec<Bytes>),
     /// Its state.
     CheckpointTaken(Op, Bytes),
     /// It is what it was told to become.
@@ -157,22 +157,23 @@ impl<S: Service> Desk<S> {
 
     fn execute(&mut self, entries: &Entries) -> bool {
         let mut answers = Vec::with_capacity(entries.len());
+        let mut first = entries.first().map_or(Op::ZERO, |entry| entry.op());
         let mut since = Instant::now();
         for entry in entries {
             let (op, predicted) = (entry.op(), entry.predicted());
             let context = Context { op, time_ns: predicted.wall_ns, seed: predicted.seed };
-            answers.push((op, self.service.execute(&context, entry.body())));
+            answers.push(self.service.execute(&context, entry.body()));
             if since.elapsed() >= REPORT_AFTER {
-                self.report(&mut answers);
-                since = Instant::now();
+                self.report(first, &mut answers);
+                (first, since) = (op.next(), Instant::now());
             }
         }
-        self.report(&mut answers)
+        self.report(first, &mut answers)
     }
 
-    fn report(&self, answers: &mut Vec<(Op, Bytes)>) -> bool {
+    fn report(&self, first: Op, answers: &mut Vec<Bytes>) -> bool {
         self.load.entries.fetch_sub(answers.len(), Ordering::Relaxed);
-        answers.is_empty() || self.answer(Answered::Executed(std::mem::take(answers)))
+        answers.is_empty() || self.answer(Answered::Executed(first, std::mem::take(answers)))
     }
 }
 

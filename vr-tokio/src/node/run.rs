@@ -20,7 +20,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 use vr_core::trace::Step;
-use vr_core::{Action, Event, HaltReason, Input, Note, Op, Predicted, Replica, StatusName, Time, Wait, WriteId};
+use vr_core::{
+    Action, Event, HaltReason, Input, Note, Op, Predicted, Replica, Request, StatusName, Time, Wait, WriteId,
+};
 
 /// How much is taken from the inbox at once.
 const TAKEN_AT_ONCE: usize = 4096;
@@ -69,6 +71,8 @@ pub(super) struct Loop {
     pub(super) observer: Option<Observer>,
     pub(super) flight: Option<Flight>,
     pub(super) waiting: Waiting,
+    /// Requests that came one after the other.
+    pub(super) requests: Vec<Request>,
     pub(super) progress: Progress,
     /// Random; each request's seed follows from it.
     pub(super) seed: u64,
@@ -108,8 +112,13 @@ impl Loop {
                 self.metrics.inbox_taken.observe(f64::from(u32::try_from(taken.len()).unwrap_or(u32::MAX)));
             }
             for arrival in taken.drain(..) {
+                if !matches!(arrival, Arrival::Question(_)) {
+                    // In the order in which they came.
+                    self.request(now, &mut actions);
+                }
                 self.arrive(arrival, now, &mut actions);
             }
+            self.request(now, &mut actions);
             // Only now: what came while this process stood still is heard before time is said to be up.
             if self.replica.next_deadline().is_some_and(|deadline| deadline <= now) {
                 self.step(Input::Tick, now, &mut actions);
@@ -169,12 +178,10 @@ impl Loop {
                     self.step(Input::Message(message), now, actions);
                 }
             }
-            Arrival::Question(question) => self.question(question, now, actions),
+            Arrival::Question(question) => self.question(question, now),
             Arrival::Disk(answer) => self.disk_answered(answer, now, actions),
-            Arrival::Answered(Answered::Executed(answers)) => {
-                for (op, reply) in answers {
-                    self.step(Input::Executed { op, reply }, now, actions);
-                }
+            Arrival::Answered(Answered::Executed(first, replies)) => {
+                self.step(Input::ExecutedRun { first, replies }, now, actions);
             }
             Arrival::Answered(Answered::CheckpointTaken(op, state)) => {
                 self.step(Input::CheckpointTaken { op, state }, now, actions);
@@ -193,7 +200,8 @@ impl Loop {
         }
     }
 
-    fn question(&mut self, question: Question, now: Time, actions: &mut Vec<Action>) {
+    /// Takes a request, to be fed with those that came right after it.
+    fn question(&mut self, question: Question, now: Time) {
         if question.answer.is_closed() {
             return;
         }
@@ -204,7 +212,19 @@ impl Loop {
         let mut request = self.waiting.add(question, now);
         self.seed = self.seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
         request.predicted = Predicted { wall_ns: clock::wall_ns(), seed: self.seed };
-        self.step(Input::Request(request), now, actions);
+        self.requests.push(request);
+    }
+
+    /// Feeds the requests that came one after the other: together they are a batch.
+    fn request(&mut self, now: Time, actions: &mut Vec<Action>) {
+        let input = match self.requests.len() {
+            0 => return,
+            1 => self.requests.pop().map(Input::Request),
+            _ => Some(Input::Requests(std::mem::take(&mut self.requests))),
+        };
+        if let Some(input) = input {
+            self.step(input, now, actions);
+        }
     }
 
     fn disk_answered(&mut self, answer: DiskAnswer, now: Time, actions: &mut Vec<Action>) {

@@ -141,6 +141,7 @@ impl Node {
             observer,
             flight,
             waiting: Waiting::default(),
+            requests: Vec::new(),
             progress: Progress::default(),
             seed: getrandom::u64().map_err(|error| StartError::System(error.to_string()))?,
         };
