@@ -16,7 +16,6 @@ fn elsewhere(cluster: &Cluster) -> Vec<NodeConfig> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the core takes no checkpoints yet"]
 async fn a_new_cluster_goes_on_where_the_chosen_log_of_the_lost_one_ends() {
     let mut cluster = Cluster::start(|config| config.cluster.durability = Durability::Async).await;
     let primary = cluster.handle(0);

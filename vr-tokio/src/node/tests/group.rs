@@ -92,3 +92,21 @@ async fn in_the_asynchronous_mode_all_stop_in_order_and_start_again() {
     }
     assert_eq!(timely(session.call("4")).await.expect("the session is kept").result, "8");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_fell_behind_the_logs_of_the_others_starts_from_a_checkpoint() {
+    let mut cluster = Cluster::start(|config| config.cluster.checkpoint_interval = 4).await;
+    let client = cluster.client();
+    let mut session = timely(client.session()).await.expect("opened");
+    timely(session.call("1")).await.expect("answered");
+    cluster.kill(2).await;
+    for _ in 0..40 {
+        timely(session.call("1")).await.expect("answered");
+    }
+    cluster.up(2).await;
+    let last = timely(session.call("1")).await.expect("answered");
+    cluster.until(2, |status| status.executed >= last.op).await;
+    assert_eq!(timely(cluster.handle(2).read_stale(Bytes::new())).await.expect("answered"), "42");
+    let has_installed = "vr_events_total{kind=\"checkpoint_installed\"} 1";
+    assert!(cluster.handle(2).metrics().contains(has_installed), "{}", cluster.handle(2).metrics());
+}
