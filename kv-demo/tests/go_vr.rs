@@ -171,8 +171,9 @@ fn a_cluster_without_a_primary_says_so_and_when_to_come_back() {
     let mut cluster = Cluster::started(Plan { replicas: 3, ..Plan::default() });
     let primary = cluster.await_primary();
     let others: Vec<_> = cluster.ids().filter(|id| *id != primary).collect();
-    cluster.kill(primary);
+    // The backup first: nobody is to become primary in between.
     cluster.kill(others[0]);
+    cluster.kill(primary);
     let answer = eventually("that it notices", || {
         let answer = curl(cluster.address(others[1]), "GET", "/object/key", b"");
         (answer.status == 503 && answer.code() == "no_primary").then_some(answer)
