@@ -32,6 +32,7 @@ chapters! {
     view_change_is_safe "view change: safety",
     view_change_is_live "view change: liveness",
     state_transfer_holds "state transfer",
+    checkpoints_hold "checkpoints",
     restarts_and_disks_hold "restarts and disks",
     recovery_holds "recovery",
     storage_that_loses_something_holds "storage that loses something",

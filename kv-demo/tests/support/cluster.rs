@@ -77,10 +77,11 @@ impl Cluster {
         cluster
     }
 
-    /// Formatted, started, with a primary.
+    /// Formatted, started, with a primary; every replica answers.
     pub fn started(plan: Plan) -> Self {
         let mut cluster = Self::formatted(plan);
         cluster.start_all();
+        eventually("all replicas to answer", || cluster.ids().all(|id| cluster.status(id).is_some()).then_some(()));
         cluster.await_primary();
         cluster
     }
