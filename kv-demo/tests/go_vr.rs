@@ -169,6 +169,7 @@ fn a_lone_replica_is_a_cluster_too() {
 #[test]
 fn a_cluster_without_a_primary_says_so_and_when_to_come_back() {
     let mut cluster = Cluster::started(Plan { replicas: 3, ..Plan::default() });
+    cluster.await_agreement(&[0, 1, 2]); // all of them listen
     let primary = cluster.await_primary();
     let others: Vec<_> = cluster.ids().filter(|id| *id != primary).collect();
     // The backup first: nobody is to become primary in between.
