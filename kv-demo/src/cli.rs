@@ -1,12 +1,12 @@
 //! The command line of `kv-demo`. One file a command.
 //!
 //! Owns the list of commands and their help. Exit codes: 0 done, 1 it failed, 2 it was asked for wrongly, 3 the
-//! key is not as it was expected to be. Must not know
-//! what a command does.
+//! key is not as it was expected to be. Must not know what a command does.
 
 mod bench;
 mod cluster;
 mod format;
+mod found;
 mod keys;
 mod log;
 mod serve;
@@ -44,6 +44,8 @@ enum Command {
     Serve(serve::Args),
     /// Make the empty log of one replica: once in its life, before it is served first.
     Format(format::Args),
+    /// Found a new cluster from the log of one member of a lost one, when all of an async cluster crashed at once.
+    Found(found::Args),
     /// Write a value.
     Put(keys::PutArgs),
     /// Print a value. Exit code 3: there is no such key.
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Format(args) => format::run(&args),
+        Command::Found(args) => found::run(&args),
         Command::Put(args) => keys::put(&args),
         Command::Get(args) => keys::get(&args),
         Command::Delete(args) => keys::delete(&args),

@@ -7,8 +7,9 @@
 mod support;
 
 use support::cluster::{Client, Cluster, Plan, curl, remove};
-use support::eventually;
+use support::{eventually, kv_demo};
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -155,6 +156,33 @@ fn an_orderly_stop_ends_with_0_and_the_data_is_found_again() {
         cluster.start_all();
         assert_eq!(cluster.client().get("key").as_deref(), Some("kept"), "{durability}");
     }
+}
+
+#[test]
+fn a_cluster_in_memory_that_crashed_as_a_whole_waits_and_a_new_one_is_founded_from_its_log() {
+    let mut cluster = Cluster::started(Plan { replicas: 3, durability: "async", ..Plan::default() });
+    cluster.client().put("key", "kept");
+    cluster.await_agreement(&[0, 1, 2]);
+    cluster.ids().for_each(|id| cluster.kill(id));
+    cluster.start_all();
+    let waits = |id| cluster.status(id).is_some_and(|status| status["status"] == "Recovering");
+    eventually("all of them to wait for a memory", || cluster.ids().all(waits).then_some(()));
+    cluster.ids().for_each(|id| cluster.kill(id));
+
+    let old = cluster.config().with_file_name("old.toml");
+    fs::rename(cluster.config(), &old).expect("renamed");
+    let text = fs::read_to_string(&old).expect("read");
+    let text = text.replace("id = \"0", "id = \"1").replace("dir = \"replica", "dir = \"founded");
+    fs::write(cluster.config(), text).expect("written");
+    let mut found = kv_demo();
+    found.args(["found", "--id", "1", "--from"]).arg(&old).arg("--config").arg(cluster.config());
+    let refused = found.output().expect("it runs");
+    assert_eq!(refused.status.code(), Some(2), "it says first what may be lost");
+    let done = found.arg("--accept-loss").output().expect("it runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(String::from_utf8_lossy(&done.stdout).contains("from the log of replica 1"));
+    cluster.start_all();
+    assert_eq!(cluster.client().get("key").as_deref(), Some("kept"));
 }
 
 #[test]

@@ -106,7 +106,8 @@ fn configuration(args: &Args) -> Result<String, String> {
     Ok(text)
 }
 
-fn read(file: &Path) -> Result<Vec<NodeConfig>, String> {
+/// What each member of the cluster is told.
+pub(super) fn read(file: &Path) -> Result<Vec<NodeConfig>, String> {
     let first = NodeConfig::load(file, ReplicaId(0)).map_err(|error| error.to_string())?;
     let load = |id: &ReplicaId| NodeConfig::load(file, *id).map_err(|error| error.to_string());
     first.cluster.members.iter().map(load).collect()
