@@ -10,13 +10,16 @@ use support::cluster::{Cluster, Plan};
 use support::eventually;
 use support::http::{ask_within, value};
 
+use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
+use vr_sim::flight;
 use vr_sim::history::{Call, KeyValue, KvCall, Linearizable, judge};
+use vr_tokio::vr_core::recording;
 
 /// The one clock of all clients.
 #[derive(Clone, Default)]
@@ -90,7 +93,7 @@ impl Watcher {
 
 #[test]
 fn clients_of_a_cluster_whose_primaries_are_killed_see_one_order_of_calls() {
-    let mut cluster = Cluster::started(Plan { timeout_ms: 1000, ..Plan::default() });
+    let mut cluster = Cluster::started(Plan { timeout_ms: 1000, is_recorded: true, ..Plan::default() });
     let (clock, stop) = (Clock::default(), Arc::new(AtomicBool::new(false)));
     let answered = Arc::new(AtomicU64::new(0));
     let clients = (1..=5).map(|name| {
@@ -124,4 +127,16 @@ fn clients_of_a_cluster_whose_primaries_are_killed_see_one_order_of_calls() {
     let answered = history.iter().filter(|call| call.returned.is_some()).count();
     println!("{} calls, {answered} of them answered, 4 primaries killed", history.len());
     assert_eq!(judge(&history, &KeyValue), Linearizable::Yes);
+    eventually("that all answer", || cluster.ids().all(|id| cluster.status(id).is_some()).then_some(()));
+    cluster.ids().for_each(|id| assert!(cluster.terminate(id).success(), "{}", cluster.log_text(id)));
+    let mut lives = Vec::new();
+    for file in fs::read_dir(cluster.config().with_file_name("flight")).expect("the recordings are there") {
+        let bytes = fs::read(file.expect("a file").path()).expect("read");
+        // Those of the killed ones end in the midst of an event.
+        lives.extend(recording::read(&bytes.into()).expect("whole frames, but for the last").lives);
+    }
+    let report = flight::judge(&lives).expect("everything holds, before all checkers of the simulator");
+    println!("{report:?}");
+    assert_eq!(report.lives, 9, "five replicas, four of which were started again");
+    assert!(report.views >= 4 && report.committed.0 > 600, "{report:?}");
 }

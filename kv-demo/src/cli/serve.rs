@@ -22,6 +22,10 @@ pub(super) struct Args {
     /// What is logged, to standard error: error, warn, info, debug, trace, or a filter as of tracing's `EnvFilter`.
     #[arg(long, default_value = "info", env = "KV_LOG", value_name = "FILTER")]
     log: String,
+    /// How many threads serve the network. The disk and the store have one each beside them; more than one pays
+    /// only where there are more cores than replicas.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
     /// Log as JSON, one object a line.
     #[arg(long)]
     log_json: bool,
@@ -41,7 +45,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(config) => config,
         Err(error) => return misused(error),
     };
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = match args.threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    match runtime.worker_threads(args.threads.into()).enable_all().build() {
         Ok(runtime) => runtime.block_on(serve(config)),
         Err(error) => failed(error),
     }

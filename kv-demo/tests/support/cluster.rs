@@ -23,6 +23,8 @@ pub struct Plan {
     /// How long a node waits for an answer before it calls the outcome unknown.
     pub timeout_ms: u64,
     pub heartbeat_ms: u64,
+    /// Record what happens to the replicas, in the directory `flight`.
+    pub is_recorded: bool,
     /// Lines for the section `[cluster]`.
     pub cluster: &'static str,
     /// Further sections.
@@ -31,7 +33,15 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { replicas: 5, durability: "sync", timeout_ms: 5000, heartbeat_ms: 50, cluster: "", more: "" }
+        Self {
+            replicas: 5,
+            durability: "sync",
+            timeout_ms: 5000,
+            heartbeat_ms: 50,
+            is_recorded: false,
+            cluster: "",
+            more: "",
+        }
     }
 }
 
@@ -54,8 +64,9 @@ impl Cluster {
         let path = dir.path().to_owned();
         let members: Vec<_> = (0..plan.replicas).map(|id| id.to_string()).collect();
         let mut text = format!(
-            "[cluster]\nid = \"{:032x}\"\nmembers = [{}]\ndurability = \"{}\"\n{}\n\
+            "{}[cluster]\nid = \"{:032x}\"\nmembers = [{}]\ndurability = \"{}\"\n{}\n\
              [timeouts]\nheartbeat_ms = {}\n[requests]\ntimeout_ms = {}\n{}\n",
+            if plan.is_recorded { "record = \"flight\"\n" } else { "" },
             u128::from(std::process::id()) << 64 | u128::from(free_ports()),
             members.join(", "),
             plan.durability,

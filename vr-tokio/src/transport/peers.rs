@@ -122,7 +122,7 @@ impl Way {
                             tracing::warn!(peer = self.id.0, address = %self.address, "the peer will not listen: {ended}");
                         }
                         Ended::Io(_) => {
-                            tracing::info!(peer = self.id.0, address = %self.address, "connection ended: {ended}");
+                            tracing::debug!(peer = self.id.0, address = %self.address, "connection ended: {ended}");
                         }
                     }
                 }
@@ -142,7 +142,7 @@ impl Way {
     async fn use_up(&self, stream: Guarded, read_by: ReadBy) -> (bool, Ended) {
         self.metrics.connects.inc();
         self.metrics.connected.set(1);
-        tracing::info!(peer = self.id.0, address = %self.address, "connected");
+        tracing::debug!(peer = self.id.0, address = %self.address, "connected");
         let prefix = self.prefix.clone();
         let mut link = Link::new(stream, read_by, &self.queue, &self.manner, &self.metrics, prefix);
         let ended = link.run().await;

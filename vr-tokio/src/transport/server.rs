@@ -303,7 +303,11 @@ async fn respond<B, E>(
     answer: Result<impl Future<Output = Result<Response<B>, E>>, Option<RequestBody>>,
     idle_timeout: Duration,
     read_by: ReadBy,
-) -> Result<Response<Either<B, Full<Bytes>>>, E> {
+) -> Result<Response<Either<B, Full<Bytes>>>, E>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let response = match answer {
         Ok(answer) => answer.await?.map(Either::Left),
         Err(body) => {
@@ -318,7 +322,12 @@ async fn respond<B, E>(
             response
         }
     };
-    read_by.within(idle_timeout);
+    if response.body().size_hint().exact().is_some() {
+        read_by.within(idle_timeout);
+    } else {
+        // A stream goes on for as long as it is read; that it is, the limit on writing sees to.
+        read_by.clear();
+    }
     Ok(response)
 }
 
