@@ -55,8 +55,7 @@ pub(crate) fn serve_peers(
         max_connections: transport.max_connections,
         max_head_bytes: 256 << 10,
         max_body_bytes: u64::MAX, // limited by what the head says, below
-        // A backup may have nothing to say to another one for long.
-        head_timeout: Duration::from_millis(transport.idle_timeout_ms),
+        head_timeout: Duration::from_millis(transport.read_timeout_ms),
         idle_timeout: Duration::from_millis(transport.idle_timeout_ms),
         body_timeout: Duration::from_millis(transport.read_timeout_ms),
         write_timeout: transport.write_timeout(),
