@@ -7,7 +7,8 @@
 //! Excused is
 //! - everything, in the asynchronous mode, once more than f replicas were down, halted or recovering at a time:
 //!   the group waits for its operator (PROTOCOL §6 b);
-//! - everything, in the synchronous mode, while those healed replicas whose logs are whole are no quorum (D56, D58);
+//! - everything, while the healed replicas that have their memory, or in the synchronous mode a whole log, are no
+//!   quorum (DESIGN §10 "Recovery"; D56, D58): others may be stopped in order, which no memory is lost by;
 //! - a healed replica that, after the faults ended, halted because its disk failed, crashed and stayed down, or lost
 //!   its memory (in the asynchronous mode by any crash): it counts as not healed; the rest must still be a quorum,
 //!   with its hub if it is a star;
@@ -220,7 +221,7 @@ impl Liveness {
         let seen = |id: &ReplicaId| end.replicas.iter().find(|(seen, _)| seen.id == *id);
         let able: Vec<&Seen> = heal.core.iter().filter(|id| well(id)).filter_map(seen).collect();
         let is_whole = |seen: &&&Seen| {
-            shadow.place(seen.0.id).is_some_and(|place| !shadow.sync || !shadow.replicas[place].disk.damaged)
+            shadow.place(seen.0.id).is_some_and(|place| !shadow.replicas[place].is_amnesiac(shadow.sync))
         };
         if able.iter().filter(is_whole).count() < shadow.quorum {
             return None;

@@ -135,6 +135,19 @@ fn a_healed_replica_that_loses_its_memory_after_the_heal_is_not_counted_on() {
 }
 
 #[test]
+fn those_who_have_their_memory_must_be_a_quorum_of_the_healed() {
+    for (core, expected) in [(&[0, 2][..], "nothing"), (&[0, 1, 2], L3)] {
+        let mut finish = Finish::new(3, Durability::Async);
+        finish.stage.crash(0).expect("legal");
+        finish.stage.open(0).expect("legal");
+        finish.core = core.to_vec();
+        finish.heals();
+        finish.seen[0].0.status = StatusName::Recovering;
+        assert_eq!(finish.judged(), expected, "{core:?}");
+    }
+}
+
+#[test]
 fn more_than_f_memories_lost_at_once_void_liveness_in_the_asynchronous_mode_only() {
     for (durability, crashes, expected) in [
         (Durability::Async, &[1usize, 2][..], "nothing"),
