@@ -22,10 +22,13 @@ use crate::wal::{Identity, Wal, WalError};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use vr_core::{Action, Epoch, Incarnation, Instance, OpenError, Opening, Replica, Service, Snapshot, Stored, Time};
+
+/// How many connections may wait to be accepted; the system may allow fewer.
+const LISTEN_BACKLOG: u32 = 4096;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -104,8 +107,7 @@ impl Node {
         for finding in &opened.findings {
             tracing::warn!(%finding, "found in the log");
         }
-        let listener = TcpListener::bind(config.peer).await;
-        let listener = listener.map_err(|source| StartError::Listen { address: config.peer, source })?;
+        let listener = listener_at(config.peer)?;
         let bounds = Bounds { messages: config.transport.queue_messages, questions: config.requests.waiting_max };
         let (inbox, arrivals) = Inbox::new(bounds);
         let (upcalls, served) = Upcalls::new();
@@ -177,7 +179,7 @@ impl Node {
     /// Serves the operator's routes at an address of their own.
     async fn serve_ops(&mut self, address: SocketAddr) -> Result<(), StartError> {
         let refused = |source| StartError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let listener = listener_at(address)?;
         let routes = self.routes.for_operators();
         let (options, metrics) = (self.listener_options(), self.metrics.ops.clone());
         self.servers.push(serve(listener, options, metrics, move |_| routes.service()).map_err(refused)?);
@@ -210,7 +212,7 @@ impl Node {
     {
         let address = self.client_address;
         let refused = |source| StartError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let listener = listener_at(address)?;
         serve(listener, self.listener_options(), self.metrics.clients.clone(), make).map_err(refused)
     }
 
@@ -278,6 +280,18 @@ impl Drop for Last {
         let reason = if std::thread::panicking() { &StopReason::Bug } else { &self.reason };
         self.status.send_modify(|status| status.stopped = Some(reason.to_string()));
     }
+}
+
+/// A listener whose queue of connections to be accepted is longer than the usual 128: hundreds of clients may come at
+/// once, and whoever finds it full waits for a second.
+fn listener_at(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(LISTEN_BACKLOG)
+    };
+    listen().map_err(|source| StartError::Listen { address, source })
 }
 
 fn identity(config: &NodeConfig) -> Identity {
