@@ -20,6 +20,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use vr_core::{ClusterConfig, Epoch, Message, ReplicaId, To};
 
+/// So many attempts in a row may fail before it is said; with the waits between them about half a second.
+const FAILURES_UNTOLD: u32 = 4;
 /// The room for encoding that is kept between messages.
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
 
@@ -129,7 +131,8 @@ impl Way {
                 Err(error) => {
                     let dropped = u64::try_from(self.queue.clear()).unwrap_or(u64::MAX);
                     self.metrics.dropped_unreachable.inc_by(dropped);
-                    if failures == 0 {
+                    // Those that start together find each other within a few attempts: that is worth no line.
+                    if failures == FAILURES_UNTOLD {
                         tracing::warn!(peer = self.id.0, address = %self.address, %error, "cannot reach the peer");
                     }
                 }
