@@ -5,7 +5,7 @@
 
 use crate::client::{self, Ask, Refused, Requests};
 use crate::events::Ring;
-use crate::handle::{Handle, RequestError};
+use crate::handle::{Handle, NodeStatus, RequestError};
 use crate::transport::server::RequestBody;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -108,8 +108,8 @@ impl Routes {
                 let status = serde_json::to_string(&shared.handle.status()).unwrap_or_default();
                 text(StatusCode::OK, "application/json", status + "\n")
             }
-            "/healthz" => shared.health(shared.handle.status().stopped.is_none()),
-            "/readyz" => shared.health(shared.handle.status().is_ready()),
+            "/healthz" => shared.health(|status| status.stopped.is_none()),
+            "/readyz" => shared.health(NodeStatus::is_ready),
             "/vr/v1/events" => match &shared.ring {
                 Some(ring) => stream(ring.clone(), cursor_of(request.uri().query())),
                 None => refused(StatusCode::NOT_FOUND, "events_off", ""),
@@ -120,9 +120,10 @@ impl Routes {
 }
 
 impl Shared {
-    fn health(&self, is_well: bool) -> Response<AnswerBody> {
-        let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    fn health(&self, is_well: fn(&NodeStatus) -> bool) -> Response<AnswerBody> {
         let status = self.handle.status();
+        let is_well = is_well(&status);
+        let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let said = serde_json::json!({"ok": is_well, "status": status.status, "view": status.view.0, "stopped": status.stopped});
         text(code, "application/json", format!("{said}\n"))
     }
