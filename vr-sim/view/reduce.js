@@ -11,7 +11,7 @@ VR.reduce = (() => {
 
   const node = name => ({
     name, known: false, up: false, unknown: false, link: 'up', since: 0, heard: -1, latest: -1, acks: new Map(),
-    view: undefined,
+    view: undefined, svc: new Set(), dvc: new Set(),
   });
 
   const fresh = members => ({
@@ -21,7 +21,7 @@ VR.reduce = (() => {
 
   function copy(s) {
     return {
-      ...s, nodes: s.nodes.map(n => ({ ...n, acks: new Map(n.acks) })), flying: new Map(s.flying), cuts: new Map(s.cuts),
+      ...s, nodes: s.nodes.map(n => ({ ...n, acks: new Map(n.acks), svc: new Set(n.svc), dvc: new Set(n.dvc) })), flying: new Map(s.flying), cuts: new Map(s.cuts),
       clients: new Map(s.clients),
     };
   }
@@ -81,11 +81,17 @@ VR.reduce = (() => {
     set(s, e, n) {
       if (!n) return;
       if (e.view !== undefined && e.view !== n.view) n.acks = new Map();
+      if (e.view !== undefined || e.status !== undefined) { n.svc = new Set(); n.dvc = new Set(); }
       assign(n, e);
       if (e.commit > s.commit) s.commit = e.commit;
     },
     send,
-    recv: (s, e) => fly(s, e.m, e.n, -1),
+    recv(s, e, n) {
+      fly(s, e.m, e.n, -1);
+      if (!n || e.verdict !== 'ok') return;
+      if (e.ty === 'StartViewChange') n.svc.add(String(e.m).split('.')[0]);
+      if (e.ty === 'DoViewChange') n.dvc.add(String(e.m).split('.')[0]);
+    },
     drop: (s, e) => fly(s, e.m, e.to, -1),
     dup: (s, e) => fly(s, e.m, e.to, 1),
     ack(s, e, n) {

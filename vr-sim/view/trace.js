@@ -188,8 +188,10 @@ VR.trace = (() => {
         this.marks.push([i, 'viol']);
       } else if (e.k === 'crash' || e.k === 'restart' || e.k === 'part' || e.k === 'do') {
         this.marks.push([i, e.k]);
-      } else if (e.k === 'set' && e.view !== undefined) {
-        this.marks.push([i, 'view']);
+      } else if (e.k === 'set' && (e.view !== undefined || e.status !== undefined)) {
+        this.marks.push([i, e.view === undefined ? 'status' : 'view']);
+      } else if (e.k === 'gap' || (e.k === 'note' && (e.what === 'unreachable' || e.what === 'reachable'))) {
+        this.marks.push([i, 'link']);
       } else if (e.k === 'end') {
         this.end = e;
       }

@@ -20,9 +20,9 @@ VR.words = (() => {
     CheckpointPart: 'gives it', Request: 'a client asks', Reply: 'a client is answered', Reject: 'a client is refused',
   };
   const GLYPHS = {
-    meta: 'ⓘ', snap: '◎', set: 'Δ', send: '→', recv: '←', drop: '✕', dup: '⧉', delay: '⧖', corrupt: '≋', timer: '◔',
-    log: '▤', ack: '✓', commit: '✔', exec: '■', disk: '▥', crash: '☠', restart: '↻', part: '⫽', heal: '∞', inv: '▷',
-    ret: '◁', ckpt: '▣', sync: '⇄', reconf: '♺', agg: 'Σ', gap: '…', do: '☞', note: '·', viol: '⚑', end: '▪',
+    meta: 'ⓘ', snap: '◎', set: 'Δ', send: '→', recv: '←', drop: '✕', dup: '⇉', delay: '◷', corrupt: '≋', timer: '◔',
+    log: '▤', ack: '✓', commit: '✔', exec: '■', disk: '▥', crash: '☠', restart: '↻', part: '⊘', heal: '∞', inv: '▷',
+    ret: '◁', ckpt: '▣', sync: '⇄', reconf: '∆', agg: 'Σ', gap: '…', do: '☞', note: '·', viol: '⚑', end: '▪',
   };
   const STATUS = {
     normal: 'normal', view_change: 'view change', recovering: 'recovering', halted: 'halted',
