@@ -4,6 +4,7 @@
 // that vr-sim computes. Must not know the page. VIEW decision 1, §3.4; vr-sim/src/view/reduce.rs does the same.
 VR.reduce = (() => {
   const FRAME = 2000;         // events between keyframes
+  const KEPT = 8;             // states that are kept
   const FLYING_MAX = 4096;    // messages on their way that are remembered
   const FIELDS = [
     'inc', 'view', 'epoch', 'status', 'lnv', 'op', 'commit', 'applied', 'durable', 'ckpt', 'primary', 'log_lo', 'want',
@@ -150,7 +151,7 @@ VR.reduce = (() => {
       this.store = store;
       this.frames = [];        // copies of the state, each before event frame.next
       this.now = null;         // the newest state
-      this.seen = null;        // the state last asked for
+      this.seen = [];          // states asked for of late
       this.slots = new Map();  // node → op → [{i, view, ck, act, …}]
       this.cuts = new Map();   // node → [[i, keep]]: truncations
       this.committed = new Map(); // op → {i, ck}: what was committed first
@@ -189,7 +190,7 @@ VR.reduce = (() => {
       }
       this.now = s;
       this.frames = [{ next, state: copy(s) }];
-      this.seen = null;
+      this.seen = [];
     }
 
     slot(name, e) {
@@ -244,23 +245,26 @@ VR.reduce = (() => {
       return found && found.i <= i ? found : null;
     }
 
-    /** The state after event `i`. */
+    /** The state after event `i`; not to be changed. A few of those last asked for are kept: panels ask around one place. */
     seek(i) {
       const store = this.store;
       if (this.now && i >= store.last) return this.now;
-      let s = this.seen;
-      if (!s || s.i > i || i - s.i > FRAME) {
-        let low = 0, high = this.frames.length - 1;
-        while (low < high) {
-          const middle = (low + high + 1) >>> 1;
-          if (this.frames[middle].next <= i) low = middle; else high = middle - 1;
-        }
-        s = copy(this.frames[low].state);
-        s.i = this.frames[low].next - 1;
+      let best = null;
+      for (const s of this.seen) {
+        if (s.i === i) return s;
+        if (s.i < i && (!best || s.i > best.i)) best = s;
       }
-      for (let at = Math.max(s.i + 1, store.base); at <= i; at++) apply(s, store.event(at));
+      let low = 0, high = this.frames.length - 1;
+      while (low < high) {
+        const middle = (low + high + 1) >>> 1;
+        if (this.frames[middle].next <= i) low = middle; else high = middle - 1;
+      }
+      const frame = this.frames[low], near = best && best.i >= frame.next - 1;
+      const s = copy(near ? best : frame.state);
+      for (let at = Math.max(near ? s.i + 1 : frame.next, store.base); at <= i; at++) apply(s, store.event(at));
       s.i = i;
-      this.seen = s;
+      this.seen.push(s);
+      if (this.seen.length > KEPT) this.seen.shift();
       return s;
     }
 
