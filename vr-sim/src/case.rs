@@ -27,6 +27,15 @@ pub struct Case {
     pub scenario: Option<String>,
     /// What was fixed before it started.
     pub setup: Setup,
+    /// Nothing happened in it by itself but what replicas do: a cluster in somebody's hands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
+    /// It was run through this event of its trace; then the script began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork_at: Option<u64>,
+    /// What somebody did, one command each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub script: Vec<String>,
     /// Every departure from the default schedule.
     pub decisions: Vec<Decision>,
     /// The property that did not hold.
@@ -73,6 +82,9 @@ impl Case {
             seed,
             scenario: None,
             setup,
+            by_hand: false,
+            fork_at: None,
+            script: Vec::new(),
             decisions,
             violation: None,
             digest,
@@ -107,7 +119,20 @@ impl Case {
         Ok(case)
     }
 
+    /// Is it what somebody did by hand, to a fresh cluster or in the middle of a run?
+    #[must_use]
+    pub const fn is_session(&self) -> bool {
+        self.by_hand || self.fork_at.is_some()
+    }
+
     fn validate(&self) -> Result<(), CaseError> {
+        let invalid = |why: &str| Err(CaseError::Invalid(why.to_owned()));
+        if self.by_hand && self.fork_at.is_some() {
+            return invalid("`by_hand` and `fork_at` exclude each other");
+        }
+        if !self.script.is_empty() && !self.is_session() {
+            return invalid("`script` needs `by_hand` or `fork_at`");
+        }
         self.setup.validate().map_err(CaseError::Invalid)
     }
 }
@@ -205,6 +230,9 @@ mod tests {
         assert!(refusal(&text.replace("vrcase/1", "vrcase/2")).contains("vrcase/2"));
         assert!(refusal(&text.replace("Prepare", "Gossip")).contains("Gossip"));
         assert!(refusal(&text.replace("\"replicas\": 3", "\"replicas\": 99")).contains("99"));
+        assert!(refusal(&text.replace("\"decisions\"", "\"script\": [\"heal\"], \"decisions\"")).contains("`by_hand`"));
+        let both = "\"by_hand\": true, \"fork_at\": 3, \"decisions\"";
+        assert!(refusal(&text.replace("\"decisions\"", both)).contains("exclude"));
         assert!(refusal(&text.replace("\"clients\"", "\"customers\"")).contains("customers"));
     }
 }

@@ -15,7 +15,7 @@
 //!
 //! - [`run::run_seed`] and [`run::run_case`] do all this.
 //! - [`simulate()`] does it with a state machine of yours.
-//! - [`scenario`] moves a world by hand.
+//! - [`scenario`] moves a world by hand; [`lab`] lets a person do it, with a script that repeats it.
 //! - [`flight`] judges what production nodes recorded, [`history`] what clients saw of them.
 
 pub mod bench;
@@ -31,6 +31,7 @@ pub mod faults;
 pub mod flight;
 pub mod fuzz;
 pub mod history;
+pub mod lab;
 pub mod marks;
 pub mod net;
 pub mod odds;
@@ -41,6 +42,7 @@ pub mod scenario;
 mod scenarios;
 pub mod service;
 pub mod setup;
+pub mod shell;
 pub mod simulate;
 pub mod swarm;
 pub mod tape;

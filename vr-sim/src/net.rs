@@ -121,6 +121,17 @@ impl Net {
         self.links[link.0].latency = latency;
     }
 
+    /// The cuts that lie over a link, and everything that each of them cuts.
+    pub fn over(&self, link: LinkId) -> impl Iterator<Item = &(CutId, Vec<LinkId>)> {
+        self.cuts.iter().filter(move |(_, links)| links.contains(&link))
+    }
+
+    /// Is any link cut?
+    #[must_use]
+    pub fn is_any_cut(&self) -> bool {
+        self.links.iter().any(|link| link.cuts > 0)
+    }
+
     /// Is it cut?
     #[must_use]
     pub fn is_cut(&self, link: LinkId) -> bool {

@@ -94,10 +94,37 @@ impl<T> Queue<T> {
             Some(lane) => drop(lane.pop_front()),
             None => drop(self.heap.pop()),
         }
-        let place = u32::try_from(key & ((1 << PLACE_BITS) - 1)).expect("masked to 24 bits");
+        let place = u32::try_from(place_in((at, key))).expect("24 bits");
         let what = self.slab[index(place)].take().expect("a scheduled thing is in its place");
         self.free.push(place);
         Some((Time(at), what))
+    }
+
+    /// Everything that waits, in the order in which it is due. Slow: for people who look.
+    #[must_use]
+    pub fn in_order(&self) -> Vec<(Time, &T)> {
+        let waiting = |key: &Key| self.slab[place_in(*key)].as_ref().map(|what| (Time(key.0), what));
+        self.keys().iter().filter_map(waiting).collect()
+    }
+
+    /// Takes one of them by its place in that order, and when it was due. Slow: for people who act.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn take_nth(&mut self, nth: usize) -> Option<(Time, T)> {
+        let key = *self.keys().get(nth)?;
+        self.heap.retain(|Reverse(other)| *other != key);
+        self.lanes.iter_mut().for_each(|lane| lane.retain(|other| *other != key));
+        let what = self.slab[place_in(key)].take()?;
+        self.free.push(u32::try_from(place_in(key)).expect("24 bits"));
+        Some((Time(key.0), what))
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        let heap = self.heap.iter().map(|Reverse(key)| *key);
+        let mut keys: Vec<Key> = heap.chain(self.lanes.iter().flatten().copied()).collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// Everything that waits, in no order.
@@ -116,6 +143,11 @@ impl<T> Queue<T> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Its place in the slab.
+fn place_in((_, key): Key) -> usize {
+    usize::try_from(key & ((1 << PLACE_BITS) - 1)).expect("masked to 24 bits")
 }
 
 fn index(place: u32) -> usize {
@@ -138,6 +170,22 @@ mod tests {
         let rest: String = std::iter::from_fn(|| queue.pop()).map(|(_, what)| what).collect();
         assert_eq!(rest, "bcdef");
         assert!(queue.is_empty() && queue.slab.len() == 5, "places are used again");
+    }
+
+    #[test]
+    fn what_waits_is_seen_in_order_and_can_be_taken_from_the_middle() {
+        let mut queue = Queue::default();
+        queue.push(Time(7), 'c');
+        queue.push_last(0, Time(3), 'a');
+        queue.push_last(0, Time(5), 'b');
+        queue.push(Time(3), 'a');
+        assert_eq!(queue.in_order(), [(Time(3), &'a'), (Time(3), &'a'), (Time(5), &'b'), (Time(7), &'c')]);
+        assert_eq!(queue.take_nth(2), Some((Time(5), 'b')));
+        assert_eq!(queue.take_nth(0), Some((Time(3), 'a')));
+        assert_eq!(queue.take_nth(2), None);
+        assert_eq!(queue.len(), 2);
+        let rest: String = std::iter::from_fn(|| queue.pop()).map(|(_, what)| what).collect();
+        assert_eq!(rest, "ac");
     }
 
     #[test]

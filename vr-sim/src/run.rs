@@ -12,6 +12,7 @@ use crate::swarm::{Options, draw};
 use crate::tape::Tape;
 use crate::workload::{App, KvClients};
 use crate::world::World;
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use crate::check::{Severity, Violation};
@@ -147,11 +148,14 @@ fn run(setup: &Setup, decider: Decider, seed: u64) -> (Outcome, Vec<crate::decid
 /// Runs a world to its end; what it panicked with, if it did.
 pub(crate) fn catch<A: App>(world: &mut World<A>) -> Option<String> {
     let result = catch_unwind(AssertUnwindSafe(|| world.run()));
-    result.err().map(|payload| {
-        let text = payload.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-        text.unwrap_or_else(|| "something that is no text".to_owned())
-    })
+    result.err().map(|payload| what_panicked(&*payload))
+}
+
+/// What a panic said.
+pub(crate) fn what_panicked(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| payload.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+    text.unwrap_or_else(|| "something that is no text".to_owned())
 }
 
 pub(crate) fn outcome<A: App>(world: &World<A>, seed: u64, panicked: Option<String>) -> Outcome {

@@ -2,8 +2,12 @@
 //! bytes of its operations and answers and its sequential model.
 //!
 //! Owns [`KvOp`], [`KvResult`], [`Kv`] and [`apply`], the model of one key that a linearizability checker
-//! replays. Every operation answers the value it *found*, so that a history tells as much as it can.
-//! Must not know replicas, time or faults. Paper: VRR §4.1 step 5 (the upcall), §4.4 (determinism).
+//! replays; in `words.rs` the same for people. Every operation answers the value it *found*, so that a history
+//! tells as much as it can. Must not know replicas, time or faults. Paper: VRR §4.1 step 5 (the upcall), §4.4.
+
+mod words;
+
+pub use words::WordOp;
 
 use crate::digest::{Digest, joined};
 use bytes::Bytes;
@@ -171,6 +175,8 @@ pub trait Observed: Service + Clone {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Kv {
     values: BTreeMap<Key, Vec<u8>>,
+    /// What people called by name.
+    words: BTreeMap<String, String>,
     /// The sum of the hashes of all (key, value): kept up to date, never recomputed.
     contents: u64,
     /// The hash of everything that was ever executed, in order: two stores that took different ways differ.
@@ -222,7 +228,7 @@ impl Service for Kv {
         history.add(context.seed);
         history.add_bytes(body);
         self.history = history.value();
-        let Some(op) = KvOp::decode(body) else { return KvResult::Malformed.encode() };
+        let Some(op) = KvOp::decode(body) else { return self.execute_words(body) };
         let answer = KvResult::Found(self.value(op.key())).encode();
         match op {
             KvOp::Get { .. } => {}
@@ -244,7 +250,8 @@ impl Service for Kv {
         }
     }
 
-    /// Layout: history 8, then for each key: key 2, length 4, value. Little-endian, keys ascending.
+    /// Layout: history 8, then for each key: key 2, length 4, value. Little-endian, keys ascending. Then, if there are
+    /// any, the names and their values.
     fn checkpoint(&self) -> Bytes {
         let mut out = self.history.to_le_bytes().to_vec();
         for (key, value) in &self.values {
@@ -252,6 +259,7 @@ impl Service for Kv {
             out.extend_from_slice(&u32::try_from(value.len()).expect("values are short").to_le_bytes());
             out.extend_from_slice(value);
         }
+        words::write(&self.words, &mut out);
         out.into()
     }
 
@@ -262,6 +270,9 @@ impl Service for Kv {
         *self = Self { history: u64::from_le_bytes(*history), ..Self::default() };
         while let Some((key, more)) = rest.split_first_chunk::<2>() {
             let (length, more) = more.split_first_chunk::<4>().expect("a key has a length");
+            if *length == words::MARK {
+                return self.restore_words(more);
+            }
             let length = usize::try_from(u32::from_le_bytes(*length)).expect("fits an address");
             let (value, more) = more.split_at(length);
             self.set(Key(u16::from_le_bytes(*key)), Some(value.to_vec()));

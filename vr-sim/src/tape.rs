@@ -7,9 +7,9 @@ use crate::check::{Happening, Severity, Violation};
 use crate::faults::Fault;
 use crate::setup::Setup;
 use vr_core::trace::{
-    BigNumber, Corrupted, Crashed, Delayed, DropCause, Dropped, Duplicated, Ended, FORMAT, Group, Healed, Invoked,
-    MessageId, Meta, Mode, Name, Node, Outcome, Partitioned, Producer, Recorder, Redact, Remark, Returned, Settled,
-    Step, TraceEvent, Violated, What, request_sent, shown,
+    BigNumber, Corrupted, Crashed, Delayed, DropCause, Dropped, Duplicated, Ended, FORMAT, Group, Healed, Intervention,
+    Invoked, MessageId, Meta, Mode, Name, Node, Outcome, Partitioned, Producer, Recorder, Redact, Remark, Returned,
+    Settled, Step, TraceEvent, Violated, What, request_sent, shown,
 };
 use vr_core::{Action, Message, ReplicaId, Request, Snapshot, Time};
 
@@ -34,6 +34,11 @@ impl Default for Tape {
 impl Tape {
     /// Its first event: what run this is. `repro` is the command that repeats it.
     pub fn begin(&mut self, setup: &Setup, repro: Option<String>) {
+        self.begin_as(Mode::Sim, setup, repro);
+    }
+
+    /// [`Tape::begin`] of a run of another kind.
+    pub fn begin_as(&mut self, mode: Mode, setup: &Setup, repro: Option<String>) {
         let members: Vec<Node> = setup.cluster().members.into_iter().map(Node::Replica).collect();
         let count = |n: usize| u64::try_from(n).expect("few members");
         let n = members.len();
@@ -50,7 +55,7 @@ impl Tape {
         let meta = Meta {
             format: FORMAT.into(),
             producer: Some(producer),
-            mode: Mode::Sim,
+            mode,
             seed: Some(BigNumber(setup.seed)),
             repro,
             config,
@@ -60,6 +65,30 @@ impl Tape {
         };
         let event = TraceEvent { n: None, ..TraceEvent::at(0, Node::Sim, What::Meta(Box::new(meta))) };
         self.put(event);
+    }
+
+    /// Another command repeats it, now that more has happened.
+    pub fn repeat_by(&mut self, command: String) {
+        if let Some(What::Meta(meta)) = self.events.first_mut().map(|event| &mut event.what) {
+            meta.repro = Some(command);
+        }
+    }
+
+    /// How many violations are on it.
+    #[must_use]
+    pub const fn violations(&self) -> u64 {
+        self.violations
+    }
+
+    /// Somebody intervened.
+    pub fn told(&mut self, at: Time, node: Node, command: String) {
+        let cmd = std::iter::once((Name::Borrowed("do"), Name::Owned(command))).collect();
+        self.at(at, node, What::Do(Intervention { cmd }));
+    }
+
+    /// Somebody says something about it.
+    pub fn caption(&mut self, at: Time, text: String) {
+        self.remark(at, "caption", text);
     }
 
     /// Its last event.
@@ -154,7 +183,8 @@ impl Tape {
         self.at(at, Node::Sim, What::Note(Remark { what, text: text.into(), at: None }));
     }
 
-    pub(crate) fn violated(&mut self, at: Time, violation: &Violation) {
+    /// A property does not hold.
+    pub fn violated(&mut self, at: Time, violation: &Violation) {
         self.violations += 1;
         let sev = match violation.severity {
             Severity::Safety => vr_core::trace::Severity::Safety,
@@ -173,24 +203,32 @@ impl Tape {
 
     // ---- the world
 
+    pub(crate) fn dropped(&mut self, at: Time, m: MessageId, to: Node, why: DropCause) {
+        self.at(at, Node::Net, What::Dropped(Dropped { m, to: Some(to), why }));
+    }
+
+    pub(crate) fn duplicated(&mut self, at: Time, m: MessageId, to: Node) {
+        self.at(at, Node::Net, What::Duplicated(Duplicated { m, to: Some(to), m2: None }));
+    }
+
+    pub(crate) fn delayed(&mut self, at: Time, m: MessageId, to: Node, until: Time) {
+        self.at(at, Node::Net, What::Delayed(Delayed { m, to: Some(to), until: until.0 }));
+    }
+
     pub(crate) fn lost(&mut self, at: Time, message: &Message, to: ReplicaId, why: DropCause) {
-        let m = MessageId::of(&message.header);
-        self.at(at, Node::Net, What::Dropped(Dropped { m, to: Some(Node::Replica(to)), why }));
+        self.dropped(at, MessageId::of(&message.header), Node::Replica(to), why);
     }
 
     pub(crate) fn request_lost(&mut self, at: Time, request: &Request, to: ReplicaId, why: DropCause) {
-        let m = MessageId::of_request(request);
-        self.at(at, Node::Net, What::Dropped(Dropped { m, to: Some(Node::Replica(to)), why }));
+        self.dropped(at, MessageId::of_request(request), Node::Replica(to), why);
     }
 
     pub(crate) fn doubled(&mut self, at: Time, message: &Message, to: ReplicaId) {
-        let m = MessageId::of(&message.header);
-        self.at(at, Node::Net, What::Duplicated(Duplicated { m, to: Some(Node::Replica(to)), m2: None }));
+        self.duplicated(at, MessageId::of(&message.header), Node::Replica(to));
     }
 
     pub(crate) fn held(&mut self, at: Time, message: &Message, to: ReplicaId, until: Time) {
-        let m = MessageId::of(&message.header);
-        self.at(at, Node::Net, What::Delayed(Delayed { m, to: Some(Node::Replica(to)), until: until.0 }));
+        self.delayed(at, MessageId::of(&message.header), Node::Replica(to), until);
     }
 
     pub(crate) fn damaged(&mut self, at: Time, message: &Message, to: ReplicaId, bits: u32) {

@@ -5,7 +5,7 @@
 
 use crate::check::Model;
 use crate::digest::Digest;
-use crate::service::{Key, Kv, KvOp, KvResult, Observed, apply};
+use crate::service::{Key, Kv, KvOp, KvResult, Observed, WordOp, apply};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,11 +58,12 @@ pub struct KvModel;
 
 impl Model for KvModel {
     fn key(&self, body: &[u8]) -> Vec<u8> {
-        KvOp::decode(body).map_or_else(Vec::new, |op| op.key().0.to_le_bytes().to_vec())
+        let named = || WordOp::decode(body).map_or_else(Vec::new, |op| ["name ", op.key()].concat().into_bytes());
+        KvOp::decode(body).map_or_else(named, |op| op.key().0.to_le_bytes().to_vec())
     }
 
     fn step(&self, state: &[u8], body: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let Some(op) = KvOp::decode(body) else { return (state.to_vec(), KvResult::Malformed.encode().to_vec()) };
+        let Some(op) = KvOp::decode(body) else { return step_words(state, body) };
         let found = state.split_first().map(|(_, value)| value);
         let answer = KvResult::Found(found).encode().to_vec();
         let next = match apply(found, &op) {
@@ -72,6 +73,14 @@ impl Model for KvModel {
         };
         (next, answer)
     }
+}
+
+/// The same for operations in words.
+fn step_words(state: &[u8], body: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let Some(op) = WordOp::decode(body) else { return (state.to_vec(), KvResult::Malformed.encode().to_vec()) };
+    let found = state.split_first().and_then(|(_, value)| std::str::from_utf8(value).ok());
+    let next = op.apply(found).map_or_else(Vec::new, |value| ["\u{1}", &value].concat().into_bytes());
+    (next, op.answer(found).into_bytes())
 }
 
 /// Values do not grow beyond this: a longer one is replaced.

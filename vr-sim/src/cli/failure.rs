@@ -11,6 +11,7 @@ use std::path::Path;
 use vr_core::Durability;
 use vr_sim::run::Outcome;
 use vr_sim::setup::Setup;
+pub(crate) use vr_sim::shell::command;
 
 /// Where a failure came from, so that it can be found again.
 #[derive(Clone, Copy)]
@@ -115,34 +116,4 @@ pub(crate) fn cluster(setup: &Setup) -> String {
     let planted = setup.mutant.as_ref().map_or_else(String::new, |name| format!(", planted bug {name}"));
     let replicas = counted(u64::from(setup.replicas), "replica");
     format!("{replicas}, {mode}, {}{planted}", counted(u64::from(setup.clients), "client"))
-}
-
-/// A command line that runs this program with these words, in the profile whose assertions this one has.
-pub(crate) fn command(words: &[String], planted: bool) -> String {
-    let profile = if cfg!(debug_assertions) { "--profile sim" } else { "--release" };
-    let features = if planted { " --features mutants" } else { "" };
-    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
-    format!("cargo run {profile} -p vr-sim{features} -- {}", words.join(" "))
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_can_be_pasted() {
-        let words = ["replay", "a b/it's.vrcase"].map(str::to_owned);
-        let command = command(&words, true);
-        assert!(command.ends_with(r"-p vr-sim --features mutants -- replay 'a b/it'\''s.vrcase'"), "{command}");
-        assert_eq!(quoted("target/vr-failures/seed-1.vrcase"), "target/vr-failures/seed-1.vrcase");
-    }
 }

@@ -53,7 +53,7 @@ impl<A: App> World<A> {
                     let key = key_of_answer(on, reply.client, reply.number);
                     let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
                     for at in arrivals.into_iter().flatten() {
-                        self.queue.push_last(MESSAGES, at, Pending::Answer { client, reply: reply.clone() });
+                        self.queue.push_last(MESSAGES, at, Pending::Answer { from: on, client, reply: reply.clone() });
                     }
                 }
                 Action::Reject(rejection) => {
@@ -64,7 +64,8 @@ impl<A: App> World<A> {
                     let key = key_of_answer(on, rejection.client, rejection.number);
                     let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
                     for at in arrivals.into_iter().flatten() {
-                        self.queue.push_last(MESSAGES, at, Pending::Refusal { client, rejection: rejection.clone() });
+                        let rejection = rejection.clone();
+                        self.queue.push_last(MESSAGES, at, Pending::Refusal { from: on, client, rejection });
                     }
                 }
                 Action::Note(note) => {

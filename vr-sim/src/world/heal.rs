@@ -12,6 +12,8 @@ use vr_core::{Durability, Hash, ReplicaId, Snapshot, StatusName, Wait};
 
 impl<A: App> World<A> {
     pub(super) fn heal(&mut self) {
+        // Hands let go too, if there were any: who holds what a healed quorum says would break it.
+        self.filters.clear();
         let members = self.nodes.len();
         let quorum = vr_core::quorum(members);
         let number = |n: usize| u32::try_from(n).expect("few members");

@@ -13,6 +13,7 @@ mod carry;
 mod flights;
 mod hands;
 mod heal;
+mod letters;
 mod node;
 mod observe;
 mod stop;
@@ -22,6 +23,7 @@ mod talk;
 mod tests;
 
 pub use hands::HeldMessage;
+pub use letters::{Letter, On};
 pub use node::Status;
 
 use crate::check::{Checkers, Setting, Violation};
@@ -57,9 +59,9 @@ enum Pending {
     /// A driver takes up the requests that arrived.
     Requests { to: usize, life: u32 },
     /// An answer reaches its client.
-    Answer { client: usize, reply: Reply },
+    Answer { from: usize, client: usize, reply: Reply },
     /// A refusal reaches its client.
-    Refusal { client: usize, rejection: Box<Rejection> },
+    Refusal { from: usize, client: usize, rejection: Box<Rejection> },
     /// A sync is over.
     Synced { on: usize, life: u32, sync: u32, failed: bool },
     /// The service is done with an op.
@@ -176,7 +178,16 @@ impl<A: App> World<A> {
     /// # Errors
     /// When the setup is no valid configuration, in one line.
     pub fn by_hand(setup: Setup, app: A, decider: Decider) -> Result<Self, String> {
+        Self::on_tape(setup, app, decider, None)
+    }
+
+    /// [`World::by_hand`], with everything on a tape from the first start on.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn on_tape(setup: Setup, app: A, decider: Decider, tape: Option<Tape>) -> Result<Self, String> {
         let mut world = Self::empty(setup, app, decider)?;
+        world.tape = tape;
         (0..world.nodes.len()).for_each(|at| world.open(at));
         Ok(world)
     }
@@ -296,8 +307,8 @@ impl<A: App> World<A> {
                 }
             }
             Pending::Tick { on, generation } => self.tick(on, generation),
-            Pending::Answer { client, reply } => self.client_answered(client, &reply),
-            Pending::Refusal { client, rejection } => self.client_refused(client, &rejection),
+            Pending::Answer { client, reply, .. } => self.client_answered(client, &reply),
+            Pending::Refusal { client, rejection, .. } => self.client_refused(client, &rejection),
             Pending::Crash { on, life, restart } => self.struck(on, life, restart),
             Pending::Restart { on, life } => self.restart_due(on, life),
             Pending::Resume { on, pause } => self.resume_due(on, pause),
@@ -414,6 +425,17 @@ impl<A: App> World<A> {
     /// Everything that happens from now on is put on this tape.
     pub fn record(&mut self, tape: Tape) {
         self.tape = Some(tape);
+    }
+
+    /// The tape, while everything is put on one.
+    #[must_use]
+    pub const fn tape(&self) -> Option<&Tape> {
+        self.tape.as_ref()
+    }
+
+    /// The tape, to put something on it that is no happening of the world.
+    pub const fn tape_mut(&mut self) -> Option<&mut Tape> {
+        self.tape.as_mut()
     }
 
     /// Gives the tape back.

@@ -214,6 +214,11 @@ impl<A: App> World<A> {
         }
     }
 
+    /// Lets the deadline of a replica fire, if it is due.
+    pub(super) fn tick_now(&mut self, on: usize) {
+        self.tick(on, self.nodes[on].generation);
+    }
+
     fn disarm(&mut self, on: usize) {
         let node = &mut self.nodes[on];
         node.armed = None;
