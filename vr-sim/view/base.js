@@ -7,7 +7,8 @@ const VR = {};
 VR.base = (() => {
   const SVG = 'http://www.w3.org/2000/svg';
   // Characters that hide or reorder what is read: controls, bidi marks, zero-width and line separators.
-  const HIDING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+  const HIDING =
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
   const SHOWN_MAX = 2000;
 
   /** Any text so that it can be looked at: nothing hidden, nothing reordered, nothing endless. */
@@ -84,7 +85,9 @@ VR.base = (() => {
       const was = button.dataset.label || button.textContent;
       button.dataset.label = was;
       button.textContent = done ? 'Copied' : 'Select and copy';
-      setTimeout(() => { button.textContent = was; }, 1200);
+      setTimeout(() => {
+        button.textContent = was;
+      }, 1200);
     }
     return done;
   }
@@ -93,14 +96,20 @@ VR.base = (() => {
   function bus() {
     const on = new Map();
     return {
-      on(name, f) { on.set(name, (on.get(name) || []).concat(f)); },
-      say(name, value) { for (const f of on.get(name) || []) f(value); },
+      on(name, f) {
+        on.set(name, (on.get(name) || []).concat(f));
+      },
+      say(name, value) {
+        for (const f of on.get(name) || []) f(value);
+      },
     };
   }
 
   /** Says something to who does not see: at most once a second, the latest of what waits. */
   const announce = (() => {
-    let waiting = null, last = 0, timer = 0;
+    let waiting = null,
+      last = 0,
+      timer = 0;
     const speak = () => {
       timer = 0;
       last = Date.now();
@@ -124,14 +133,34 @@ VR.base = (() => {
   const colours = new Map();
   function colour(name) {
     if (!colours.has(name)) {
-      colours.set(name, getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim());
+      colours.set(
+        name,
+        getComputedStyle(document.documentElement)
+          .getPropertyValue('--' + name)
+          .trim(),
+      );
     }
     return colours.get(name);
   }
   const forgetColours = () => colours.clear();
 
   return {
-    safe, h, svg, $, show, put, grouped, time, moment, copy, bus, announce, still, COLOURS, viewClass, colour,
+    safe,
+    h,
+    svg,
+    $,
+    show,
+    put,
+    grouped,
+    time,
+    moment,
+    copy,
+    bus,
+    announce,
+    still,
+    COLOURS,
+    viewClass,
+    colour,
     forgetColours,
   };
 })();

@@ -1,25 +1,33 @@
 // The list of events and the inspector: every event as a sentence, and everything that is known of one.
 //
-// Owns the virtual list (a grid for screen readers), before → after, causes and effects. Must not know the diagram. VIEW P5,
-// P6.
+// Owns the virtual list (a grid for screen readers), before → after, causes and effects. Must not know the
+// diagram. VIEW P5, P6.
 VR.events = (() => {
   const { $, h, show, put, grouped, moment, viewClass, time } = VR.base;
   const { sentence, glyph, role } = VR.words;
   const ROW = 24;
 
   function make(app) {
-    const box = $('events'), inner = h('div', { role: 'rowgroup' });
+    const box = $('events'),
+      inner = h('div', { role: 'rowgroup' });
     box.append(inner);
     inner.style.position = 'relative';
-    let shown = null;         // indices that pass the filter; null: all
-    let shownTo = 0, hidden = 0, filterJob = 0;
+    let shown = null; // indices that pass the filter; null: all
+    let shownTo = 0,
+      hidden = 0,
+      filterJob = 0;
 
     const length = () => (shown ? shown.length : app.store.count);
     const at = row => (shown ? shown[row] : app.store.base + row);
     function rowOf(i) {
       if (!shown) return i - app.store.base;
-      let low = 0, high = shown.length;
-      while (low < high) { const m = (low + high) >>> 1; if (shown[m] < i) low = m + 1; else high = m; }
+      let low = 0,
+        high = shown.length;
+      while (low < high) {
+        const m = (low + high) >>> 1;
+        if (shown[m] < i) low = m + 1;
+        else high = m;
+      }
       return low;
     }
 
@@ -34,14 +42,16 @@ VR.events = (() => {
 
     /** Filters anew, in slices. */
     async function filter() {
-      const job = ++filterJob, { shows, isAll } = app.filter;
+      const job = ++filterJob,
+        { shows, isAll } = app.filter;
       if (isAll) {
         shown = null;
         hidden = 0;
         count();
         return;
       }
-      const found = [], s = app.store;
+      const found = [],
+        s = app.store;
       let pause = performance.now() + 25;
       for (let i = s.base; i <= s.last; i++) {
         if (shows(i)) found.push(i);
@@ -59,7 +69,10 @@ VR.events = (() => {
     }
 
     function count() {
-      put($('hidden-count'), shown ? `${grouped(shown.length)} shown, ${grouped(hidden)} hidden` : `${grouped(app.store.count)} events`);
+      put(
+        $('hidden-count'),
+        shown ? `${grouped(shown.length)} shown, ${grouped(hidden)} hidden` : `${grouped(app.store.count)} events`,
+      );
     }
 
     /** Events came or went at the ends (live, lab). */
@@ -77,40 +90,71 @@ VR.events = (() => {
     }
 
     function row(i, top) {
-      const s = app.store, e = s.event(i), name = e.n === undefined ? '' : s.alias(e.n);
+      const s = app.store,
+        e = s.event(i),
+        name = e.n === undefined ? '' : s.alias(e.n);
       const selected = i === app.sel;
       const text = sentence(e, s);
-      const line = h('div', { class: `row k-${/^[a-z]+$/.test(e.k) ? e.k : 'unknown'} ${selected ? 'sel' : ''} ${app.causal && !app.causal(i) ? 'dimmed' : ''}`, role: 'row',
-        id: 'event-' + i, 'aria-selected': selected ? 'true' : 'false', data: { i }, onclick: () => app.go(i, { stay: true }) },
-      h('span', { class: 'i', role: 'gridcell' }, i), h('span', { class: 't', role: 'gridcell' }, moment(e.t)),
-      h('span', { class: 'n', role: 'gridcell', title: e.n }, name), h('span', { class: 'g', role: 'gridcell', title: e.k }, glyph(e.k)),
-      e.ty ? h('span', { class: 'badge ' + (e.view === undefined ? '' : viewClass(e.view)), role: 'gridcell', title: e.ty }, VR.words.code(e.ty)) : null,
-      h('span', { class: 's', role: 'gridcell' }, text.length > 300 ? text.slice(0, 300) + '…' : text));
+      const line = h(
+        'div',
+        {
+          class: [
+            'row k-' + (/^[a-z]+$/.test(e.k) ? e.k : 'unknown'),
+            selected ? 'sel' : '',
+            app.causal && !app.causal(i) ? 'dimmed' : '',
+          ].join(' '),
+          role: 'row',
+          id: 'event-' + i,
+          'aria-selected': selected ? 'true' : 'false',
+          data: { i },
+          onclick: () => app.go(i, { stay: true }),
+        },
+        h('span', { class: 'i', role: 'gridcell' }, i),
+        h('span', { class: 't', role: 'gridcell' }, moment(e.t)),
+        h('span', { class: 'n', role: 'gridcell', title: e.n }, name),
+        h('span', { class: 'g', role: 'gridcell', title: e.k }, glyph(e.k)),
+        e.ty
+          ? h(
+              'span',
+              { class: 'badge ' + (e.view === undefined ? '' : viewClass(e.view)), role: 'gridcell', title: e.ty },
+              VR.words.code(e.ty),
+            )
+          : null,
+        h('span', { class: 's', role: 'gridcell' }, text.length > 300 ? text.slice(0, 300) + '…' : text),
+      );
       line.style.top = top + 'px';
       return line;
     }
 
     function draw() {
       if (!app.store.started || box.offsetParent === null) return;
-      const total = length(), tall = Math.min(total * ROW, 16e6), visible = Math.ceil((box.clientHeight || 400) / ROW) + 2;
+      const total = length(),
+        tall = Math.min(total * ROW, 16e6),
+        visible = Math.ceil((box.clientHeight || 400) / ROW) + 2;
       // Very long lists are scaled: browsers do not scroll beyond some millions of pixels.
-      const scale = total * ROW / Math.max(1, tall);
+      const scale = (total * ROW) / Math.max(1, tall);
       inner.style.height = tall + 'px';
       const first = Math.max(0, Math.min(total - visible + 2, Math.floor((box.scrollTop * scale) / ROW)));
       const rows = [];
-      for (let r = first; r < Math.min(total, first + visible); r++) rows.push(row(at(r), scale > 1 ? box.scrollTop + (r - first) * ROW : r * ROW));
+      for (let r = first; r < Math.min(total, first + visible); r++)
+        rows.push(row(at(r), scale > 1 ? box.scrollTop + (r - first) * ROW : r * ROW));
       inner.replaceChildren(...rows);
       box.setAttribute('aria-rowcount', String(total));
       const active = inner.querySelector('.sel');
-      if (active) box.setAttribute('aria-activedescendant', active.id); else box.removeAttribute('aria-activedescendant');
+      if (active) box.setAttribute('aria-activedescendant', active.id);
+      else box.removeAttribute('aria-activedescendant');
     }
 
     /** Scrolls so that the selected event is seen. */
     function follow() {
-      const total = length(), tall = Math.min(total * ROW, 16e6), scale = total * ROW / Math.max(1, tall), height = box.clientHeight || 400;
+      const total = length(),
+        tall = Math.min(total * ROW, 16e6),
+        scale = (total * ROW) / Math.max(1, tall),
+        height = box.clientHeight || 400;
       const top = (rowOf(app.sel) * ROW) / scale;
       inner.style.height = tall + 'px';
-      if (top < box.scrollTop + ROW || top > box.scrollTop + height - 2 * ROW) box.scrollTop = Math.max(0, top - height / 2);
+      if (top < box.scrollTop + ROW || top > box.scrollTop + height - 2 * ROW)
+        box.scrollTop = Math.max(0, top - height / 2);
     }
 
     box.addEventListener('scroll', () => app.redraw('events'));
@@ -120,14 +164,37 @@ VR.events = (() => {
     const link = i => h('button', { class: 'link', data: { go: i }, onclick: () => app.go(i) }, '#' + i);
 
     function change(e, i) {
-      const name = e.n, s = app.store;
+      const name = e.n,
+        s = app.store;
       if (!app.state.at.has(name) || i <= app.reducer.earliest) return null;
-      const after = app.state.nodes[app.state.at.get(name)], before = app.reducer.stateAt(i - 1).nodes[app.state.at.get(name)];
+      const after = app.state.nodes[app.state.at.get(name)],
+        before = app.reducer.stateAt(i - 1).nodes[app.state.at.get(name)];
       app.reducer.seek(i);
       const rows = VR.reduce.FIELDS.filter(f => before[f] !== after[f]).map(f => [f, before[f], after[f]]);
       if (before.up !== after.up) rows.unshift(['runs', before.up, after.up]);
-      if (rows.length === 0) return h('p', { class: 'note' }, `${s.alias(name)} (${role(after)[1]}) stays as it was: view ${after.view}, op ${after.op}, committed ${after.commit}.`);
-      return h('table', { 'aria-label': 'What changed' }, h('tbody', null, rows.map(([f, a, b]) => h('tr', null, h('th', { scope: 'row' }, f), h('td', { class: 'mono' }, `${a === undefined ? '–' : a} → ${b === undefined ? '–' : b}`)))));
+      if (rows.length === 0)
+        return h(
+          'p',
+          { class: 'note' },
+          `${s.alias(name)} (${role(after)[1]}) stays as it was: view ${after.view}, op ${after.op}, ` +
+            `committed ${after.commit}.`,
+        );
+      return h(
+        'table',
+        { 'aria-label': 'What changed' },
+        h(
+          'tbody',
+          null,
+          rows.map(([f, a, b]) =>
+            h(
+              'tr',
+              null,
+              h('th', { scope: 'row' }, f),
+              h('td', { class: 'mono' }, `${a === undefined ? '–' : a} → ${b === undefined ? '–' : b}`),
+            ),
+          ),
+        ),
+      );
     }
 
     /** Which logs a vote compared, which acknowledgements made a commit. */
@@ -135,37 +202,84 @@ VR.events = (() => {
       const s = app.store;
       if (e.k !== 'commit' || !app.state.at.has(e.n)) return null;
       const n = app.state.nodes[app.state.at.get(e.n)];
-      if (n.primary !== n.name) return h('p', { class: 'note' }, 'A backup commits what its primary tells it is committed.');
+      if (n.primary !== n.name)
+        return h('p', { class: 'note' }, 'A backup commits what its primary tells it is committed.');
       const who = [...n.acks].filter(([, op]) => op >= e.op).map(([from, op]) => `${from} (through op ${op})`);
       const last = [];
       for (let x = i; x > Math.max(s.base, i - 3000) && last.length < app.quorum; x--) {
         if (s.kind(x) === 'ack' && s.names[s.node(x)] === e.n && s.op(x) >= e.op) last.push(x);
       }
-      return h('p', null, `Committed because a quorum of ${app.quorum} has it durably: ${e.n} itself${who.length ? ', ' + who.join(', ') : ''}. `, last.map(x => [link(x), ' ']));
+      return h(
+        'p',
+        null,
+        `Committed because a quorum of ${app.quorum} has it durably: ${[e.n + ' itself', ...who].join(', ')}. `,
+        last.map(x => [link(x), ' ']),
+      );
     }
 
     function drawInspector() {
       const panel = $('inspector');
       if (!app.store.started || panel.offsetParent === null) return;
-      const s = app.store, i = app.sel, e = s.event(i), by = s.by(i);
+      const s = app.store,
+        i = app.sel,
+        e = s.event(i),
+        by = s.by(i);
       const effects = s.effects(i, 14);
       const meaning = e.ty && VR.words.MEANING[e.ty];
       const causes = by >= 0 ? [by] : Array.isArray(e.ev) ? e.ev.filter(x => s.has(x)) : [];
       const message = e.m !== undefined && by >= 0 && e.k !== 'send' && s.kind(by) === 'send' ? s.event(by) : null;
       const cause = x => h('li', null, link(x), ` ${s.alias(s.names[s.node(x)])} ${sentence(s.event(x), s)}`);
-      show(panel, h('p', { class: 'lead' }, h('strong', null, `${glyph(e.k)} ${e.n === undefined ? '' : s.alias(e.n)} `), sentence(e, s)),
+      show(
+        panel,
+        h(
+          'p',
+          { class: 'lead' },
+          h('strong', null, `${glyph(e.k)} ${e.n === undefined ? '' : s.alias(e.n)} `),
+          sentence(e, s),
+        ),
         h('p', { class: 'note' }, `#${i} · ${time(e.t)} · ${e.k}` + (meaning ? ` · ${e.ty}: ${meaning}` : '')),
-        message ? h('p', null, 'It says: ', VR.words.said(message), message.t < e.t ? ` (${time(e.t - message.t)} on its way)` : '') : null,
-        h('h3', null, 'Before → after'), change(e, i) || h('p', { class: 'note' }, 'This changes no replica.'), quorum(e, i),
+        message
+          ? h(
+              'p',
+              null,
+              'It says: ',
+              VR.words.said(message),
+              message.t < e.t ? ` (${time(e.t - message.t)} on its way)` : '',
+            )
+          : null,
+        h('h3', null, 'Before → after'),
+        change(e, i) || h('p', { class: 'note' }, 'This changes no replica.'),
+        quorum(e, i),
         causes.length ? [h('h3', null, 'Caused by'), h('ul', null, causes.map(cause))] : null,
         effects.length ? [h('h3', null, 'Led to'), h('ul', null, effects.map(cause))] : null,
-        h('h3', null, 'All fields'), h('pre', { tabindex: '0' }, JSON.stringify(message ? { event: e, message } : e, null, 1)),
-        h('div', { class: 'tools' }, h('button', { onclick: ev => VR.base.copy(s.line(i), ev.target) }, 'Copy'),
+        h('h3', null, 'All fields'),
+        h('pre', { tabindex: '0' }, JSON.stringify(message ? { event: e, message } : e, null, 1)),
+        h(
+          'div',
+          { class: 'tools' },
+          h('button', { onclick: ev => VR.base.copy(s.line(i), ev.target) }, 'Copy'),
           h('button', { onclick: () => app.setFilter(`cause-of:#${i}`) }, 'Show only its causes'),
-          h('button', { onclick: () => app.setFilter(`effect-of:#${i}`) }, 'Show only its effects')));
+          h('button', { onclick: () => app.setFilter(`effect-of:#${i}`) }, 'Show only its effects'),
+        ),
+      );
     }
 
-    return { draw, filter, extend, follow, next, drawInspector, rowOf, get length() { return length(); }, get hidden() { return hidden; }, isShown: i => !shown || app.filter.shows(i) };
+    return {
+      draw,
+      filter,
+      extend,
+      follow,
+      next,
+      drawInspector,
+      rowOf,
+      get length() {
+        return length();
+      },
+      get hidden() {
+        return hidden;
+      },
+      isShown: i => !shown || app.filter.shows(i),
+    };
   }
 
   return { make };

@@ -1,24 +1,46 @@
 // The live source: server-sent events of a collector, into the same store and reducer as any trace.
 //
-// Owns the connection, its cursor, and what is said while there is none. Must not know panels. VIEW §5.2, checks 4–6.
+// Owns the connection, its cursor, and what is said while there is none. Must not know
+// panels. VIEW §5.2, checks 4–6.
 VR.live = (() => {
   const { $, put, h, show } = VR.base;
-  const KEEP = 120000;      // events that are kept to look back at
+  const KEEP = 120000; // events that are kept to look back at
 
   function make(app) {
     const links = new Map();
-    let source = null, cursor = 0, arrived = performance.now(), batches = 0, resumed = 0;
+    let source = null,
+      cursor = 0,
+      arrived = performance.now(),
+      batches = 0,
+      resumed = 0;
 
     function head() {
-      const up = [...links.values()].filter(l => l.link === 'up').length, all = links.size;
+      const up = [...links.values()].filter(l => l.link === 'up').length,
+        all = links.size;
       const open = source && source.readyState === 1;
-      show($('links'), h('span', { class: 'pill ' + (open && up === all ? 'good' : 'bad') }, open ? `● ${up}/${all} nodes` : '◌ no connection to the collector, trying again'),
-        [...links].filter(([, l]) => l.link !== 'up').map(([n, l]) => h('span', { class: 'pill bad' }, `${n} ${l.link === 'down' ? 'is unreachable' : 'is silent'}` +
-          (l.heard_ms === null || l.heard_ms === undefined ? '' : ` for ${VR.base.time(l.heard_ms * 1e6)}`))));
+      show(
+        $('links'),
+        h(
+          'span',
+          { class: 'pill ' + (open && up === all ? 'good' : 'bad') },
+          open ? `● ${up}/${all} nodes` : '◌ no connection to the collector, trying again',
+        ),
+        [...links]
+          .filter(([, l]) => l.link !== 'up')
+          .map(([n, l]) =>
+            h(
+              'span',
+              { class: 'pill bad' },
+              `${n} ${l.link === 'down' ? 'is unreachable' : 'is silent'}` +
+                (l.heard_ms === null || l.heard_ms === undefined ? '' : ` for ${VR.base.time(l.heard_ms * 1e6)}`),
+            ),
+          ),
+      );
     }
 
     function snapshot(data) {
-      const s = JSON.parse(data), members = s.meta.config.members;
+      const s = JSON.parse(data),
+        members = s.meta.config.members;
       app.reset();
       const { store, reducer } = app;
       store.header(s.meta);
@@ -33,11 +55,12 @@ VR.live = (() => {
 
     function batch(text) {
       if (!app.store.started) return;
-      const store = app.store, before = store.next;
+      const store = app.store,
+        before = store.next;
       for (const line of text.split('\n')) {
         if (!line) continue;
         const e = JSON.parse(line);
-        if (e.i < store.next) continue;      // came twice
+        if (e.i < store.next) continue; // came twice
         if (e.i > store.next) {
           // Never silently: what is missing is asked for anew.
           store.banner = `Events #${store.next} to #${e.i - 1} did not arrive.`;
@@ -48,7 +71,8 @@ VR.live = (() => {
         store.take(e, line, 0);
         app.reducer.add(e);
         if (e.k === 'set' && (e.view !== undefined || e.status !== undefined)) said(e);
-        if (e.k === 'note' && (e.what === 'unreachable' || e.what === 'reachable')) VR.base.announce(`${e.n} is ${e.what}`);
+        if (e.k === 'note' && (e.what === 'unreachable' || e.what === 'reachable'))
+          VR.base.announce(`${e.n} is ${e.what}`);
         if (e.k === 'gap') VR.base.announce(`${e.lost} events of ${e.n} are missing`);
       }
       cursor = store.next;
@@ -72,8 +96,14 @@ VR.live = (() => {
 
     function start() {
       source = new EventSource('/api/v1/events');
-      source.addEventListener('open', () => { resumed += 1; head(); });
-      source.addEventListener('error', () => { head(); if (source.readyState === 2) setTimeout(reconnect, 1000); });
+      source.addEventListener('open', () => {
+        resumed += 1;
+        head();
+      });
+      source.addEventListener('error', () => {
+        head();
+        if (source.readyState === 2) setTimeout(reconnect, 1000);
+      });
       source.addEventListener('snapshot', e => snapshot(e.data));
       source.addEventListener('batch', e => batch(e.data));
       source.addEventListener('gap', e => {
@@ -93,8 +123,20 @@ VR.live = (() => {
     return {
       /** Now, on the trace's clock: it goes on while nothing arrives. */
       now: () => (app.store.count ? app.store.t(app.store.last) + (performance.now() - arrived) * 1e6 : 0),
-      get cursor() { return cursor; }, get batches() { return batches; }, get connections() { return resumed; }, links,
-      get source() { return source; }, put,
+      get cursor() {
+        return cursor;
+      },
+      get batches() {
+        return batches;
+      },
+      get connections() {
+        return resumed;
+      },
+      links,
+      get source() {
+        return source;
+      },
+      put,
     };
   }
 

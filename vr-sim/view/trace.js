@@ -4,15 +4,43 @@
 // events mean for a node's state, nor the page. VIEW §5.1, §4.1.
 VR.trace = (() => {
   const KINDS = [
-    'unknown', 'meta', 'snap', 'set', 'send', 'recv', 'drop', 'dup', 'delay', 'corrupt', 'timer', 'log', 'ack', 'commit',
-    'exec', 'disk', 'crash', 'restart', 'part', 'heal', 'inv', 'ret', 'ckpt', 'sync', 'reconf', 'agg', 'gap', 'do',
-    'note', 'viol', 'end',
+    'unknown',
+    'meta',
+    'snap',
+    'set',
+    'send',
+    'recv',
+    'drop',
+    'dup',
+    'delay',
+    'corrupt',
+    'timer',
+    'log',
+    'ack',
+    'commit',
+    'exec',
+    'disk',
+    'crash',
+    'restart',
+    'part',
+    'heal',
+    'inv',
+    'ret',
+    'ckpt',
+    'sync',
+    'reconf',
+    'agg',
+    'gap',
+    'do',
+    'note',
+    'viol',
+    'end',
   ];
   const KIND = new Map(KINDS.map((k, at) => [k, at]));
-  const LINES = 1024;          // lines a chunk of text holds
-  const LINE_MAX = 1 << 20;    // bytes
-  const FILE_MAX = 2 ** 31;    // bytes
-  const NODES_MAX = 4096;      // names of nodes, clients included
+  const LINES = 1024; // lines a chunk of text holds
+  const LINE_MAX = 1 << 20; // bytes
+  const FILE_MAX = 2 ** 31; // bytes
+  const NODES_MAX = 4096; // names of nodes, clients included
   const REPLICAS_MAX = 64;
   const NESTING_MAX = 16;
   const NONE = 0xffff;
@@ -44,40 +72,55 @@ VR.trace = (() => {
         data[at] = value;
       },
       at: at => data[at],
-      forget(count, left) { data.copyWithin(0, count, count + left); },
-      get raw() { return data; },
+      forget(count, left) {
+        data.copyWithin(0, count, count + left);
+      },
+      get raw() {
+        return data;
+      },
     };
   }
 
   class Store {
     constructor() {
-      this.base = 0;            // the index of the first event that is held
-      this.count = 0;           // how many are held
-      this.first = 0;           // the index of the first event ever
+      this.base = 0; // the index of the first event that is held
+      this.count = 0; // how many are held
+      this.first = 0; // the index of the first event ever
       this.chunks = [];
-      this.open = [];           // lines of the last chunk
+      this.open = []; // lines of the last chunk
       this.cols = {
-        t: column(Float64Array), k: column(Uint8Array), n: column(Uint16Array), by: column(Int32Array),
-        ty: column(Uint8Array), op: column(Int32Array), view: column(Int32Array),
+        t: column(Float64Array),
+        k: column(Uint8Array),
+        n: column(Uint16Array),
+        by: column(Int32Array),
+        ty: column(Uint8Array),
+        op: column(Int32Array),
+        view: column(Int32Array),
       };
-      this.names = [];          // nodes by number
+      this.names = []; // nodes by number
       this.numbers = new Map();
-      this.types = [''];        // message types by number
+      this.types = ['']; // message types by number
       this.typeNumbers = new Map([['', 0]]);
       this.members = [];
-      this.clients = [];        // names of clients, in the order in which they appear
+      this.clients = []; // names of clients, in the order in which they appear
       this.aliases = new Map();
       this.meta = null;
       this.end = null;
-      this.banner = null;       // what is wrong with the whole
-      this.violations = [];     // indices
-      this.marks = [];          // [index, kind]: crashes, restarts, view changes, violations
+      this.banner = null; // what is wrong with the whole
+      this.violations = []; // indices
+      this.marks = []; // [index, kind]: crashes, restarts, view changes, violations
       this.started = false;
     }
 
-    get next() { return this.base + this.count; }
-    get last() { return this.base + this.count - 1; }
-    has(i) { return i >= this.base && i < this.base + this.count; }
+    get next() {
+      return this.base + this.count;
+    }
+    get last() {
+      return this.base + this.count - 1;
+    }
+    has(i) {
+      return i >= this.base && i < this.base + this.count;
+    }
 
     number(name) {
       let at = this.numbers.get(name);
@@ -97,36 +140,57 @@ VR.trace = (() => {
     /** A name as short as it can be told: clients by the order in which they appear. */
     alias(name) {
       if (name === undefined) return '?';
-      const s = String(name), dot = s.indexOf('.');
+      const s = String(name),
+        dot = s.indexOf('.');
       if (dot < 0) return this.aliases.get(s) || s;
       const who = s.slice(0, dot);
       return (this.aliases.get(who) || who) + s.slice(dot);
     }
 
-    isMember(number) { return this.members.includes(number); }
-    kind(i) { return KINDS[this.cols.k.at(i - this.base)]; }
-    kindNumber(i) { return this.cols.k.at(i - this.base); }
-    t(i) { return this.cols.t.at(i - this.base); }
-    node(i) { return this.cols.n.at(i - this.base); }
+    isMember(number) {
+      return this.members.includes(number);
+    }
+    kind(i) {
+      return KINDS[this.cols.k.at(i - this.base)];
+    }
+    kindNumber(i) {
+      return this.cols.k.at(i - this.base);
+    }
+    t(i) {
+      return this.cols.t.at(i - this.base);
+    }
+    node(i) {
+      return this.cols.n.at(i - this.base);
+    }
     by(i) {
       const by = this.cols.by.at(i - this.base);
       return by >= this.base ? by : -1;
     }
-    type(i) { return this.types[this.cols.ty.at(i - this.base)]; }
-    op(i) { return this.cols.op.at(i - this.base); }
-    view(i) { return this.cols.view.at(i - this.base); }
+    type(i) {
+      return this.types[this.cols.ty.at(i - this.base)];
+    }
+    op(i) {
+      return this.cols.op.at(i - this.base);
+    }
+    view(i) {
+      return this.cols.view.at(i - this.base);
+    }
 
     /** The line of an event. */
     line(i) {
-      const at = i - this.base, chunk = Math.floor(at / LINES);
+      const at = i - this.base,
+        chunk = Math.floor(at / LINES);
       if (chunk < this.chunks.length) {
-        const { text, ends } = this.chunks[chunk], within = at % LINES;
+        const { text, ends } = this.chunks[chunk],
+          within = at % LINES;
         return text.slice(within === 0 ? 0 : ends[within - 1], ends[within]);
       }
       return this.open[at - this.chunks.length * LINES];
     }
 
-    event(i) { return JSON.parse(this.line(i)); }
+    event(i) {
+      return JSON.parse(this.line(i));
+    }
 
     /** Takes one line; `lineNumber` is for what is said of a bad one. */
     add(line, lineNumber) {
@@ -156,7 +220,8 @@ VR.trace = (() => {
       } else if (i !== this.next) {
         throw new Bad(lineNumber, `column "i": ${i} where ${this.next} was expected`);
       }
-      const at = this.count, cols = this.cols;
+      const at = this.count,
+        cols = this.cols;
       const kind = KIND.get(e.k) || 0;
       cols.t.set(at, e.t);
       cols.k.set(at, kind);
@@ -200,12 +265,20 @@ VR.trace = (() => {
     header(e, lineNumber) {
       const format = String(e.format);
       if (format !== 'vrtrace/1' && !format.startsWith('vrtrace/1.')) {
-        throw new Bad(lineNumber, format.startsWith('vrtrace/') ? `a trace of the format ${format}; this page reads vrtrace/1`
-          : 'not a trace: its first line does not say "format":"vrtrace/1"');
+        throw new Bad(
+          lineNumber,
+          format.startsWith('vrtrace/')
+            ? `a trace of the format ${format}; this page reads vrtrace/1`
+            : 'not a trace: its first line does not say "format":"vrtrace/1"',
+        );
       }
       const members = e.config && e.config.members;
-      if (!Array.isArray(members) || members.length === 0 || members.length > REPLICAS_MAX ||
-          members.some(m => typeof m !== 'string')) {
+      if (
+        !Array.isArray(members) ||
+        members.length === 0 ||
+        members.length > REPLICAS_MAX ||
+        members.some(m => typeof m !== 'string')
+      ) {
         throw new Bad(lineNumber, 'column "config.members": 1 to 64 names were expected');
       }
       this.meta = e;
@@ -240,19 +313,24 @@ VR.trace = (() => {
 
     /** The last event at or before a moment. */
     before(t) {
-      let low = 0, high = this.count;
+      let low = 0,
+        high = this.count;
       const times = this.cols.t.raw;
       while (low < high) {
         const middle = (low + high) >>> 1;
-        if (times[middle] <= t) low = middle + 1; else high = middle;
+        if (times[middle] <= t) low = middle + 1;
+        else high = middle;
       }
       return this.base + Math.max(0, low - 1);
     }
 
     /** What an event led to, directly: looks so far ahead. */
     effects(i, most = 32, ahead = 20000) {
-      const found = [], by = this.cols.by.raw, end = Math.min(this.count, i - this.base + ahead);
-      for (let at = i - this.base + 1; at < end && found.length < most; at++) if (by[at] === i) found.push(at + this.base);
+      const found = [],
+        by = this.cols.by.raw,
+        end = Math.min(this.count, i - this.base + ahead);
+      for (let at = i - this.base + 1; at < end && found.length < most; at++)
+        if (by[at] === i) found.push(at + this.base);
       return found;
     }
   }
@@ -260,7 +338,10 @@ VR.trace = (() => {
   /** Bytes or text, piece by piece, into a store; yields so that the page stays alive. */
   async function read(store, pieces, progress, reducer) {
     const decoder = new TextDecoder('utf-8', { fatal: false });
-    let rest = '', lineNumber = 0, bytes = 0, pause = performance.now() + 30;
+    let rest = '',
+      lineNumber = 0,
+      bytes = 0,
+      pause = performance.now() + 30;
     const line = text => {
       lineNumber += 1;
       if (text.length === 0) return;

@@ -5,10 +5,22 @@ VR.verdict = (() => {
   const { $, h, show, time, copy } = VR.base;
   const { sentence, said } = VR.words;
   const STORY = 12;
-  const WEIGHTY = new Set(['Prepare', 'PrepareOk', 'DoViewChange', 'StartView', 'NewState', 'RecoveryResponse', 'CheckpointPart']);
+  const WEIGHTY = new Set([
+    'Prepare',
+    'PrepareOk',
+    'DoViewChange',
+    'StartView',
+    'NewState',
+    'RecoveryResponse',
+    'CheckpointPart',
+  ]);
 
   const properties = () => {
-    try { return JSON.parse($('properties').textContent); } catch { return []; }
+    try {
+      return JSON.parse($('properties').textContent);
+    } catch {
+      return [];
+    }
   };
 
   function make(app) {
@@ -17,7 +29,8 @@ VR.verdict = (() => {
 
     /** The event in which it was found, and the message that caused it, if one did. */
     function culprit(viol) {
-      const s = app.store, e = s.event(viol);
+      const s = app.store,
+        e = s.event(viol);
       const found = (e.ev || []).filter(i => s.has(i) && i < viol);
       let at = found.length ? found[found.length - 1] : viol - 1;
       if (!s.has(at)) return { at: viol, received: null, sent: null };
@@ -34,11 +47,18 @@ VR.verdict = (() => {
       return { at, cause, received, sent, before: received === null ? takenBefore(cause) : null };
     }
 
-    /** What a replica built on when its disk or its clock completed the step: the last message of weight that it took. */
+    /** What a replica built on when its disk or its clock completed a step: the last message of weight it took. */
     function takenBefore(cause) {
-      const s = app.store, node = s.node(cause);
+      const s = app.store,
+        node = s.node(cause);
       for (let i = cause - 1; i >= Math.max(s.base, cause - 4000); i--) {
-        if (s.node(i) === node && s.kind(i) === 'recv' && WEIGHTY.has(s.type(i)) && s.line(i).includes('"verdict":"ok"')) return i;
+        if (
+          s.node(i) === node &&
+          s.kind(i) === 'recv' &&
+          WEIGHTY.has(s.type(i)) &&
+          s.line(i).includes('"verdict":"ok"')
+        )
+          return i;
         if (s.node(i) === node && s.kind(i) === 'restart') return null;
       }
       return null;
@@ -46,52 +66,146 @@ VR.verdict = (() => {
 
     /** The events of its past that tell the story: about these nodes and ops, the newest ones. */
     function story(viol) {
-      const s = app.store, e = s.event(viol), clocks = app.clocks(), { at } = culprit(viol);
-      const ops = new Set(e.ops || []), nodes = new Set(e.nodes || []);
-      const told = new Set(['crash', 'restart', 'do', 'part']), some = [];
+      const s = app.store,
+        e = s.event(viol),
+        clocks = app.clocks(),
+        { at } = culprit(viol);
+      const ops = new Set(e.ops || []),
+        nodes = new Set(e.nodes || []);
+      const told = new Set(['crash', 'restart', 'do', 'part']),
+        some = [];
       for (let i = viol - 1; i >= Math.max(s.base, viol - 60000) && some.length < STORY; i--) {
-        const kind = s.kind(i), op = s.op(i), name = s.names[s.node(i)];
-        const big = told.has(kind) || (kind === 'set' && s.view(i) >= 0) || (kind === 'send' && /^(StartView|DoViewChange|RecoveryResponse|NewState)$/.test(s.type(i)));
-        const about = ops.size && ops.has(op) && (kind === 'log' || kind === 'exec' || kind === 'commit' || (kind === 'send' && s.type(i) !== 'Commit'));
-        if (!(i === at || (about && (nodes.size === 0 || nodes.has(name))) || (big && (nodes.has(name) || nodes.size === 0) && clocks.isPast(i, viol)))) continue;
+        const kind = s.kind(i),
+          op = s.op(i),
+          name = s.names[s.node(i)];
+        const big =
+          told.has(kind) ||
+          (kind === 'set' && s.view(i) >= 0) ||
+          (kind === 'send' && /^(StartView|DoViewChange|RecoveryResponse|NewState)$/.test(s.type(i)));
+        const about =
+          ops.size &&
+          ops.has(op) &&
+          (kind === 'log' || kind === 'exec' || kind === 'commit' || (kind === 'send' && s.type(i) !== 'Commit'));
+        if (!(
+          i === at ||
+          (about && (nodes.size === 0 || nodes.has(name))) ||
+          (big && (nodes.has(name) || nodes.size === 0) && clocks.isPast(i, viol))
+        ))
+          continue;
         some.push(i);
       }
       return some.reverse();
     }
 
     function violation(viol) {
-      const s = app.store, e = s.event(viol), { received, sent, cause, before } = culprit(viol);
+      const s = app.store,
+        e = s.event(viol),
+        { received, sent, cause, before } = culprit(viol);
       const about = known.find(p => p.name === e.inv);
       const go = (i, text) => h('button', { class: 'link', data: { go: i }, onclick: () => app.go(i) }, text);
       let how = null;
       const message = i => {
         const m = s.by(i) >= 0 ? s.event(s.by(i)) : null;
-        return [go(i, `${s.type(i)} from ${s.alias(VR.words.sender(s.event(i).m))} (#${i})`), m ? ` (“${said(m)}”)` : ''];
+        return [
+          go(i, `${s.type(i)} from ${s.alias(VR.words.sender(s.event(i).m))} (#${i})`),
+          m ? ` (“${said(m)}”)` : '',
+        ];
       };
       if (received !== null) {
-        const by = s.names[s.node(received)], m = sent !== null ? s.event(sent) : null;
-        how = h('p', { id: 'culprit' }, h('strong', null, 'Which message did it: '), m
-          ? go(sent, `${s.type(received)} ${s.alias(s.event(received).m)} from ${s.alias(s.names[s.node(sent)])} to ${by}`) : `${s.type(received)} to ${by}`,
-        m ? ` (“${said(m)}”), sent at ${time(m.t)}, ` : ' ', go(received, `received at ${time(s.t(received))} (#${received})`), '.');
+        const by = s.names[s.node(received)],
+          m = sent !== null ? s.event(sent) : null;
+        how = h(
+          'p',
+          { id: 'culprit' },
+          h('strong', null, 'Which message did it: '),
+          m
+            ? go(
+                sent,
+                `${s.type(received)} ${s.alias(s.event(received).m)} from ${s.alias(s.names[s.node(sent)])} to ${by}`,
+              )
+            : `${s.type(received)} to ${by}`,
+          m ? ` (“${said(m)}”), sent at ${time(m.t)}, ` : ' ',
+          go(received, `received at ${time(s.t(received))} (#${received})`),
+          '.',
+        );
       } else if (cause !== undefined) {
-        how = h('p', { id: 'culprit' }, h('strong', null, 'What did it: '), go(cause, `#${cause}`), ` ${s.alias(s.names[s.node(cause)] || '')} ${sentence(s.event(cause), s)}. `,
-          before === null ? null : [h('strong', null, 'The message it built on: '), message(before), '.']);
+        how = h(
+          'p',
+          { id: 'culprit' },
+          h('strong', null, 'What did it: '),
+          go(cause, `#${cause}`),
+          ` ${s.alias(s.names[s.node(cause)] || '')} ${sentence(s.event(cause), s)}. `,
+          before === null ? null : [h('strong', null, 'The message it built on: '), message(before), '.'],
+        );
       }
-      return [h('h2', null, `⚑ ${e.inv} does not hold`, e.sev ? ` (${e.sev})` : ''),
-        h('p', { class: 'lead', id: 'violation-message' }, e.msg), about ? h('p', { class: 'note' }, `What is promised: ${about.what}`, about.paper ? ` (${about.paper}${about.rule ? '; ' + about.rule : ''})` : '') : null, how,
-        e.nodes && e.nodes.length ? h('p', { class: 'note' }, `Concerned: ${e.nodes.join(', ')}${e.ops && e.ops.length ? '; ' + e.ops.map(o => 'op ' + o).join(', ') : ''}; at ${time(e.t)}, event #${viol}.`) : null,
-        h('details', { open: true }, h('summary', null, 'The story, shortest version'), h('ol', { id: 'story' }, story(viol).concat(viol).map(i => h('li', null, h('button', { data: { go: i }, onclick: () => app.go(i) }, `${time(s.t(i))}  ${s.alias(s.names[s.node(i)] || '')} ${sentence(s.event(i), s)}`)))))];
+      return [
+        h('h2', null, `⚑ ${e.inv} does not hold`, e.sev ? ` (${e.sev})` : ''),
+        h('p', { class: 'lead', id: 'violation-message' }, e.msg),
+        about
+          ? h(
+              'p',
+              { class: 'note' },
+              `What is promised: ${about.what}`,
+              about.paper ? ` (${about.paper}${about.rule ? '; ' + about.rule : ''})` : '',
+            )
+          : null,
+        how,
+        e.nodes && e.nodes.length
+          ? h(
+              'p',
+              { class: 'note' },
+              `Concerned: ${[...e.nodes, ...(e.ops || []).map(o => 'op ' + o)].join(', ')}; ` +
+                `at ${time(e.t)}, event #${viol}.`,
+            )
+          : null,
+        h(
+          'details',
+          { open: true },
+          h('summary', null, 'The story, shortest version'),
+          h(
+            'ol',
+            { id: 'story' },
+            story(viol)
+              .concat(viol)
+              .map(i =>
+                h(
+                  'li',
+                  null,
+                  h(
+                    'button',
+                    { data: { go: i }, onclick: () => app.go(i) },
+                    `${time(s.t(i))}  ${s.alias(s.names[s.node(i)] || '')} ${sentence(s.event(i), s)}`,
+                  ),
+                ),
+              ),
+          ),
+        ),
+      ];
     }
 
     function draw() {
       const s = app.store;
-      const bad = s.violations.length > 0, repro = s.meta && s.meta.repro;
+      const bad = s.violations.length > 0,
+        repro = s.meta && s.meta.repro;
       box.hidden = !bad && !(repro && !app.isLive);
       box.className = bad ? 'bad' : '';
       if (box.hidden) return;
       const shown = s.violations.slice(0, 3).map(violation);
-      show(box, shown.length ? shown : h('h2', null, '✓ ', s.end ? 'Everything held in this run' : 'No property was seen to break'),
-        repro ? h('div', { class: 'command' }, h('span', { class: 'label' }, 'To reproduce it:'), h('code', { id: 'repro' }, repro), h('button', { onclick: e => copy(repro, e.target) }, 'Copy')) : null);
+      show(
+        box,
+        shown.length
+          ? shown
+          : h('h2', null, '✓ ', s.end ? 'Everything held in this run' : 'No property was seen to break'),
+        repro
+          ? h(
+              'div',
+              { class: 'command' },
+              h('span', { class: 'label' }, 'To reproduce it:'),
+              h('code', { id: 'repro' }, repro),
+              h('button', { onclick: e => copy(repro, e.target) }, 'Copy'),
+            )
+          : null,
+      );
     }
 
     return { draw, culprit, story };
