@@ -4,7 +4,7 @@
 // VIEW P4, decision 5.
 VR.diagram = (() => {
   const { $, h, colour, put, time } = VR.base;
-  const { sized, drawBands, drawEvents, density, ticks } = VR.strokes;
+  const { sized, drawBands, drawCalls, drawEvents, density, ticks } = VR.strokes;
   const ARROWS_MAX = 5000; // events in the window up to which each message is drawn
   const LANE_MIN = 34;
 
@@ -89,9 +89,10 @@ VR.diagram = (() => {
       const s = app.store;
       if (!s.started || canvas.offsetParent === null) return;
       follow();
+      const list = lanes();
+      canvas.style.height = list.length > 7 ? list.length * 36 + 60 + 'px' : '';
       const { c, w, h: height } = sized(canvas);
-      const list = lanes(),
-        gap = Math.max(LANE_MIN, (height - 44) / Math.max(1, list.length));
+      const gap = Math.max(LANE_MIN, (height - 44) / Math.max(1, list.length));
       const x = v => 64 + ((v - win.low) / (win.high - win.low)) * (w - 72);
       x.left = 64;
       x.right = w - 8;
@@ -115,6 +116,7 @@ VR.diagram = (() => {
         c.stroke();
       }
       drawBands(v, i0, i1);
+      if (clients && !many) drawCalls(v, i0, i1);
       if (many) density(v, i0, i1);
       else drawEvents(v, i0, i1);
       const at = x(toAxis(app.sel));

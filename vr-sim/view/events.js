@@ -167,7 +167,13 @@ VR.events = (() => {
       const name = e.n,
         s = app.store;
       if (!app.state.at.has(name) || i <= app.reducer.earliest) return null;
-      const after = app.state.nodes[app.state.at.get(name)],
+      // The first event of a step is the cause of the others: what they change, it changed.
+      let until = i;
+      for (let x = i + 1; x <= Math.min(s.last, i + 60) && s.by(x) === i && s.names[s.node(x)] === name; x++) {
+        if (s.kind(x) === 'set') until = x;
+      }
+      const end = app.reducer.stateAt(until),
+        after = end.nodes[end.at.get(name)],
         before = app.reducer.stateAt(i - 1).nodes[app.state.at.get(name)];
       app.reducer.seek(i);
       const rows = VR.reduce.FIELDS.filter(f => before[f] !== after[f]).map(f => [f, before[f], after[f]]);
@@ -182,6 +188,7 @@ VR.events = (() => {
       return h(
         'table',
         { 'aria-label': 'What changed' },
+        until > i ? h('caption', null, `by this step, through #${until}`) : null,
         h(
           'tbody',
           null,

@@ -329,6 +329,7 @@ VR.app = (() => {
         $(other).classList.toggle('shown', other === id);
       }
       for (const b of $('tabs').children) b.setAttribute('aria-pressed', b.dataset.panel === id ? 'true' : 'false');
+      if (id === 'p-events') list.follow();
       app.redraw();
     };
     show(

@@ -147,7 +147,9 @@ VR.strokes = (() => {
       const shown = app.isShown(i),
         inPast = !past || past(i);
       const x1 = x(toAxis(i));
-      if (kind === 'recv' || kind === 'drop') {
+      if (kind === 'dup' || kind === 'delay' || kind === 'corrupt') {
+        onTheWay(v, i, kind, inPast);
+      } else if (kind === 'recv' || kind === 'drop') {
         const by = s.by(i);
         const y0 = by >= 0 ? places.get(s.node(by)) : undefined;
         const to = kind === 'drop' ? s.numbers.get(s.event(i).to) : s.node(i),
@@ -190,6 +192,52 @@ VR.strokes = (() => {
         mark(v, i, kind, x1, inPast, shown);
       }
     }
+  }
+
+  /** What the network did to a message, a little along its way. */
+  function onTheWay({ app, c, x, places, drawn, toAxis }, i, kind, inPast) {
+    const s = app.store,
+      by = s.by(i);
+    const y0 = by >= 0 ? places.get(s.node(by)) : undefined,
+      y1 = places.get(s.numbers.get(s.event(i).to));
+    if (y0 === undefined || y1 === undefined) return;
+    const px = x(toAxis(i)) + 5,
+      py = y0 + (y1 - y0) * 0.22;
+    c.fillStyle = inPast ? colour('warn') : colour('arrow-dim');
+    c.font = 'bold 13px system-ui, sans-serif';
+    c.fillText(VR.words.glyph(kind), px - 5, py + 5);
+    drawn.push([px, py, i]);
+  }
+
+  /** What clients wait for, from call to return; open ends are open. */
+  function drawCalls({ app, c, x, places, drawn, toAxis }, i0, i1) {
+    const s = app.store;
+    for (const [client, from, to] of s.calls) {
+      const y = places.get(client);
+      if (y === undefined || from > i1 || (to >= 0 && to < i0)) continue;
+      const a = Math.max(x(toAxis(from)), x.left),
+        b = to < 0 ? x.right : Math.min(x(toAxis(to)), x.right);
+      c.fillStyle = colour(to < 0 ? 'warn-soft' : 'select');
+      c.strokeStyle = colour(to < 0 ? 'warn' : 'accent');
+      c.lineWidth = 1;
+      c.fillRect(a, y - 8, Math.max(3, b - a), 16);
+      c.strokeRect(a, y - 8, Math.max(3, b - a), 16);
+      drawn.push([a, y, from]);
+      if (b - a > 40) callText(c, s, from, to, a, b, y);
+    }
+  }
+
+  function callText(c, s, from, to, a, b, y) {
+    const asked = s.event(from).in,
+      answer = to >= 0 ? s.event(to).out : undefined;
+    c.save();
+    c.beginPath();
+    c.rect(a, y - 8, b - a - 2, 16);
+    c.clip();
+    c.fillStyle = colour('ink');
+    c.font = '10.5px system-ui, sans-serif';
+    c.fillText(VR.base.safe(asked + (answer === undefined ? '' : ' → ' + answer), 80), a + 4, y + 4);
+    c.restore();
   }
 
   const MARKED = new Set(['crash', 'restart', 'exec', 'commit', 'ckpt', 'timer', 'do', 'inv', 'ret', 'snap']);
@@ -263,5 +311,5 @@ VR.strokes = (() => {
     }
   }
 
-  return { sized, drawBands, drawEvents, density, ticks };
+  return { sized, drawBands, drawCalls, drawEvents, density, ticks };
 })();

@@ -108,6 +108,7 @@ VR.trace = (() => {
       this.end = null;
       this.banner = null; // what is wrong with the whole
       this.violations = []; // indices
+      this.calls = []; // [client, index of the call, index of its return or -1]
       this.marks = []; // [index, kind]: crashes, restarts, view changes, violations
       this.started = false;
     }
@@ -248,6 +249,8 @@ VR.trace = (() => {
     }
 
     mark(e, i) {
+      if (e.k === 'inv') this.calls.push([this.number(String(e.n)), i, -1]);
+      else if (e.k === 'ret') this.returned(e, i);
       if (e.k === 'viol') {
         this.violations.push(i);
         this.marks.push([i, 'viol']);
@@ -259,6 +262,16 @@ VR.trace = (() => {
         this.marks.push([i, 'link']);
       } else if (e.k === 'end') {
         this.end = e;
+      }
+    }
+
+    /** The newest open call of a client has ended. */
+    returned(e, i) {
+      const client = this.number(String(e.n));
+      for (let at = this.calls.length - 1; at >= Math.max(0, this.calls.length - 512); at--) {
+        if (this.calls[at][0] !== client) continue;
+        if (this.calls[at][2] < 0) this.calls[at][2] = i;
+        return;
       }
     }
 
@@ -308,6 +321,7 @@ VR.trace = (() => {
       const held = i => i >= this.base;
       this.violations = this.violations.filter(held);
       this.marks = this.marks.filter(([i]) => held(i));
+      this.calls = this.calls.filter(([, i]) => held(i));
       return gone;
     }
 

@@ -42,7 +42,7 @@ VR.words = (() => {
     Reject: 'a client is refused',
   };
   const GLYPHS = {
-    meta: 'ⓘ',
+    meta: '≡',
     snap: '◎',
     set: 'Δ',
     send: '→',
