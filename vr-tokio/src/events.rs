@@ -1,53 +1,196 @@
-//! The trace stream: a bounded ring of what observers see of this replica's steps.
+//! The trace stream: what observers see of this replica's steps, told only while somebody reads.
 //!
-//! Owns the ring and what its readers are told. A reader never slows the replica: who lags behind is told of a gap.
-//! Events are `vr_core::trace`'s; their `t` counts from the node's start, whose wall clock the first one has. Must not
-//! know HTTP. VIEW.md §5.1; DESIGN 9.22.
+//! Owns the observer: when it looks at all, and when it counts messages instead of showing each. Unread, a step costs
+//! one load of an atomic. Events are `vr_core::trace`'s; their `t` counts from the node's start, whose wall clock
+//! `meta` has. Must not know HTTP. VIEW.md §5.1, §5.2; DESIGN 9.22.
 
+mod ring;
+#[cfg(test)]
+mod tests;
+mod traffic;
+
+pub(crate) use self::ring::Ring;
+
+use self::traffic::{Traffic, is_ordinary};
 use crate::config::NodeConfig;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
-use vr_core::trace::{FORMAT, Gap, Group, Meta, Mode, Node, Producer, Recorder, Snap, State, Step, TraceEvent, What};
-use vr_core::{Action, Snapshot, Time, faults_tolerated};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use vr_core::trace::{
+    Committed, FORMAT, Gap, Group, Meta, Mode, Node, Producer, Recorder, Snap, State, Step, TraceEvent, What,
+};
+use vr_core::{Event, Input, Snapshot, Time, faults_tolerated};
 
 /// How many senders of messages are remembered, to name the cause of what happens to a message.
 const WINDOW: usize = 4096;
+
+/// What the trace stream counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EventsMetrics {
+    made: Counter,
+    readers: Gauge,
+}
+
+impl EventsMetrics {
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register("trace_events", "Events made for readers of the trace stream", self.made.clone());
+        registry.register("trace_readers", "Readers of the trace stream", self.readers.clone());
+    }
+
+    /// How many events were made.
+    #[cfg(test)]
+    pub(crate) fn made(&self) -> u64 {
+        self.made.get()
+    }
+}
 
 /// What the node tells of each step.
 #[derive(Debug)]
 pub(crate) struct Observer {
     recorder: Recorder,
     ring: Ring,
+    made: Counter,
     /// When the node started, on the clock of its steps: `t` counts from there.
     origin: Time,
+    /// Nobody reads, and the ring says so.
+    is_asleep: bool,
+    /// How many steps nobody saw since.
+    unseen: u64,
+    /// What the replica looks like, by the events made so far.
+    told: Snapshot,
+    traffic: Traffic,
 }
 
 impl Observer {
-    /// One that begins with what the trace is of.
-    pub(crate) fn new(config: &NodeConfig, ring: Ring, origin: Time, wall_ns: u64) -> Self {
-        let mut recorder = Recorder::new(config.events.redact, WINDOW);
-        let what = What::Meta(Box::new(meta(config, wall_ns)));
-        let meta = recorder.record(TraceEvent::at(0, Node::Replica(config.id), what));
-        ring.lock().push(meta);
-        Self { recorder, ring, origin }
+    /// One that begins with what the trace is of, and with nobody who reads it.
+    pub(crate) fn new(
+        config: &NodeConfig,
+        origin: Time,
+        wall_ns: u64,
+        now: &Snapshot,
+        metrics: &EventsMetrics,
+    ) -> Self {
+        let me = Node::Replica(config.id);
+        // No index of an earlier life is as large: a cursor tells which life it is of. JavaScript counts as far.
+        let mut recorder = Recorder::new(config.events.redact, WINDOW).starting_at(wall_ns / 1_000);
+        let meta = recorder.record(TraceEvent::at(0, me, What::Meta(Box::new(meta(config, wall_ns)))));
+        let ring = Ring::new(config.events.ring, meta, metrics.readers.clone());
+        let (made, traffic) = (metrics.made.clone(), Traffic::new(me));
+        Self { recorder, ring, made, origin, is_asleep: true, unseen: 0, told: *now, traffic }
     }
 
-    /// The replica has started.
-    pub(crate) fn opened(&mut self, at: u64, actions: &[Action], after: &Snapshot) {
-        let (at, Self { recorder, ring, .. }) = (at.saturating_sub(self.origin.0), self);
-        ring.extend(at, after, |mut push| recorder.opened(at, actions, after, &mut push));
+    /// Where its events go.
+    pub(crate) fn ring(&self) -> Ring {
+        self.ring.clone()
     }
 
-    /// It has taken an event.
+    /// Does somebody read, now, before a step of a replica that looks like this?
+    pub(crate) fn is_read(&mut self, now: Time, before: impl FnOnce() -> Snapshot) -> bool {
+        if self.ring.is_read(now) {
+            if self.is_asleep {
+                self.wake(now, &before());
+            }
+            return true;
+        }
+        if !self.is_asleep {
+            self.is_asleep = true;
+            self.ring.sleep();
+        }
+        self.unseen += 1;
+        false
+    }
+
+    /// A reader came, or waits for news: it is told where the replica stands.
+    pub(crate) fn look(&mut self, now: Time, snapshot: &Snapshot) {
+        if self.is_asleep && self.ring.is_read(now) {
+            self.wake(now, snapshot);
+        } else if !self.is_asleep {
+            self.flush(now, snapshot);
+        }
+    }
+
+    /// What will be told of an event, kept while the replica takes it. While messages are only counted, those that
+    /// bring many things leave them behind: copying them is what would cost.
+    pub(crate) fn keep(&mut self, event: &Event) -> Event {
+        self.traffic.turn(event.at);
+        self.traffic.arrives(&event.input);
+        if !self.traffic.is_busy() {
+            return event.clone();
+        }
+        let input = if let Input::Request(_) | Input::Requests(_) = event.input {
+            Input::Requests(Vec::new())
+        } else if let Input::ExecutedRun { first, .. } = event.input {
+            Input::ExecutedRun { first, replies: Vec::new() }
+        } else {
+            event.input.clone()
+        };
+        Event { at: event.at, input }
+    }
+
+    /// The replica has taken what was kept.
     pub(crate) fn stepped(&mut self, step: &Step<'_>) {
-        let (at, Self { recorder, ring, .. }) = (step.event.at.0.saturating_sub(self.origin.0), self);
-        ring.extend(at, step.after, |mut push| recorder.step(at, step, &mut push));
+        let at = step.event.at;
+        self.traffic.leaves(step.actions);
+        if self.traffic.is_busy() && is_ordinary(step) {
+            if self.traffic.is_due(at) {
+                self.flush(at, step.after);
+            }
+            return;
+        }
+        self.flush(at, step.before);
+        let t = self.since_start(at);
+        let Self { recorder, ring, made, .. } = self;
+        ring.extend(t, step.after, |push| {
+            recorder.step(t, step, &mut |event| {
+                made.inc();
+                push(event);
+            });
+        });
+        self.told = *step.after;
     }
 
     /// Nothing comes any more.
     pub(crate) fn ended(&self) {
         self.ring.end();
+    }
+
+    const fn since_start(&self, at: Time) -> u64 {
+        at.0.saturating_sub(self.origin.0)
+    }
+
+    /// Somebody reads again: what happened meanwhile is a gap.
+    fn wake(&mut self, now: Time, snapshot: &Snapshot) {
+        self.is_asleep = false;
+        self.traffic.begin(now);
+        let lost = std::mem::take(&mut self.unseen);
+        let snap = What::Snap(Snap { state: Box::new(State::of(snapshot)) });
+        self.tell(now, snapshot, [What::Gap(Gap { lost }), snap]);
+    }
+
+    /// Tells what was only counted so far, and what became of the replica meanwhile.
+    fn flush(&mut self, now: Time, snapshot: &Snapshot) {
+        let mut news: Vec<_> = self.traffic.take(now);
+        if let Some(change) = State::change(&self.told, snapshot) {
+            news.push(What::Set(Box::new(change)));
+        }
+        if snapshot.commit > self.told.commit {
+            news.push(What::Committed(Committed { op: snapshot.commit.0 }));
+        }
+        if !news.is_empty() {
+            self.tell(now, snapshot, news);
+        }
+    }
+
+    fn tell(&mut self, now: Time, snapshot: &Snapshot, news: impl IntoIterator<Item = What>) {
+        let (t, me) = (self.since_start(now), Node::Replica(snapshot.id));
+        let Self { recorder, ring, made, .. } = self;
+        ring.extend(t, snapshot, |push| {
+            for what in news {
+                made.inc();
+                push(recorder.record(TraceEvent::at(t, me, what)));
+            }
+        });
+        self.told = *snapshot;
     }
 }
 
@@ -73,129 +216,5 @@ fn meta(config: &NodeConfig, wall_ns: u64) -> Meta {
         faults: None,
         redact: config.events.redact,
         wall: Some(wall_ns.to_string()),
-    }
-}
-
-/// The newest events, shared between the node and its readers.
-#[derive(Clone, Debug)]
-pub(crate) struct Ring {
-    inner: Arc<Mutex<Inner>>,
-    news: watch::Sender<u64>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    events: VecDeque<TraceEvent>,
-    capacity: usize,
-    next: u64,
-    /// What the replica looked like after the newest of them, and when.
-    latest: Option<(u64, Snapshot)>,
-}
-
-impl Inner {
-    fn push(&mut self, event: TraceEvent) {
-        self.next = event.i + 1;
-        if self.events.len() >= self.capacity {
-            self.events.pop_front();
-        }
-        self.events.push_back(event);
-    }
-
-    /// What stands for everything before the next event.
-    fn gap(&self, lost: u64) -> Vec<TraceEvent> {
-        let Some((at, snapshot)) = &self.latest else { return Vec::new() };
-        let (i, node) = (self.next.saturating_sub(1), Node::Replica(snapshot.id));
-        let event = |what| TraceEvent { i, ..TraceEvent::at(*at, node, what) };
-        let snap = Snap { state: Box::new(State::of(snapshot)) };
-        vec![event(What::Gap(Gap { lost })), event(What::Snap(snap))]
-    }
-}
-
-/// What a reader gets at once.
-#[derive(Debug)]
-pub(crate) struct Page {
-    pub(crate) events: Vec<TraceEvent>,
-    /// Where to read on.
-    pub(crate) next: u64,
-}
-
-impl Ring {
-    pub(crate) fn new(capacity: usize) -> Self {
-        let inner = Inner { events: VecDeque::new(), capacity: capacity.max(1), next: 0, latest: None };
-        Self { inner: Arc::new(Mutex::new(inner)), news: watch::Sender::new(0) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn extend(&self, at: u64, after: &Snapshot, events: impl FnOnce(&mut dyn FnMut(TraceEvent))) {
-        let mut inner = self.lock();
-        let before = inner.next;
-        events(&mut |event| inner.push(event));
-        let next = inner.next;
-        if next > before {
-            inner.latest = Some((at, *after));
-            drop(inner);
-            self.news.send_replace(next);
-        }
-    }
-
-    /// The events from `from` on, at most `most` of them. When some of those are gone: a gap, what the replica looks
-    /// like now, and nothing of what lies between. A cursor that lies ahead is from before a restart: the same.
-    pub(crate) fn page(&self, from: u64, most: usize) -> Page {
-        let inner = self.lock();
-        let oldest = inner.events.front().map_or(inner.next, |event| event.i);
-        if from < oldest || from > inner.next {
-            return Page { events: inner.gap(inner.next.saturating_sub(from)), next: inner.next };
-        }
-        let skip = usize::try_from(from - oldest).unwrap_or(usize::MAX);
-        let events: Vec<_> = inner.events.iter().skip(skip).take(most).cloned().collect();
-        let next = events.last().map_or(from, |event| event.i + 1);
-        Page { events, next }
-    }
-
-    /// Waits until there is an event with the index `from`. False when there will be none.
-    pub(crate) async fn wait_for(&self, from: u64) -> bool {
-        let mut news = self.news.subscribe();
-        let news = news.wait_for(|next| *next > from).await;
-        news.is_ok_and(|next| *next != u64::MAX)
-    }
-
-    fn end(&self) {
-        self.news.send_replace(u64::MAX);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ring(capacity: usize, events: u64) -> Ring {
-        let ring = Ring::new(capacity);
-        let mut inner = ring.lock();
-        for i in 0..events {
-            let what = What::Gap(Gap { lost: i });
-            inner.push(TraceEvent { i, ..TraceEvent::at(i, Node::Replica(vr_core::ReplicaId(0)), what) });
-        }
-        drop(inner);
-        ring
-    }
-
-    #[test]
-    fn a_reader_that_keeps_up_gets_every_event_once() {
-        let ring = ring(8, 6);
-        let page = ring.page(0, 4);
-        assert_eq!(page.events.iter().map(|event| event.i).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        let page = ring.page(page.next, 4);
-        assert_eq!(page.events.iter().map(|event| event.i).collect::<Vec<_>>(), [4, 5]);
-        assert!(ring.page(page.next, 4).events.is_empty());
-    }
-
-    #[test]
-    fn a_reader_that_lags_behind_is_sent_to_the_end() {
-        assert_eq!(ring(4, 9).page(2, 100).next, 9);
-        assert_eq!(ring(4, 9).page(5, 100).events.len(), 4);
-        assert_eq!(ring(4, 9).page(77, 100).next, 9, "a cursor of an earlier life");
     }
 }

@@ -291,6 +291,11 @@ impl Handle {
         }
     }
 
+    /// Somebody reads the trace stream: the node tells where it stands. False when the node is gone.
+    pub(crate) fn look(&self) -> bool {
+        self.inbox.send(Arrival::Look)
+    }
+
     /// Puts something into the inbox that did not happen.
     #[cfg(test)]
     pub(crate) fn inject(&self, arrival: Arrival) {

@@ -2,6 +2,7 @@
 //!
 //! Owns the names. Every refusal has its reason. Must not decide anything.
 
+use crate::events::EventsMetrics;
 use crate::handle::NodeStatus;
 use crate::transport;
 use crate::wal;
@@ -41,6 +42,8 @@ pub(crate) struct Metrics {
     pub(crate) clients: transport::server::ServerMetrics,
     /// The listener for operators, when it has an address of its own.
     pub(crate) ops: transport::server::ServerMetrics,
+    /// The trace stream.
+    pub(crate) events: EventsMetrics,
     /// Operations known to be committed in this life.
     pub(crate) committed: Counter,
     /// How many arrivals one wake-up took.
@@ -94,6 +97,8 @@ impl Metrics {
         transport.register(registry);
         clients.register("client", registry);
         ops.register("ops", registry);
+        let events = EventsMetrics::default();
+        events.register(registry);
         let gauges = Gauges::default();
         gauges.register(registry);
         let inbox_taken = Histogram::new(exponential_buckets(1.0, 2.0, 13));
@@ -117,6 +122,7 @@ impl Metrics {
             transport,
             clients,
             ops,
+            events,
             committed,
             inbox_taken,
             reply_seconds,

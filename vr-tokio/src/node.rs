@@ -45,6 +45,8 @@ pub(crate) enum Arrival {
     Answered(Answered),
     /// The operator.
     Stop,
+    /// A reader of the trace stream came, or waits for news.
+    Look,
 }
 
 /// How much may wait in the inbox.

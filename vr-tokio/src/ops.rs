@@ -22,9 +22,6 @@ use vr_core::{ReplicaId, Reply, RequestNumber};
 /// The body of an answer.
 pub type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 
-/// How many events one piece of the trace stream holds at most.
-const EVENTS_AT_ONCE: usize = 512;
-
 /// The routes that every node serves. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Routes {
@@ -111,7 +108,7 @@ impl Routes {
             "/healthz" => shared.health(|status| status.stopped.is_none()),
             "/readyz" => shared.health(NodeStatus::is_ready),
             "/vr/v1/events" => match &shared.ring {
-                Some(ring) => stream(ring.clone(), cursor_of(request.uri().query())),
+                Some(ring) => stream(ring, cursor_of(request.uri().query()), shared.handle.clone()),
                 None => refused(StatusCode::NOT_FOUND, "events_off", ""),
             },
             _ => refused(StatusCode::NOT_FOUND, "no_such_route", ""),
@@ -184,35 +181,33 @@ fn refused(status: StatusCode, code: &'static str, allow: &'static str) -> Respo
 }
 
 /// `after=N` or `from=N` of the query: where to read on.
-fn cursor_of(query: Option<&str>) -> u64 {
+fn cursor_of(query: Option<&str>) -> Option<u64> {
     let number = |value: &str| value.parse::<u64>().ok();
     let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    let cursor = pairs.find_map(|(name, value)| match name {
+    pairs.find_map(|(name, value)| match name {
         "after" => number(value).map(|index| index.saturating_add(1)),
         "from" => number(value),
         _ => None,
-    });
-    cursor.unwrap_or(0)
+    })
 }
 
-/// Newline-delimited JSON for as long as the reader reads.
-fn stream(ring: Ring, from: u64) -> Response<AnswerBody> {
-    let pages = futures_util::stream::unfold((ring, from), |(ring, from)| async move {
-        let mut page = ring.page(from, EVENTS_AT_ONCE);
-        while page.events.is_empty() {
-            let is_over = !ring.wait_for(page.next).await;
-            page = ring.page(page.next, EVENTS_AT_ONCE);
-            if is_over && page.events.is_empty() {
-                return None;
-            }
-        }
+/// Newline-delimited JSON for as long as the reader reads. An empty line says that nothing happened for a while.
+fn stream(ring: &Ring, cursor: Option<u64>, handle: Handle) -> Response<AnswerBody> {
+    let reader = ring.reader(cursor);
+    handle.look();
+    let pages = futures_util::stream::unfold((reader, handle), |(mut reader, handle)| async move {
+        let events = reader.next().await?;
         let mut lines = Vec::new();
-        for event in &page.events {
+        for event in &events {
             // Writing to a vector cannot fail, and every event is JSON.
             let _ = serde_json::to_writer(&mut lines, event);
             lines.push(b'\n');
         }
-        Some((Ok(Frame::data(Bytes::from(lines))), (ring, page.next)))
+        if events.is_empty() {
+            // What was only counted is told now. Without a node there is no more to tell.
+            handle.look().then(|| lines.push(b'\n'))?;
+        }
+        Some((Ok(Frame::data(Bytes::from(lines))), (reader, handle)))
     });
     let mut response = Response::new(StreamBody::new(pages).boxed_unsync());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
@@ -225,10 +220,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_is_read_from_the_query_and_everything_else_begins_at_the_beginning() {
-        assert_eq!(cursor_of(Some("from=17")), 17);
-        assert_eq!(cursor_of(Some("after=17")), 18);
-        assert_eq!(cursor_of(Some("a=1&from=3&b")), 3);
-        assert_eq!([cursor_of(None), cursor_of(Some("from=x")), cursor_of(Some("from"))], [0, 0, 0]);
+    fn a_cursor_is_read_from_the_query_and_everything_else_is_none() {
+        assert_eq!(cursor_of(Some("from=17")), Some(17));
+        assert_eq!(cursor_of(Some("after=17")), Some(18));
+        assert_eq!(cursor_of(Some("a=1&from=3&b")), Some(3));
+        assert_eq!([cursor_of(None), cursor_of(Some("from=x")), cursor_of(Some("from"))], [None, None, None]);
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// When a promise may leave a replica, when the directory is new: once it is on disk, or once it is in memory.
     #[arg(long, default_value = "sync", value_parser = ["sync", "async"])]
     durability: String,
-    /// Do not offer the trace stream, /vr/v1/events, when the directory is new: it costs about a fifth of the speed.
+    /// Do not offer the trace stream, /vr/v1/events, when the directory is new.
     #[arg(long)]
     no_events: bool,
     /// What the replicas log.

@@ -30,6 +30,12 @@ impl Recorder {
         Self { next: 0, redact, window, sent: BTreeMap::new(), order: VecDeque::new() }
     }
 
+    /// One that numbers from here on.
+    #[must_use]
+    pub fn starting_at(self, next: u64) -> Self {
+        Self { next, ..self }
+    }
+
     /// The index of the next event.
     #[must_use]
     pub const fn next_index(&self) -> u64 {

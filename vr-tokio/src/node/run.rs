@@ -160,15 +160,16 @@ impl Loop {
         if let Some(flight) = &mut self.flight {
             flight.add(&event);
         }
-        match &mut self.observer {
-            None => self.replica.step_into(event, actions),
-            Some(observer) => {
-                let (from, before) = (actions.len(), self.replica.snapshot());
-                self.replica.step_into(event.clone(), actions);
-                let after = self.replica.snapshot();
-                observer.stepped(&Step { before: &before, event: &event, actions: &actions[from..], after: &after });
-            }
-        }
+        let Self { replica, observer, .. } = self;
+        let reader = observer.as_mut().map(|observer| (observer.is_read(at, || replica.snapshot()), observer));
+        let Some((true, observer)) = reader else {
+            replica.step_into(event, actions);
+            return;
+        };
+        let (from, before, kept) = (actions.len(), replica.snapshot(), observer.keep(&event));
+        replica.step_into(event, actions);
+        let after = replica.snapshot();
+        observer.stepped(&Step { before: &before, event: &kept, actions: &actions[from..], after: &after });
     }
 
     fn arrive(&mut self, arrival: Arrival, now: Time, actions: &mut Vec<Action>) {
@@ -190,6 +191,11 @@ impl Loop {
             Arrival::Answered(Answered::Panicked(words)) => {
                 tracing::error!(panic = words, "the service panicked: this node stops");
                 self.progress.ended.get_or_insert(StopReason::ServicePanicked(words));
+            }
+            Arrival::Look => {
+                if let Some(observer) = &mut self.observer {
+                    observer.look(now, &self.replica.snapshot());
+                }
             }
             Arrival::Stop => {
                 if self.progress.stop_by.is_none() {

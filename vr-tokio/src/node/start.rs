@@ -8,7 +8,7 @@ use super::{Bounds, Inbox};
 use crate::clock;
 use crate::config::{NodeConfig, NodeConfigError};
 use crate::disk::{self, DiskOptions};
-use crate::events::{Observer, Ring};
+use crate::events::Observer;
 use crate::flight::Flight;
 use crate::handle::{Handle, NodeStatus};
 use crate::metrics::Metrics;
@@ -116,7 +116,8 @@ impl Node {
         let opening = config.record.as_ref().map(|_| opening(&config, &opened.stored, now));
         let replica = Replica::open(config.core(), opened.stored, now, &mut actions)?;
         let flight = flight(&config, replica.snapshot().incarnation, opening)?;
-        let (observer, ring) = observer(&config, now, &actions, &replica.snapshot());
+        let observer = observer(&config, now, &replica.snapshot(), &metrics);
+        let ring = observer.as_ref().map(Observer::ring);
         let (status, shown) = watch::channel(NodeStatus::of(&replica.snapshot(), true));
         let to_node = inbox.clone();
         let answer = move |answer| {
@@ -313,19 +314,9 @@ fn peer_tls(config: &NodeConfig) -> Result<Option<(ServerTls, ClientTls)>, TlsEr
     })
 }
 
-fn observer(
-    config: &NodeConfig,
-    now: Time,
-    actions: &[Action],
-    snapshot: &Snapshot,
-) -> (Option<Observer>, Option<Ring>) {
-    if !config.events.enabled {
-        return (None, None);
-    }
-    let ring = Ring::new(config.events.ring);
-    let mut observer = Observer::new(config, ring.clone(), now, clock::wall_ns());
-    observer.opened(now.0, actions, snapshot);
-    (Some(observer), Some(ring))
+fn observer(config: &NodeConfig, now: Time, snapshot: &Snapshot, metrics: &Metrics) -> Option<Observer> {
+    let new = || Observer::new(config, now, clock::wall_ns(), snapshot, &metrics.events);
+    config.events.enabled.then(new)
 }
 
 /// The beginning of a recording.

@@ -73,10 +73,13 @@ async fn the_stream_of_events_goes_on_after_a_cursor_and_says_what_was_lost() {
     .await;
     let at = cluster.configs[0].nodes[0].client;
     let primary = cluster.handle(0);
+    timely(primary.request(ANN, number(1), body("1"))).await.expect("answered");
+    let metrics = whole(at, "/metrics").await.1;
+    assert!(metrics.contains("vr_trace_events_total 0\n"), "unread, nothing is made: {metrics}");
     let (status, lines) = get(at, "/vr/v1/events", |text| text.contains("\"k\":\"snap\"")).await;
     assert_eq!(status, 200);
     assert!(lines.contains("\"format\":\"vrtrace/1\""), "{lines}");
-    for count in 1..=40 {
+    for count in 2..=41 {
         timely(primary.request(ANN, number(count), body("1"))).await.expect("answered");
     }
     let (_, late) = get(at, "/vr/v1/events?after=3", |text| text.contains("\"k\":\"gap\"")).await;
