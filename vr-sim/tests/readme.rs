@@ -161,12 +161,31 @@ fn feature(package: Option<&str>, name: &str) -> Result<(), String> {
 /// Does `vr-sim` understand these arguments? `--help` behind them keeps it from doing anything.
 fn simulator(arguments: &[&str]) -> Result<(), String> {
     let mut program = Command::new(env!("CARGO_BIN_EXE_vr-sim"));
-    let ran = program.args(arguments).arg("--help").env("NO_COLOR", "1").output().map_err(|why| why.to_string())?;
+    let ran = program
+        .args(unquoted(arguments)?)
+        .arg("--help")
+        .env("NO_COLOR", "1")
+        .output()
+        .map_err(|why| why.to_string())?;
     let helped = String::from_utf8_lossy(&ran.stdout).contains("Usage");
     if ran.status.success() && helped {
         return Ok(());
     }
     Err(format!("vr-sim refuses it ({}): {}", ran.status, String::from_utf8_lossy(&ran.stderr).trim()))
+}
+
+/// As the shell hands them over: what stands between two `'` is one. A script in them must be one that `lab` can read.
+fn unquoted(arguments: &[&str]) -> Result<Vec<String>, String> {
+    let mut whole = Vec::new();
+    for (at, part) in arguments.join(" ").split('\'').enumerate() {
+        if at % 2 == 0 {
+            whole.extend(part.split_whitespace().map(String::from));
+        } else {
+            vr_sim::lab::Command::script(part)?;
+            whole.push(part.to_owned());
+        }
+    }
+    Ok(whole)
 }
 
 fn none(wrong: &[String]) {
@@ -218,6 +237,7 @@ fn a_line_that_cannot_be_typed_is_caught() {
         "cargo run -p vr-sim --features no-such-feature",
         "cargo run --release -p vr-sim -- --no-such-option",
         "cargo run --release -p vr-sim -- no-such-verb",
+        "cargo run --release -p vr-sim -- lab --do 'crahs r0; run 2s'",
         "cargo test -p vr-sim --test no_such_test",
         "cargo test --no-such-flag",
         "cargo no-such-subcommand",
@@ -233,6 +253,7 @@ fn a_line_that_cannot_be_typed_is_caught() {
         "cargo clippy --workspace --features vr-core/mutants,vr-sim/mutants",
         "cargo fuzz run wire -s none",
         "cargo run --profile sim -p vr-sim",
+        "cargo run --release -p vr-sim -- lab --do 'crash r0; run 2s' --text",
         ".ci/run",
     ];
     for line in good {

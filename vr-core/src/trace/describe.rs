@@ -67,7 +67,10 @@ impl Display for What {
             }
             Self::Do(it) => {
                 f.write_str("was told:")?;
-                it.cmd.iter().try_for_each(|(key, value)| write!(f, " {key}={value}"))
+                it.cmd.iter().try_for_each(|(key, value)| match key.as_ref() {
+                    "do" => write!(f, " {value}"),
+                    key => write!(f, " {key}={value}"),
+                })
             }
             Self::Note(remark) => f.write_str(&remark.text),
             Self::Violated(it) => write!(f, "VIOLATION of {} ({}): {}", it.inv, it.sev, it.msg),

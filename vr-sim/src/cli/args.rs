@@ -3,6 +3,10 @@
 //! Owns the words of the command line and their limits; what it refuses, it refuses in one line. Must not know what
 //! any verb does. DESIGN §8.
 
+mod lab;
+
+pub(crate) use lab::LabArgs;
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -27,6 +31,7 @@ Examples:
   vr-sim run --scenario a04-simple-view-change
   vr-sim replay 123 --text                 what happened in seed 123, one line per event
   vr-sim replay target/vr-failures/seed-123.vrcase
+  vr-sim lab --do 'crash r0; run 2s'       a cluster in your hands: lab --help
   vr-sim doctor                            is it deterministic on this machine?";
 
 const CODES: &str = "\
@@ -65,6 +70,9 @@ pub(crate) enum Verb {
     /// Run one seed or one case file again, and look at it
     #[command(after_help = CODES)]
     Replay(ReplayArgs),
+    /// Drive a cluster by hand, with a script
+    #[command(after_help = format!("{}\n\n{CODES}", lab::LESSON))]
+    Lab(LabArgs),
     /// List the directed scenarios
     Scenarios(ListArgs),
     /// List the planted bugs, or hunt them

@@ -11,6 +11,7 @@ mod guard;
 #[cfg(feature = "mutants")]
 mod hunt;
 mod jobs;
+mod lab;
 mod mutants;
 mod progress;
 mod recording;
@@ -82,6 +83,7 @@ fn go(cli: Cli) -> Result<Exit, String> {
     match cli.verb.unwrap_or(Verb::Run(cli.run)) {
         Verb::Run(args) => run::run(&args),
         Verb::Replay(args) => replay::replay(&args),
+        Verb::Lab(args) => lab::lab(&args),
         Verb::Scenarios(args) => scenarios::list(&args),
         Verb::Mutants(args) => mutants::mutants(&args),
         Verb::Doctor(args) => doctor::doctor(&args),

@@ -12,6 +12,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use vr_sim::case::Case;
 use vr_sim::decider::Decider;
+use vr_sim::lab::Session;
 use vr_sim::run::{Severity, Violation, world_of};
 use vr_sim::swarm::draw;
 use vr_sim::tape::Tape;
@@ -27,6 +28,13 @@ struct Subject {
     world: World<KvClients>,
     /// What a case file says that happened.
     recorded: Option<Recorded>,
+    /// It was a session by hand, and is played already, all of it on the tape.
+    played: Option<Played>,
+}
+
+/// How a session ended that is played while it is read.
+struct Played {
+    panicked: Option<String>,
 }
 
 /// What a case file says that happened.
@@ -64,12 +72,15 @@ impl Seen {
 /// # Errors
 /// In one line, when the case cannot be read or the options do not fit it.
 pub(crate) fn replay(args: &ReplayArgs) -> Result<Exit, String> {
-    let Subject { seed, mut world, recorded } = subject(args)?;
+    let Subject { seed, mut world, recorded, played } = subject(args)?;
     let setup = world.setup().clone();
-    if args.text || args.trace.is_some() || args.until.is_some() {
+    if played.is_none() && (args.text || args.trace.is_some() || args.until.is_some()) {
         trace::begin(&mut world, &again(args));
     }
-    let (seen, tape) = play(&mut world, args.until);
+    let (seen, tape) = match played {
+        Some(played) => recall(&mut world, played, args),
+        None => play(&mut world, args.until),
+    };
     if args.text {
         screen::say(&trace::sentences(&tape));
     }
@@ -97,7 +108,7 @@ fn subject(args: &ReplayArgs) -> Result<Subject, String> {
     if let Ok(seed) = args.case.parse::<u64>() {
         let (setup, odds) = draw(seed, &args.cluster.options()?);
         let world = guard::watched(|| world_of(&setup, Decider::seeded(seed, odds)))?;
-        return Ok(Subject { seed, world, recorded: None });
+        return Ok(Subject { seed, world, recorded: None, played: None });
     }
     let told = |why: &dyn std::fmt::Display| format!("{}: {why}", args.case);
     let text = text_of(&args.case).map_err(|why| told(&why))?;
@@ -105,13 +116,19 @@ fn subject(args: &ReplayArgs) -> Result<Subject, String> {
     if let Some(option) = args.cluster.words().first() {
         return Err(told(&format!("a case file brings its own cluster; {option} is for seeds")));
     }
+    let recorded = Some(Recorded { violation: case.violation.clone(), digest: case.digest });
+    if case.is_session() {
+        let session = guard::watched(|| Session::of_case(&case, &args.case, None)).and_then(|session| session);
+        let session = session.map_err(|why| told(&why))?;
+        let played = Some(Played { panicked: session.panicked().map(str::to_owned) });
+        return Ok(Subject { seed: case.seed, world: session.into_world(), recorded, played });
+    }
     let world = guard::watched(|| world_of(&case.setup, Decider::recorded(&case.decisions)));
     let world = world.map_err(|why| told(&format!("no cluster can be made of it: {why}")))?;
-    let recorded = Recorded { violation: case.violation, digest: case.digest };
-    Ok(Subject { seed: case.seed, world, recorded: Some(recorded) })
+    Ok(Subject { seed: case.seed, world, recorded, played: None })
 }
 
-fn text_of(path: &str) -> Result<String, String> {
+pub(super) fn text_of(path: &str) -> Result<String, String> {
     let file = File::open(path).map_err(|why| why.to_string())?;
     let mut text = String::new();
     let read = file.take(CASE_BYTES_MAX).read_to_string(&mut text).map_err(|why| why.to_string())?;
@@ -135,6 +152,16 @@ fn play(world: &mut World<KvClients>, until: Option<u64>) -> (Seen, Tape) {
     });
     let tape = trace::end(world, run.is_err(), until);
     (Seen { violation: world.violation().cloned(), panicked: run.err(), stopped }, tape)
+}
+
+/// A session as it was played: to its end, or as much of it as is asked for.
+fn recall(world: &mut World<KvClients>, played: Played, args: &ReplayArgs) -> (Seen, Tape) {
+    if let Some(tape) = world.tape_mut() {
+        tape.repeat_by(again(args));
+    }
+    let tape = trace::end(world, played.panicked.is_some(), args.until);
+    let stopped = args.until.is_some_and(|most| trace::events(&tape) >= most);
+    (Seen { violation: world.violation().cloned(), panicked: played.panicked, stopped }, tape)
 }
 
 /// Did it do what was recorded?
@@ -244,7 +271,7 @@ impl Told {
 }
 
 /// A replica as it was in the end, in one line.
-fn replica(world: &World<KvClients>, at: usize) -> String {
+pub(super) fn replica(world: &World<KvClients>, at: usize) -> String {
     world.snapshot(at).map_or_else(
         || format!("  r{at}  down"),
         |seen| {

@@ -73,7 +73,9 @@ pub struct Caller {
 }
 
 impl State {
-    pub(super) fn of(session: &Session) -> Self {
+    /// Of a session.
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
         let world = session.world();
         let clients = (0..usize::try_from(world.number_of_clients()).unwrap_or(0)).map(|at| {
             let client = world.client(at);
