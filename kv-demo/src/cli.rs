@@ -11,6 +11,7 @@ mod keys;
 mod log;
 mod serve;
 mod status;
+mod view;
 mod wire;
 
 use clap::{Parser, Subcommand};
@@ -60,6 +61,8 @@ enum Command {
     Status(status::Args),
     /// Print a replica's log and verify it, a damaged one too. Changes nothing.
     Log(log::Args),
+    /// Show a running cluster, a trace, or a simulated cluster to drive by hand: a page for a browser.
+    View(view::Args),
     /// Measure: how many operations a second, how long each takes.
     Bench(bench::Args),
 }
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::List(args) => keys::list(&args),
         Command::Status(args) => status::run(&args),
         Command::Log(args) => log::run(&args),
+        Command::View(args) => view::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

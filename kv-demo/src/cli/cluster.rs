@@ -4,6 +4,7 @@
 //! not know the protocol.
 
 use super::{failed, misused};
+use crate::view::{Shown, View, ViewOptions};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, IsTerminal, Read};
@@ -33,6 +34,9 @@ pub(super) struct Args {
     /// Do not offer the trace stream, /vr/v1/events, when the directory is new.
     #[arg(long)]
     no_events: bool,
+    /// Do not show the cluster on a page for a browser.
+    #[arg(long)]
+    no_view: bool,
     /// What the replicas log.
     #[arg(long, default_value = "warn", value_name = "FILTER")]
     log: String,
@@ -140,7 +144,8 @@ async fn keep(args: &Args, file: &Path, configs: &[NodeConfig]) -> ExitCode {
         }
     }
     until_they_listen(configs).await;
-    tell(args, configs);
+    let view = view(args, configs).await;
+    tell(args, configs, view.as_ref());
     let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
         stop(&mut children);
@@ -206,10 +211,23 @@ async fn until_they_listen(configs: &[NodeConfig]) {
     let _ = tokio::time::timeout(Duration::from_secs(10), all).await;
 }
 
-fn tell(args: &Args, configs: &[NodeConfig]) {
+/// The page that shows it, unless it is not wanted, or its nodes offer no events.
+async fn view(args: &Args, configs: &[NodeConfig]) -> Option<View> {
+    if args.no_view || !configs.iter().any(|config| config.events.enabled) {
+        return None;
+    }
+    let nodes = configs.iter().map(|config| config.ops.unwrap_or(config.client).to_string()).collect();
+    let view = View::start(Shown::Nodes(nodes), ViewOptions::default()).await;
+    view.inspect_err(|why| eprintln!("kv-demo: without the view: {why}")).ok()
+}
+
+fn tell(args: &Args, configs: &[NodeConfig], view: Option<&View>) {
     println!("{} replicas in {}:", configs.len(), args.dir.display());
     for config in configs {
         println!("  replica {}: http://{}   peers at {}", config.id, config.client, config.peer);
+    }
+    if let Some(view) = view {
+        println!("  the view:  {}   what they do, in a browser", view.url());
     }
     let address = configs.first().map_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), |config| config.client);
     println!("\nTry:\n  curl -L -X PUT http://{address}/object/greeting -d '{{\"value\": \"hello\"}}'");

@@ -9,6 +9,7 @@
 
 pub mod cluster;
 pub mod http;
+pub mod view;
 
 use std::net::TcpListener;
 use std::process::Command;

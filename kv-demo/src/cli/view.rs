@@ -1,0 +1,117 @@
+//! `kv-demo view`: the page that shows a running cluster, a trace, or a simulated cluster to drive by hand.
+//!
+//! Owns the options and what is said. Must not know how anything is shown. VIEW.md §3.1.
+
+use super::wire::address_of;
+use super::{failed, misused};
+use crate::view::{Shown, View, ViewOptions};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use vr_sim::lab::LabSetup;
+
+const NOTE: &str = "\
+The page is served on this machine only, and shows clients' data by length and hash, as the nodes tell it. It only looks:
+a node that is watched never waits for the view, and one that is loaded counts its messages instead of telling of each.
+
+Examples:
+  kv-demo view                                              the nodes that `kv-demo cluster` starts
+  kv-demo view --nodes http://127.0.0.1:8080,http://127.0.0.1:8090,http://127.0.0.1:8100
+  kv-demo view --trace trace.vrt.jsonl                      what `vr-sim replay CASE --trace FILE` wrote
+  kv-demo view --lab --replicas 5 --seed 7                  a simulated cluster: crash, cut, delay, deliver by hand";
+
+#[derive(clap::Args)]
+#[command(after_help = NOTE)]
+pub(super) struct Args {
+    /// The nodes of a running cluster, at the addresses where they serve their events (`ops`, or `client`).
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', default_value = super::ENDPOINTS, env = "KV_ENDPOINTS")]
+    #[arg(conflicts_with_all = ["trace", "lab"])]
+    nodes: Vec<String>,
+    /// A trace instead (vrtrace/1, JSON lines; may be packed with gzip).
+    #[arg(long, value_name = "FILE", conflicts_with = "lab")]
+    trace: Option<PathBuf>,
+    /// A simulated cluster instead, with its network, disks, clocks and clients in your hands.
+    #[arg(long)]
+    lab: bool,
+    /// How many replicas the simulated cluster has.
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "lab", value_parser = clap::value_parser!(u16).range(1..=64))]
+    replicas: u16,
+    /// What is arbitrary in it.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "lab")]
+    seed: u64,
+    /// Print a line for every event to standard output too, or, of a trace, instead of the page.
+    #[arg(long, conflicts_with = "lab")]
+    text: bool,
+    /// Where the page is served; port 0 is a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Serve it at an address that others reach. Whoever has the address that is printed sees everything.
+    #[arg(long)]
+    i_understand_this_exposes_data: bool,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    if let Some(path) = args.trace.as_ref().filter(|_| args.text) {
+        return print(path);
+    }
+    let shown = match shown(args) {
+        Ok(shown) => shown,
+        Err(why) => return misused(why),
+    };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(serve(args, shown)),
+        Err(error) => failed(error),
+    }
+}
+
+/// A trace as lines.
+fn print(path: &Path) -> ExitCode {
+    match crate::view::text_of(path) {
+        Ok(text) => {
+            // Whoever reads it may have seen enough.
+            let _ = std::io::stdout().lock().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(why) => failed(why),
+    }
+}
+
+fn shown(args: &Args) -> Result<Shown, String> {
+    if let Some(path) = &args.trace {
+        return Ok(Shown::Trace(path.clone()));
+    }
+    if args.lab {
+        return Ok(Shown::Lab(LabSetup { replicas: args.replicas, seed: args.seed, ..LabSetup::default() }));
+    }
+    args.nodes.iter().map(|url| address_of(url)).collect::<Result<_, _>>().map(Shown::Nodes)
+}
+
+async fn serve(args: &Args, shown: Shown) -> ExitCode {
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+        return failed("this system gives no signals");
+    };
+    let options = ViewOptions {
+        listen: args.listen,
+        exposes_data: args.i_understand_this_exposes_data,
+        say: Some(|said| eprintln!("{said}")),
+    };
+    let view = match View::start(shown, options).await {
+        Ok(view) => view,
+        Err(why) => return failed(why),
+    };
+    if args.text {
+        eprintln!("{}", view.url());
+    } else {
+        println!("{}", view.url());
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        () = view.print(std::io::stdout().lock()), if args.text => {}
+    }
+    view.shutdown().await;
+    ExitCode::SUCCESS
+}
