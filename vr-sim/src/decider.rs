@@ -4,6 +4,8 @@
 //! (in order, fixed latency, no fault), which 0 always stands for. Must not know what a choice does to the
 //! world. DESIGN 9.13.
 
+mod told;
+
 use crate::odds::{Odds, place_of};
 use crate::rng::{Chance, Rng};
 use std::collections::BTreeMap;

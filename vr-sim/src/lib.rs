@@ -43,6 +43,7 @@ mod scenarios;
 pub mod service;
 pub mod setup;
 pub mod shell;
+pub mod shrink;
 pub mod simulate;
 pub mod swarm;
 pub mod tape;

@@ -218,6 +218,28 @@ fn a_group_whose_disks_take_for_ever_violates_liveness() {
 }
 
 #[test]
+fn a_failing_case_is_made_small_and_still_fails_in_the_same_way() {
+    let room = Room::new();
+    let case = room.file("slow.vrcase", &edited_case(|setup| setup.sync = vr_core::Wait::millis(3_000_000)));
+    let ran = run_in(&room, &["shrink", &case, "--budget", "2s", "--emit-test", "slow.rs", "--json"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let json = ran.json();
+    assert!(json["property"].as_str().is_some_and(|name| name.starts_with('L')), "{json}");
+    assert_eq!(room.names(), ["slow.min.vrcase", "slow.rs", "slow.vrcase"]);
+    let again = run_in(&room, &["replay", "slow.min.vrcase"]);
+    assert!((again.code, again.last_line().starts_with("reproduced: ")) == (3, true), "{}", again.out);
+}
+
+#[test]
+fn what_holds_is_not_shrunk() {
+    let room = Room::new();
+    let case = room.file("quiet.vrcase", &case_of_a_quiet_seed());
+    let ran = run_in(&room, &["shrink", &case]);
+    assert_eq!((ran.code, ran.err.lines().count()), (2, 1), "{}", ran.err);
+    assert!(ran.err.contains("nothing to shrink"), "{}", ran.err);
+}
+
+#[test]
 fn a_panic_in_a_run_is_told_and_not_shown_raw() {
     let room = Room::new();
     let case = room.file("late.vrcase", &edited_case(|setup| (setup.mix.get, setup.mix.put) = (u64::MAX, u64::MAX)));

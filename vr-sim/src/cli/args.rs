@@ -73,6 +73,8 @@ pub(crate) enum Verb {
     /// Drive a cluster by hand, with a script
     #[command(after_help = format!("{}\n\n{CODES}", lab::LESSON))]
     Lab(LabArgs),
+    /// Make a failing seed or case as small as it can be
+    Shrink(super::shrink::ShrinkArgs),
     /// List the directed scenarios
     Scenarios(ListArgs),
     /// List the planted bugs, or hunt them
@@ -362,7 +364,7 @@ fn shard(text: &str) -> Result<Shard, String> {
     Ok(Shard { part, of })
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (count, unit) = text.split_at(digits);
     let seconds = match unit {

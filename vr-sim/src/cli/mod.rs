@@ -20,6 +20,7 @@ mod report;
 mod run;
 mod scenarios;
 mod screen;
+mod shrink;
 mod stopwatch;
 mod summary;
 mod trace;
@@ -84,6 +85,7 @@ fn go(cli: Cli) -> Result<Exit, String> {
         Verb::Run(args) => run::run(&args),
         Verb::Replay(args) => replay::replay(&args),
         Verb::Lab(args) => lab::lab(&args),
+        Verb::Shrink(args) => shrink::run(&args),
         Verb::Scenarios(args) => scenarios::list(&args),
         Verb::Mutants(args) => mutants::mutants(&args),
         Verb::Doctor(args) => doctor::doctor(&args),

@@ -111,8 +111,7 @@ fn subject(args: &ReplayArgs) -> Result<Subject, String> {
         return Ok(Subject { seed, world, recorded: None, played: None });
     }
     let told = |why: &dyn std::fmt::Display| format!("{}: {why}", args.case);
-    let text = text_of(&args.case).map_err(|why| told(&why))?;
-    let case = guard::watched(|| Case::read(&text)).map_err(|why| told(&why))?.map_err(|why| told(&why))?;
+    let case = case_of(&args.case)?;
     if let Some(option) = args.cluster.words().first() {
         return Err(told(&format!("a case file brings its own cluster; {option} is for seeds")));
     }
@@ -126,6 +125,16 @@ fn subject(args: &ReplayArgs) -> Result<Subject, String> {
     let world = guard::watched(|| world_of(&case.setup, Decider::recorded(&case.decisions)));
     let world = world.map_err(|why| told(&format!("no cluster can be made of it: {why}")))?;
     Ok(Subject { seed: case.seed, world, recorded, played: None })
+}
+
+/// Reads a case file.
+///
+/// # Errors
+/// In one line, when it cannot be read or is none.
+pub(crate) fn case_of(path: &str) -> Result<Case, String> {
+    let told = |why: &dyn std::fmt::Display| format!("{path}: {why}");
+    let text = text_of(path).map_err(|why| told(&why))?;
+    guard::watched(|| Case::read(&text)).map_err(|why| told(&why))?.map_err(|why| told(&why))
 }
 
 pub(super) fn text_of(path: &str) -> Result<String, String> {
