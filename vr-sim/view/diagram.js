@@ -25,7 +25,9 @@ VR.diagram = (() => {
 
     function clamp() {
       const [first, last] = ends(),
-        whole = Math.max(last - first, axis === 'time' ? 1000 : 4);
+        // What still grows is shown in a window that it can grow into.
+        short = app.isLab || app.isLive ? 5e6 : 1000,
+        whole = Math.max(last - first, axis === 'time' ? short : 4);
       const least = axis === 'time' ? 1000 : 4,
         span = Math.min(Math.max(win.high - win.low, least), whole * 1.06);
       let low = win.low;
@@ -41,7 +43,7 @@ VR.diagram = (() => {
         a = Math.max(s.base, i - Math.round(events * 0.7)),
         b = Math.min(s.last, i + Math.round(events * 0.3));
       if (axis === 'time') {
-        const span = Math.max(s.t(b) - s.t(a), 20000);
+        const span = Math.max(s.t(b) - s.t(a), app.isLab || app.isLive ? 5e6 : 20000);
         win.low = s.t(i) - span * 0.72;
         win.high = win.low + span * 1.05;
       } else {
@@ -52,6 +54,9 @@ VR.diagram = (() => {
     }
 
     function follow() {
+      if (axis === 'time' && (app.isLab || app.isLive) && win.high - win.low < 5e6 && app.sel === app.store.last) {
+        around(app.sel, 140);
+      }
       const at = toAxis(app.sel),
         span = win.high - win.low;
       if (followed === app.sel) return;

@@ -174,7 +174,16 @@ VR.lab = (() => {
         text,
         'at',
         to,
-        button(chosen && !chosen.ready ? 'open a session q' : 'request q', ask, 'Send it (q)'),
+        button(
+          chosen && chosen.waiting
+            ? 'waits for its answer'
+            : chosen && !chosen.ready
+              ? 'open a session q'
+              : 'request q',
+          ask,
+          'Send it (q)',
+          chosen && chosen.waiting,
+        ),
         button('send again', () => perform(`retry ${who.value} ${to.value}`)),
         button('crash client', () => perform('crash-client ' + who.value)),
       ];
@@ -426,7 +435,7 @@ VR.lab = (() => {
       h: per.heal,
       f: fork,
       q: () => {
-        const b = [...box.querySelectorAll('button')].find(x => /(request|session) q$/.test(x.textContent));
+        const b = [...box.querySelectorAll('button')].find(x => / q$/.test(x.textContent));
         if (b) b.click();
       },
       n: () => {

@@ -244,12 +244,8 @@ VR.app = (() => {
       verdict.draw();
     }
     if (app.isLab) put($('mode'), `LAB · ${grouped(s.count)} events · ${time(s.t(s.last))}`);
-    if (first) app.go(app.reducer.earliest);
-    if (app.following || app.isLab) {
-      const f = app.following;
-      app.go(s.last);
-      app.following = f;
-    }
+    if (app.following || app.isLab) app.go(s.last);
+    else if (first) app.go(app.reducer.earliest);
     $('slider').max = String(s.last);
     app.redraw();
   };

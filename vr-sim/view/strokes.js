@@ -3,7 +3,7 @@
 // Owns strokes on a canvas, within the window it is given. Must not know how the window came about, nor the
 // pointer. VIEW P4.
 VR.strokes = (() => {
-  const { colour, time, COLOURS } = VR.base;
+  const { colour, COLOURS } = VR.base;
 
   function sized(canvas) {
     const ratio = window.devicePixelRatio || 1,
@@ -292,6 +292,12 @@ VR.strokes = (() => {
     }
   }
 
+  /** A moment, as exactly as the distance between ticks asks for. */
+  function tick(v, step) {
+    const [unit, name] = Math.abs(v) >= 1e9 && step >= 1e6 ? [1e9, 's'] : step >= 1e3 ? [1e6, 'ms'] : [1e3, 'µs'];
+    return (v / unit).toFixed(Math.max(0, Math.ceil(-Math.log10(step / unit) - 1e-9))) + ' ' + name;
+  }
+
   function ticks({ c, x, win, axis, height }) {
     const span = win.high - win.low,
       rough = span / Math.max(2, (x.right - x.left) / 110);
@@ -307,7 +313,7 @@ VR.strokes = (() => {
       c.moveTo(px, 0);
       c.lineTo(px, height - 16);
       c.stroke();
-      c.fillText(axis === 'time' ? time(v) : '#' + Math.round(v), px + 3, height - 4);
+      c.fillText(axis === 'time' ? tick(v, step) : '#' + Math.round(v), px + 3, height - 4);
     }
   }
 

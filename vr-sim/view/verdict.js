@@ -187,7 +187,7 @@ VR.verdict = (() => {
       const s = app.store;
       const bad = s.violations.length > 0,
         repro = s.meta && s.meta.repro;
-      box.hidden = !bad && !(repro && !app.isLive);
+      box.hidden = !bad && (!repro || app.isLive || app.isLab);
       box.className = bad ? 'bad' : '';
       if (box.hidden) return;
       const shown = s.violations.slice(0, 3).map(violation);
