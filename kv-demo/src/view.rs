@@ -15,6 +15,7 @@ mod live;
 mod merge;
 mod page;
 mod pull;
+mod redact;
 mod routes;
 mod sse;
 
@@ -62,6 +63,8 @@ pub struct ViewOptions {
     pub listen: SocketAddr,
     /// An address that others reach is meant so.
     pub exposes_data: bool,
+    /// Clients' data is shown where nodes tell it; otherwise by length and hash.
+    pub shows_values: bool,
     /// Who is told in words which nodes come and go.
     pub say: Option<fn(&str)>,
 }
@@ -69,7 +72,7 @@ pub struct ViewOptions {
 impl Default for ViewOptions {
     /// A free port of the loopback address, and nobody is told anything.
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), exposes_data: false, say: None }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), exposes_data: false, shows_values: false, say: None }
     }
 }
 
@@ -96,7 +99,7 @@ impl View {
         let mut collector = JoinSet::new();
         let name = name_of(&shown);
         let mode = match shown {
-            Shown::Nodes(nodes) => Mode::Live(collect(nodes, options.say, &mut collector)?),
+            Shown::Nodes(nodes) => Mode::Live(collect(nodes, &options, &mut collector)?),
             Shown::Trace(path) => Mode::Trace(TraceFile::open(path)?),
             Shown::Lab(setup) => Mode::Lab(Laboratory::start(setup)?),
         };
@@ -196,16 +199,16 @@ fn url_of(address: SocketAddr, token: Option<&Token>, is_lab: bool) -> String {
 }
 
 /// Listens to all nodes.
-fn collect(nodes: Vec<String>, say: Option<fn(&str)>, tasks: &mut JoinSet<()>) -> Result<Arc<Live>, String> {
+fn collect(nodes: Vec<String>, options: &ViewOptions, tasks: &mut JoinSet<()>) -> Result<Arc<Live>, String> {
     if nodes.is_empty() || nodes.len() > NODES_MAX {
         return Err(format!("{} nodes cannot be shown: 1 to {NODES_MAX}", nodes.len()));
     }
-    let live = Arc::new(Live::new(nodes.len()));
+    let live = Arc::new(Live::new(nodes.len(), options.shows_values));
     let (to, mut from) = mpsc::channel(WAITING_MAX);
     for (node, address) in nodes.into_iter().enumerate() {
         tasks.spawn(pull::listen(node, address, to.clone()));
     }
-    let known = Arc::clone(&live);
+    let (known, say) = (Arc::clone(&live), options.say);
     tasks.spawn(async move {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

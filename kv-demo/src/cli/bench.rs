@@ -7,6 +7,7 @@ mod histogram;
 mod load;
 mod report;
 mod target;
+mod watch;
 
 use self::load::{Client, Shared};
 use self::report::Report;
@@ -28,6 +29,7 @@ Examples:
   kv-demo bench --clients 64 --seconds 10
   kv-demo bench --clients 1 --reads 100
   kv-demo bench --batch 100 --json
+  kv-demo bench --watch-cost --pairs 20        what `kv-demo view` and one browser cost the cluster
   kv-demo bench --etcd http://127.0.0.1:2379   the same load on etcd's JSON gateway";
 
 /// Options of `bench`.
@@ -58,6 +60,12 @@ pub(super) struct Args {
     /// Measure etcd at this address instead, over its JSON gateway
     #[arg(long, value_name = "URL")]
     etcd: Option<String>,
+    /// Measure what it costs to be watched: runs with the view attached and without, in alternation
+    #[arg(long, conflicts_with = "etcd")]
+    watch_cost: bool,
+    /// How many runs of each kind
+    #[arg(long, value_name = "N", default_value = "20", requires = "watch_cost", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pairs: u16,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -76,13 +84,17 @@ pub(super) fn run(args: &Args) -> ExitCode {
     };
     // One thread: it has to share the machine with what it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let report = match runtime {
-        Ok(runtime) => LocalSet::new().block_on(&runtime, measure(args, addresses)),
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("kv-demo bench: {error}");
             return ExitCode::FAILURE;
         }
     };
+    if args.watch_cost {
+        return LocalSet::new().block_on(&runtime, watch_cost(args, addresses));
+    }
+    let report = LocalSet::new().block_on(&runtime, measure(args, addresses));
     if args.json {
         println!("{}", report.json());
     } else {
@@ -92,6 +104,20 @@ pub(super) fn run(args: &Args) -> ExitCode {
         let what = report.error().unwrap_or("no answer came");
         eprintln!("kv-demo bench: nothing was answered: {what}");
         return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Measures what the view costs.
+async fn watch_cost(args: &Args, addresses: Vec<String>) -> ExitCode {
+    let run = async || measure(args, addresses.clone()).await.ops_per_second();
+    match watch::cost(args.pairs, &addresses, run, |said| eprintln!("{said}")).await {
+        Ok(cost) if args.json => println!("{}", cost.json()),
+        Ok(cost) => print!("{}", cost.table()),
+        Err(why) => {
+            eprintln!("kv-demo bench: {why}");
+            return ExitCode::FAILURE;
+        }
     }
     ExitCode::SUCCESS
 }

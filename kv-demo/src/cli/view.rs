@@ -41,6 +41,9 @@ pub(super) struct Args {
     /// What is arbitrary in it.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "lab")]
     seed: u64,
+    /// Show clients' data, where the nodes tell it ([events] redact = "full"), not only its length and a hash.
+    #[arg(long, conflicts_with_all = ["trace", "lab"])]
+    values: bool,
     /// Print a line for every event to standard output too, or, of a trace, instead of the page.
     #[arg(long, conflicts_with = "lab")]
     text: bool,
@@ -96,8 +99,12 @@ async fn serve(args: &Args, shown: Shown) -> ExitCode {
     let options = ViewOptions {
         listen: args.listen,
         exposes_data: args.i_understand_this_exposes_data,
+        shows_values: args.values,
         say: Some(|said| eprintln!("{said}")),
     };
+    if args.values {
+        eprintln!("kv-demo: clients' data is shown, to whoever can open the page");
+    }
     let view = match View::start(shown, options).await {
         Ok(view) => view,
         Err(why) => return failed(why),

@@ -6,6 +6,7 @@
 use super::fold::NodeView;
 use super::merge::Merge;
 use super::pull::Heard;
+use super::redact::hide;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,10 @@ pub(super) struct Live {
 
 #[derive(Debug)]
 struct Inner {
+    /// Is clients' data shown, where nodes tell it?
+    shows_values: bool,
+    /// Which nodes tell it.
+    tells_values: Vec<bool>,
     /// Names this run of the collector: cursors of another one mean nothing.
     run: u64,
     /// How often who is who turned out to be different.
@@ -107,7 +112,7 @@ struct SnapshotLine<'a> {
 
 impl Live {
     /// Nothing is known of these nodes yet.
-    pub(super) fn new(nodes: usize) -> Self {
+    pub(super) fn new(nodes: usize, shows_values: bool) -> Self {
         let members: Vec<_> = (0..nodes).map(replica).collect();
         let (wall, now) = (wall_ns(), Instant::now());
         let meta = meta(members.clone(), wall);
@@ -115,7 +120,9 @@ impl Live {
         let run = getrandom::u64().unwrap_or(wall);
         // The first event of the trace is its header.
         let (merge, lines) = (Merge::new(nodes, wall, 1), VecDeque::new());
-        let mut inner = Inner { run, edition: 0, began: now, meta, merge, lines, nodes: views };
+        let tells_values = vec![false; nodes];
+        let mut inner =
+            Inner { shows_values, tells_values, run, edition: 0, began: now, meta, merge, lines, nodes: views };
         inner.lines.push_back(line_of(&inner.header()));
         Self { inner: Mutex::new(inner), news: watch::Sender::new(1) }
     }
@@ -212,10 +219,13 @@ impl Inner {
             }
             return is_news.then(|| format!("{name} is unreachable: {why}"));
         }
-        for event in events {
+        for mut event in events {
             if let What::Meta(meta) = &event.what {
                 self.begins(node, event.n, meta);
                 continue;
+            }
+            if !self.shows_values && self.tells_values.get(node) == Some(&true) {
+                hide(&mut event.what);
             }
             if let Some(life) = self.nodes.get_mut(node).and_then(|this| this.begins_life(&event)) {
                 // A node that was started again says so with its state.
@@ -248,9 +258,12 @@ impl Inner {
             self.nodes[node].rename(Node::Replica(id));
             self.edition += 1;
         }
+        let is_full = meta.redact == Redact::Full;
+        self.tells_values.iter_mut().skip(node).take(1).for_each(|tells| *tells = is_full);
+        let redact = if is_full && !self.shows_values { Redact::Hash } else { meta.redact };
         let group = &meta.config;
-        if self.meta.config != *group || self.meta.redact != meta.redact {
-            (self.meta.config, self.meta.redact) = (group.clone(), meta.redact);
+        if self.meta.config != *group || self.meta.redact != redact {
+            (self.meta.config, self.meta.redact) = (group.clone(), redact);
             self.edition += 1;
         }
         for member in &group.members {

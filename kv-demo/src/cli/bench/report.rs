@@ -92,6 +92,11 @@ impl Report {
         self.latencies.count() == 0
     }
 
+    /// Operations a second.
+    pub(super) const fn ops_per_second(&self) -> f64 {
+        self.figures.ops_per_s
+    }
+
     /// What went wrong first, if anything did.
     pub(super) fn error(&self) -> Option<&str> {
         self.first_error.as_deref()

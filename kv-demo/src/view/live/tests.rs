@@ -3,7 +3,7 @@
 //! Owns nodes that are made by hand. Must not know connections.
 
 use super::*;
-use vr_tokio::vr_core::trace::{Gap, Recipient, Sent, Snap, State};
+use vr_tokio::vr_core::trace::{Executed, Gap, Recipient, Sent, Snap, State};
 use vr_tokio::vr_core::{Incarnation, Seq};
 
 fn header(id: usize) -> TraceEvent {
@@ -46,7 +46,7 @@ fn events_of(told: Told) -> (Vec<serde_json::Value>, Cursor) {
 
 #[test]
 fn a_browser_gets_everything_once_and_goes_on_where_it_was() {
-    let live = Live::new(3);
+    let live = Live::new(3, false);
     live.heard(0, Heard::Events(vec![header(0), snap(10, 0, 1, 4)]));
     settle(&live);
     let (lost, first, cursor) = snapshot_of(live.told(None));
@@ -67,11 +67,11 @@ fn a_browser_gets_everything_once_and_goes_on_where_it_was() {
 
 #[test]
 fn a_cursor_of_another_run_and_one_that_lags_too_far_begin_anew() {
-    let live = Live::new(1);
+    let live = Live::new(1, false);
     live.heard(0, Heard::Events(vec![header(0), snap(10, 0, 1, 0)]));
     settle(&live);
     let (_, _, cursor) = snapshot_of(live.told(None));
-    let other = Live::new(1);
+    let other = Live::new(1, false);
     assert_eq!(snapshot_of(other.told(Some(cursor))).0, 0);
     let many = LAG_MAX + 7;
     live.heard(0, Heard::Events((1..=many).map(|i| set(10 + i, 0, i)).collect()));
@@ -85,7 +85,7 @@ fn a_cursor_of_another_run_and_one_that_lags_too_far_begin_anew() {
 
 #[test]
 fn the_ring_is_bounded() {
-    let live = Live::new(1);
+    let live = Live::new(1, false);
     live.heard(0, Heard::Events(vec![header(0), snap(10, 0, 1, 0)]));
     for part in 0..5 {
         live.heard(0, Heard::Events((0..50_000).map(|i| set(11 + part * 50_000 + i, 0, i)).collect()));
@@ -98,7 +98,7 @@ fn the_ring_is_bounded() {
 
 #[test]
 fn a_node_that_is_lost_and_comes_back_in_another_life_is_seen_to() {
-    let live = Live::new(3);
+    let live = Live::new(3, false);
     live.heard(0, Heard::Events(vec![header(0), snap(10, 0, 1, 4)]));
     settle(&live);
     let (_, _, cursor) = snapshot_of(live.told(None));
@@ -123,7 +123,7 @@ fn a_node_that_is_lost_and_comes_back_in_another_life_is_seen_to() {
 
 #[test]
 fn after_a_gap_a_nodes_state_is_unknown_until_it_is_told() {
-    let live = Live::new(1);
+    let live = Live::new(1, false);
     let gap = TraceEvent { i: 11, ..TraceEvent::at(11, replica(0), What::Gap(Gap { lost: 3 })) };
     live.heard(0, Heard::Events(vec![header(0), snap(10, 0, 1, 4), gap, set(12, 0, 9)]));
     settle(&live);
@@ -135,7 +135,7 @@ fn after_a_gap_a_nodes_state_is_unknown_until_it_is_told() {
 
 #[test]
 fn nodes_are_who_they_say_they_are_in_whatever_order_they_were_named() {
-    let live = Live::new(2);
+    let live = Live::new(2, false);
     let (_, _, cursor) = snapshot_of(live.told(None));
     let m = vr_tokio::vr_core::trace::MessageId::Peer { from: ReplicaId(1), incarnation: Incarnation(1), seq: Seq(1) };
     let (view, op, commit, sz, b) = (Some(0), None, None, None, None);
@@ -150,7 +150,7 @@ fn nodes_are_who_they_say_they_are_in_whatever_order_they_were_named() {
 
 #[test]
 fn a_node_that_says_nothing_for_two_seconds_is_silent() {
-    let live = Live::new(1);
+    let live = Live::new(1, false);
     live.heard(0, Heard::Events(vec![header(0), snap(10, 0, 1, 4)]));
     let mut inner = live.lock();
     let now = inner.now();
@@ -158,4 +158,20 @@ fn a_node_that_says_nothing_for_two_seconds_is_silent() {
     assert!(inner.nodes[0].falls_silent(now + Duration::from_secs(3)));
     assert!(!inner.nodes[0].falls_silent(now + Duration::from_secs(4)), "noticed once");
     assert_eq!(inner.nodes[0].link(), "silent");
+}
+
+#[test]
+fn clients_data_is_shown_only_when_it_is_asked_for() {
+    for shows in [false, true] {
+        let live = Live::new(1, shows);
+        let mut header = header(0);
+        if let What::Meta(meta) = &mut header.what {
+            meta.redact = Redact::Full;
+        }
+        let executed = What::Executed(Executed { op: 1, client: None, req: None, res: Some("secret".to_owned()) });
+        live.heard(0, Heard::Events(vec![header, TraceEvent::at(1, replica(0), executed)]));
+        settle(&live);
+        assert_eq!(live.lines().iter().any(|line| line.contains("secret")), shows);
+        assert_eq!(json(&live.snapshot())["meta"]["redact"], if shows { "full" } else { "hash" });
+    }
 }
