@@ -64,7 +64,8 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "etcd")]
     watch_cost: bool,
     /// How many runs of each kind
-    #[arg(long, value_name = "N", default_value = "20", requires = "watch_cost", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(requires = "watch_cost")]
     pairs: u16,
     /// Print one JSON object instead of a table
     #[arg(long)]
