@@ -183,7 +183,7 @@ impl Live {
     /// How each node can be reached.
     pub(super) fn links(&self) -> Vec<LinkLine> {
         let inner = self.lock();
-        inner.nodes.iter().map(|node| inner.link_of(node)).collect()
+        inner.shown().map(|node| inner.link_of(node)).collect()
     }
 
     /// The events that are kept, a JSON object each, behind a header.
@@ -312,6 +312,12 @@ impl Inner {
         self.lines.push_back(line_of(&event));
     }
 
+    /// The nodes worth showing: not those that were never heard, once it is known that there is no such member.
+    fn shown(&self) -> impl Iterator<Item = &NodeView> {
+        let members = &self.meta.config.members;
+        self.nodes.iter().filter(|node| node.heard_at().is_some() || members.contains(&node.name()))
+    }
+
     fn link_of(&self, node: &NodeView) -> LinkLine {
         let heard_ms = node.heard_at().map(|at| self.now().saturating_sub(at).as_millis());
         let heard_ms = heard_ms.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX));
@@ -319,7 +325,7 @@ impl Inner {
     }
 
     fn snapshot(&self) -> String {
-        let nodes = self.nodes.iter().map(|view| NodeLine { link: self.link_of(view), view }).collect();
+        let nodes = self.shown().map(|view| NodeLine { link: self.link_of(view), view }).collect();
         let next = self.merge.next();
         let run = Cursor { run: (self.run, self.edition), next }.run();
         let line = SnapshotLine { run, next, meta: &self.header(), nodes };

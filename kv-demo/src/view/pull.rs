@@ -79,7 +79,7 @@ struct Stream {
     tcp: TcpStream,
     read: Vec<u8>,
     chunks: Chunks,
-    line: Vec<u8>,
+    lines: Lines,
 }
 
 impl Stream {
@@ -107,7 +107,7 @@ impl Stream {
             return Err(bad("it does not answer with a stream"));
         }
         read.drain(..end + 4);
-        Ok(Self { tcp, read, chunks: Chunks::default(), line: Vec::new() })
+        Ok(Self { tcp, read, chunks: Chunks::default(), lines: Lines::default() })
     }
 
     /// Waits for the next events; none when the node says that there are none.
@@ -120,7 +120,7 @@ impl Stream {
                 if is_over {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
-                if let Some(events) = self.lines(&data)? {
+                if let Some(events) = self.lines.take(&data)? {
                     return Ok(events);
                 }
             }
@@ -129,22 +129,28 @@ impl Stream {
             }
         }
     }
+}
 
+/// Lines, put together from pieces.
+#[derive(Debug, Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
     /// The events of the lines that end in `data`, or nothing while none does.
-    fn lines(&mut self, data: &[u8]) -> io::Result<Option<Vec<TraceEvent>>> {
+    fn take(&mut self, data: &[u8]) -> io::Result<Option<Vec<TraceEvent>>> {
         let mut events = None;
         for part in data.split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(part);
-            if self.line.len() > LINE_MAX {
+            self.0.extend_from_slice(part);
+            if self.0.len() > LINE_MAX {
                 return Err(bad("it sends a line without an end"));
             }
-            if self.line.last() == Some(&b'\n') {
+            if self.0.last() == Some(&b'\n') {
                 let events = events.get_or_insert_with(Vec::new);
-                if !self.line.trim_ascii().is_empty() {
-                    let event = serde_json::from_slice(&self.line);
+                if !self.0.trim_ascii().is_empty() {
+                    let event = serde_json::from_slice(&self.0);
                     events.push(event.map_err(|error| bad(format!("it sends what is no event: {error}")))?);
                 }
-                self.line.clear();
+                self.0.clear();
             }
         }
         Ok(events)
@@ -243,6 +249,32 @@ mod tests {
             }
             assert_eq!((&data[..], is_over), (&b"hello0123456789"[..], true));
         }
+    }
+
+    #[test]
+    fn whatever_a_node_sends_is_read_or_refused() {
+        let mut state = 1_u64;
+        for _ in 0..2000 {
+            let mut byte = || {
+                state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+                b"0123456789abcdef\r\n;{}\"\xFFx"[usize::from(state.to_be_bytes()[0]) % 24]
+            };
+            let bytes: Vec<_> = (0..60).map(|_| byte()).collect();
+            let (mut chunks, mut data) = (Chunks::default(), Vec::new());
+            // That it comes back is all that is asked.
+            let _ = bytes.chunks(7).try_for_each(|part| chunks.take(part, &mut data).map(|_| ()));
+            let _ = Lines::default().take(&bytes);
+        }
+    }
+
+    #[test]
+    fn lines_become_events_an_empty_one_is_news_too_and_nonsense_is_refused() {
+        let mut lines = Lines::default();
+        assert!(lines.take(b"{\"i\":1,\"t\":2,\"k\":\"gap\"").is_ok_and(|events| events.is_none()));
+        assert!(lines.take(b",\"lost\":3}\n").is_ok_and(|events| events.is_some_and(|events| events.len() == 1)));
+        assert!(lines.take(b"\n").is_ok_and(|events| events.is_some_and(|events| events.is_empty())));
+        assert!(lines.take(b"nonsense\n").is_err());
+        assert!(Lines::default().take(&vec![b'x'; LINE_MAX + 1]).is_err());
     }
 
     #[test]

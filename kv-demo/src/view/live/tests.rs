@@ -149,6 +149,14 @@ fn nodes_are_who_they_say_they_are_in_whatever_order_they_were_named() {
 }
 
 #[test]
+fn an_address_at_which_no_member_is_is_not_shown_once_that_is_known() {
+    let live = Live::new(5, false);
+    assert_eq!(live.links().len(), 5);
+    live.heard(0, Heard::Events(vec![header(0)]));
+    assert_eq!(live.links().len(), 3);
+}
+
+#[test]
 fn a_node_that_says_nothing_for_two_seconds_is_silent() {
     let live = Live::new(1, false);
     live.heard(0, Heard::Events(vec![header(0), snap(10, 0, 1, 4)]));
