@@ -16,6 +16,7 @@
 //! - [`run::run_seed`] and [`run::run_case`] do all this.
 //! - [`simulate()`] does it with a state machine of yours.
 //! - [`scenario`] moves a world by hand; [`lab`] lets a person do it, with a script that repeats it.
+//! - [`view`] makes of a tape a page, lines for terminals and files for other tools.
 //! - [`flight`] judges what production nodes recorded, [`history`] what clients saw of them.
 
 pub mod bench;
@@ -47,6 +48,7 @@ pub mod shrink;
 pub mod simulate;
 pub mod swarm;
 pub mod tape;
+pub mod view;
 pub mod workload;
 pub mod world;
 

@@ -108,12 +108,7 @@ impl Tape {
     /// Never: every event can be written.
     #[must_use]
     pub fn write(&self) -> String {
-        let mut text = String::new();
-        for event in &self.events {
-            text.push_str(&serde_json::to_string(event).expect("plain values"));
-            text.push('\n');
-        }
-        text
+        lines(&self.events)
     }
 
     /// The same for people: a sentence a line.
@@ -255,6 +250,20 @@ impl Tape {
     pub(crate) fn healed(&mut self, at: Time, id: Option<u64>) {
         self.at(at, Node::Net, What::Healed(Healed { id }));
     }
+}
+
+/// Events as a trace file: one JSON object a line.
+///
+/// # Panics
+/// Never: every event can be written.
+#[must_use]
+pub fn lines(events: &[TraceEvent]) -> String {
+    let mut text = String::new();
+    for event in events {
+        text.push_str(&serde_json::to_string(event).expect("plain values"));
+        text.push('\n');
+    }
+    text
 }
 
 #[cfg(test)]

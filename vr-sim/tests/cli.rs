@@ -188,6 +188,20 @@ fn a_replay_can_be_watched_event_by_event() {
 }
 
 #[test]
+fn a_replay_can_be_looked_at_as_one_page_that_loads_nothing() {
+    let room = Room::new();
+    let ran = run_in(&room, &["replay", "1", "--faults", "none", "--html", "one.html", "--json"]);
+    assert_eq!((ran.code, ran.json()["page"].as_str()), (0, Some("one.html")), "{}{}", ran.out, ran.err);
+    assert_eq!(room.names(), ["one.html"]);
+    let page = fs::read_to_string(room.0.join("one.html")).expect("the page");
+    assert!(page.contains("connect-src 'none'") && page.contains("\"mode\":\"file\",\"name\":\"seed 1\""), "{page}");
+    let (_, trace) = page.split_once("id=\"trace\">").expect("a trace is embedded");
+    let (trace, _) = trace.split_once("</script>").expect("and it ends");
+    let lines: Vec<Value> = trace.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect();
+    assert!(lines.len() > 100 && lines[0]["k"] == "meta" && lines[lines.len() - 1]["k"] == "end");
+}
+
+#[test]
 fn a_case_that_does_something_else_now_is_not_reproduced() {
     let room = Room::new();
     let mut other = vr_sim::case::Case::read(&case_of_a_quiet_seed()).expect("it was just written");
@@ -325,6 +339,8 @@ fn a_failing_seed_leaves_its_case_and_its_trace_and_ends_with_the_command_that_r
         );
         let case = command.split(' ').next_back().expect("a command has words");
         assert!(room.0.join(case.replace(".vrcase", ".vrt.jsonl")).exists(), "{command}");
+        let page = case.replace(".vrcase", ".html");
+        assert!(room.0.join(&page).exists() && ran.out.contains(&format!("page  {page}")), "{}", ran.out);
         let again = run_in(&room, &["replay", case]);
         assert_eq!(again.code, code, "{mutant}: {}{}", again.out, again.err);
         assert!(again.last_line().starts_with("reproduced: "), "{}", again.out);

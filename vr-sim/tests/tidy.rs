@@ -5,6 +5,8 @@
 
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/page.rs"]
+mod page;
 #[path = "tidy/size.rs"]
 mod size;
 #[path = "tidy/source.rs"]
@@ -12,16 +14,20 @@ mod source;
 #[path = "tidy/words.rs"]
 mod words;
 
-use source::{CRATES, Offence, Source, every_source, root};
+use source::{CRATES, Offence, Source, every_source, page_sources, root};
 use std::fs;
 
 /// Fails with every offender, one a line, as `path:line: what`.
 fn hold(check: fn(&Source) -> Vec<Offence>) {
+    hold_for(every_source(), check);
+}
+
+fn hold_for(sources: Vec<Source>, check: fn(&Source) -> Vec<Offence>) {
     let described = |source: Source| {
         let offences = check(&source);
         offences.into_iter().map(move |offence| format!("{}:{}: {}", source.path, offence.line, offence.what))
     };
-    none(&every_source().into_iter().flat_map(described).collect::<Vec<_>>());
+    none(&sources.into_iter().flat_map(described).collect::<Vec<_>>());
 }
 
 fn none(offenders: &[String]) {
@@ -51,6 +57,14 @@ fn no_line_is_wider_than_a_screen() {
 #[test]
 fn every_test_is_named_by_its_sentence() {
     hold(size::names_of_tests);
+}
+
+#[test]
+fn the_sources_of_the_page_are_as_tidy() {
+    assert!(page_sources().len() > 3);
+    hold_for(page_sources(), page::opening);
+    hold_for(page_sources(), page::file_length);
+    hold_for(page_sources(), page::line_length);
 }
 
 #[test]

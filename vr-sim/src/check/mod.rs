@@ -4,64 +4,11 @@
 //! concerns, in one pass over a step's actions. Must not know the simulator: the same checkers judge a recorded
 //! production run, if it begins with the opening of every replica. PROTOCOL §4.
 //!
-//! Each with its section of the paper and the file that judges it:
-//!
-//! - **S1 agreement** (VRR §8.1; `agreement`): what is committed or executed at an op is the same everywhere.
-//! - **S2 rising clock** (§4.4; `agreement`): the clock predicted for an op is later than the one before.
-//! - **S2 prefix execution** (§4.1 step 5–7; `agreement`, `at_most_once`): ops with an effect are executed in order,
-//!   each once per life; answers and states are equal at equal ops.
-//! - **S3 monotone commit** (§4.1, §4.2 step 3; `agreement`, `promises`): the commit-number never falls within a
-//!   life, and a new primary starts with the largest reported.
-//! - **S4 bounds** (Figure 2; `agreement`): executed ≤ commit ≤ op, `log_view` ≤ view, and a replica looks as its
-//!   writes say.
-//! - **S4 crash image** (§4.3, §5.1; `shadow`, `image`): a disk comes back with its durable writes and a prefix of
-//!   those in flight, the last perhaps torn.
-//! - **S5 promise monotone** (§8.2; `views`): view and incarnation on a disk never go back, over all lives.
-//! - **S5 durable header** (§8.2; `promises`): no message names a view or an incarnation that its sender's disk does
-//!   not.
-//! - **S6 log match** (§8.1; `agreement`): in one view, all logs agree, and only its primary makes new entries.
-//! - **S7 one start** (§4.2 step 3; `views`): a view starts once; a restarted primary does not resume its view.
-//! - **S7 justified start** (§4.2 step 3; `promises`): a view starts after a quorum, the primary included, reported
-//!   for exactly that view.
-//! - **S7 view prefix** (§4.2 step 5; `views`): whoever is normal in a view holds its whole initial log.
-//! - **S8 leader completeness** (§8.1; `views`): a view starts with everything committed in earlier views, and
-//!   nothing is committed in a view that a later one started without.
-//! - **S8 best log** (§4.2 step 3; `promises`): the chosen log is the best reported, by (`log_view`, op).
-//! - **S9 ack durability** (§8.1, §8.2; `durability`): what was decided is held by a quorum, whatever crashed (S18
-//!   with it).
-//! - **S10 promise kept** (§8.1, §8.2; `views`, `agreement`): nobody speaks for a view below one it revealed, over
-//!   all lives, nor logs or serves between views.
-//! - **S10 justified recovery** (§4.3 step 3; `promises`): memory comes from an answer of a view's primary to a
-//!   question of this very life.
-//! - **S11 ack backed** (§4.1 step 4, §8.2; `promises`): an acknowledgement, a report, a StartView says what the disk
-//!   (asynchronous mode: the memory) holds; what was acknowledged goes only with a later view.
-//! - **S11 report monotone** (§4.2 step 2; `promises`): the reports of one replica for one view never weaken.
-//! - **S12 commit justified** (§4.1 step 5; `promises`): an op is committed when a quorum acknowledged it in the
-//!   primary's view; nobody's commit-number is ahead of that.
-//! - **S13 silence** (§4.3, §8.1; `views`): who recovers only asks, who changes views serves nobody, who halted does
-//!   nothing; only a view's primary leads it.
-//! - **S14 taken once** (§4.1; `at_most_once`): a primary takes no request into its log that is there already.
-//! - **S14 at most once** (§4.1, §4.5; `at_most_once`): the service executes each request once.
-//! - **S15 linearizability** (§8.1; `linearizability`): what clients saw could have happened one call at a time.
-//! - **S16 table equality** (§4.1, §4.5; `tables`): client tables are equal after equal ops.
-//! - **S17 checkpoint equality** (§5.1; `checkpoints`): checkpoints are taken after the same ops, hold what was
-//!   committed, and are equal.
-//! - **S18 cut behind a checkpoint** (§5.1; `checkpoints`): entries are given up when a checkpoint that holds them is
-//!   on the same disk.
-//! - **S22 reply truth** (§4.1, §4.5; `at_most_once`): an answer is the result of exactly that request; a session
-//!   called gone is gone.
-//! - **S22 truthful hint** (§4.1; `views`): a client is told only of views that started.
-//! - **S24 no unexcused halt** (`liveness`): a replica stops only because a write failed.
-//! - **S25 room on disk** (DESIGN 9.11; `space`): whose disk is full writes no entries.
-//! - **L1 one view, L3 recovered** (§8.2; `liveness`): the healed quorum is normal in one view with its own primary.
-//! - **L2 answered** (§8.2; `liveness`): every request is answered.
-//! - **L4 abdication** (§8.2; `liveness`): a primary whose view a quorum left stops leading.
-//! - **L5 no storm** (§8.2; `liveness`): few views are entered after the faults ended.
-//! - **L6 converged** (§8.2; `liveness`): the healed quorum agrees on op, commit, execution and tables.
-//! - **L9 vacuity** (`liveness`): somebody was answered.
+//! Each property with its section of the paper and the file that judges it: [`PROPERTIES`].
 
 mod agreement;
 mod at_most_once;
+mod catalogue;
 mod checkpoints;
 mod durability;
 mod happening;
@@ -94,6 +41,7 @@ use tables::Tables;
 use views::Views;
 use vr_core::{Action, Event, Hash, Input, Note, Op, ReplicaId, Stored, Time, Write, WriteId};
 
+pub use catalogue::{PROPERTIES, Property};
 pub use happening::{Happening, Setting, Severity, Violation};
 pub(crate) use linearizability::{Plain, plain as judge_plain_history};
 

@@ -31,6 +31,7 @@ Examples:
   vr-sim run --scenario a04-simple-view-change
   vr-sim replay 123 --text                 what happened in seed 123, one line per event
   vr-sim replay target/vr-failures/seed-123.vrcase
+  vr-sim replay 123 --html 123.html        the same as a page, for a browser
   vr-sim lab --do 'crash r0; run 2s'       a cluster in your hands: lab --help
   vr-sim doctor                            is it deterministic on this machine?";
 
@@ -42,8 +43,8 @@ Exit codes:
   3  liveness violated             130  interrupted: the summary covers what was done
   4  nothing ran, or a floor of rare events was missed
 
-A failing seed leaves its case file and its trace under --out, and the last line of its message
-is the command that replays it. Every number on the screen is in --json too. NO_COLOR is
+A failing seed leaves its case file, its trace and a page to look at it under --out, and the last
+line of its message is the command that replays it. Every number on the screen is in --json too. NO_COLOR is
 respected.";
 
 /// The command line.
@@ -128,7 +129,7 @@ pub(crate) struct RunArgs {
     /// Go on after a failure, to the last seed
     #[arg(long)]
     pub(crate) keep_going: bool,
-    /// Where failures leave their case files and traces
+    /// Where failures leave their case files, traces and pages
     #[arg(long, value_name = "DIR", default_value = "target/vr-failures")]
     pub(crate) out: PathBuf,
     /// Print one JSON object instead of text
@@ -268,11 +269,21 @@ pub(crate) struct ReplayArgs {
     /// Write the trace (vrtrace/1, JSON lines) to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+    /// Write a page to look at it to this file: it needs nothing else, and no network
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) cluster: ClusterArgs,
     /// Print one JSON object instead of text
     #[arg(long, conflicts_with = "text")]
     pub(crate) json: bool,
+}
+
+impl ReplayArgs {
+    /// Must what happens be recorded?
+    pub(crate) const fn wants_events(&self) -> bool {
+        self.text || self.trace.is_some() || self.html.is_some() || self.until.is_some()
+    }
 }
 
 /// Options of a list.

@@ -5,6 +5,7 @@
 
 use super::report::{Failure, Kind, virtual_time};
 use super::screen::{Figure, bad, counted, faint, strong};
+use super::trace;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -12,6 +13,7 @@ use vr_core::Durability;
 use vr_sim::run::Outcome;
 use vr_sim::setup::Setup;
 pub(crate) use vr_sim::shell::command;
+use vr_sim::tape::Tape;
 
 /// Where a failure came from, so that it can be found again.
 #[derive(Clone, Copy)]
@@ -27,7 +29,7 @@ pub(crate) struct Origin<'a> {
     /// Was a bug planted?
     pub(crate) planted: bool,
     /// Makes its trace, which repeats the given command; `None` when none is to be written.
-    pub(crate) trace: Option<&'a dyn Fn(&str) -> String>,
+    pub(crate) trace: Option<&'a dyn Fn(&str) -> Tape>,
 }
 
 /// Keeps a failing run: its files are written, and the message says where.
@@ -45,7 +47,9 @@ pub(crate) fn keep(outcome: &Outcome, kind: Kind, origin: &Origin<'_>) -> (Failu
         None => origin.again.to_vec(),
     };
     let replay = command(&words, origin.planted);
-    let trace = origin.trace.and_then(|trace| written("vrt.jsonl", &trace(&replay)));
+    let tape = origin.trace.map(|trace| trace(&replay));
+    let trace = tape.as_ref().and_then(|tape| written("vrt.jsonl", &tape.write()));
+    let page = tape.as_ref().and_then(|tape| written("html", &trace::page(tape, origin.name)));
     let failure = Failure {
         seed: outcome.seed,
         scenario: origin.scenario.map(str::to_owned),
@@ -54,6 +58,7 @@ pub(crate) fn keep(outcome: &Outcome, kind: Kind, origin: &Origin<'_>) -> (Failu
         message: message(outcome),
         case,
         trace,
+        page,
         replay,
     };
     let text = text(&failure, outcome, problem.as_deref());
@@ -97,8 +102,10 @@ fn text(failure: &Failure, outcome: &Outcome, problem: Option<&str>) -> String {
         let decisions = u64::try_from(case.decisions.len()).unwrap_or(u64::MAX);
         let _ = write!(text, "\n  {}; {}", cluster(&case.setup), counted(decisions, "decision"));
     }
-    if let Some(trace) = &failure.trace {
-        let _ = write!(text, "\n  {} {}", faint().apply_to("trace"), trace.display());
+    for (word, path) in [("trace", &failure.trace), ("page ", &failure.page)] {
+        if let Some(path) = path {
+            let _ = write!(text, "\n  {} {}", faint().apply_to(word), path.display());
+        }
     }
     if let Some(problem) = problem {
         let _ = write!(text, "\n  {} {problem}", bad().apply_to("not everything could be kept:"));

@@ -74,7 +74,7 @@ impl Seen {
 pub(crate) fn replay(args: &ReplayArgs) -> Result<Exit, String> {
     let Subject { seed, mut world, recorded, played } = subject(args)?;
     let setup = world.setup().clone();
-    if played.is_none() && (args.text || args.trace.is_some() || args.until.is_some()) {
+    if played.is_none() && args.wants_events() {
         trace::begin(&mut world, &again(args));
     }
     let (seen, tape) = match played {
@@ -84,9 +84,12 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Exit, String> {
     if args.text {
         screen::say(&trace::sentences(&tape));
     }
-    if let Some(path) = &args.trace {
-        std::fs::write(path, tape.write()).map_err(|why| format!("{}: {why}", path.display()))?;
-    }
+    let write = |path: &Option<PathBuf>, text: &dyn Fn() -> String| match path {
+        Some(path) => std::fs::write(path, text()).map_err(|why| format!("{}: {why}", path.display())),
+        None => Ok(()),
+    };
+    write(&args.trace, &|| tape.write())?;
+    write(&args.html, &|| trace::page(&tape, &format!("seed {seed}")))?;
     let verdict = judge(&seen, recorded.as_ref(), world.digest());
     let told = Told { seed, recorded, seen, verdict, tape };
     if args.json {
@@ -273,6 +276,7 @@ impl Told {
             acked_ops: world.acked(),
             undecided: world.undecided(),
             trace: args.trace.as_ref(),
+            page: args.html.as_ref(),
             exit: self.verdict.exit.code(),
         };
         serde_json::to_string_pretty(&object).expect("plain numbers and strings")
@@ -311,6 +315,7 @@ struct Json<'a> {
     acked_ops: u64,
     undecided: u64,
     trace: Option<&'a PathBuf>,
+    page: Option<&'a PathBuf>,
     exit: u8,
 }
 

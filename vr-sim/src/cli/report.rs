@@ -73,6 +73,8 @@ pub(crate) struct Failure {
     pub(crate) case: Option<PathBuf>,
     /// Where its trace was written.
     pub(crate) trace: Option<PathBuf>,
+    /// Where the page of it was written.
+    pub(crate) page: Option<PathBuf>,
     /// The command that replays it.
     pub(crate) replay: String,
 }
@@ -302,6 +304,7 @@ mod tests {
             message: "r1 and r2 differ".into(),
             case: None,
             trace: None,
+            page: None,
             replay: "cargo run".into(),
         };
         let failures = failed.iter().map(failure).collect();

@@ -13,6 +13,7 @@ use super::{Exit, guard, scenarios, screen, trace};
 use std::time::Instant;
 use vr_sim::run::{Outcome, run_seed};
 use vr_sim::swarm::Options;
+use vr_sim::tape::Tape;
 
 /// With `--keep-going` so many failures are told in full and leave a trace; the others leave their case.
 const TOLD_IN_FULL: usize = 10;
@@ -106,7 +107,7 @@ fn keep(args: &RunArgs, report: &mut Report, outcome: &Outcome, kind: Kind, seed
         scenario: None,
         again: &again,
         planted: args.cluster.mutant.is_some(),
-        trace: traced.as_ref().map(|traced| -> &dyn Fn(&str) -> String { traced }),
+        trace: traced.as_ref().map(|traced| -> &dyn Fn(&str) -> Tape { traced }),
     };
     let (failure, text) = failure::keep(outcome, kind, &origin);
     let text = if in_full { text } else { format!("seed {seed} violated {}: {}", failure.property, failure.replay) };

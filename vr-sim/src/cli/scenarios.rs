@@ -113,7 +113,7 @@ fn one(info: &ScenarioInfo, mode: Durability, rules: Rules, args: &RunArgs, repo
     }
     let words = ["run", "--scenario", info.name, "--durability", mode_of(mode)].map(str::to_owned).to_vec();
     let planted = args.cluster.mutant.iter().flat_map(|name| ["--mutant".to_owned(), name.clone()]);
-    let traced = |_: &str| guard::watched(|| scenario::trace(info.name, mode, rules).1.write()).unwrap_or_default();
+    let traced = |_: &str| guard::watched(|| scenario::trace(info.name, mode, rules).1).unwrap_or_default();
     let origin = Origin {
         out: &args.out,
         name: &format!("{}-{}", info.name, mode_of(mode)),

@@ -1,4 +1,4 @@
-//! Traces: what an observer saw of a run, as a file of JSON lines (vrtrace/1) and as sentences.
+//! Traces: what an observer saw of a run, as a file of JSON lines (vrtrace/1), as a page and as sentences.
 //!
 //! Owns the recording of a run for the command line, and where it is cut off. Must not know the events themselves:
 //! those are `vr_core::trace`'s. VIEW §5.1.
@@ -8,16 +8,18 @@ use vr_core::trace::TraceEvent;
 use vr_sim::case::Case;
 use vr_sim::decider::Decider;
 use vr_sim::run::world_of;
-use vr_sim::tape::Tape;
+use vr_sim::tape::{Tape, lines};
+use vr_sim::view::page::{self, Page, Source};
+use vr_sim::view::window::{EVENTS_MAX, Window, newest};
 use vr_sim::workload::KvClients;
 use vr_sim::world::World;
 
-/// The trace of a case, run again, as a file. `repro` is the command that repeats it.
-pub(crate) fn of_case(case: &Case, repro: &str) -> String {
+/// The trace of a case, run again. `repro` is the command that repeats it.
+pub(crate) fn of_case(case: &Case, repro: &str) -> Tape {
     let mut world = world_of(&case.setup, Decider::recorded(&case.decisions));
     begin(&mut world, repro);
     let panicked = guard::watched(|| world.run()).is_err();
-    end(&mut world, panicked, None).write()
+    end(&mut world, panicked, None)
 }
 
 /// From now on the world is recorded.
@@ -43,6 +45,12 @@ pub(crate) fn end(world: &mut World<KvClients>, panicked: bool, most: Option<u64
         None => tape.end(world.now(), panicked),
     }
     tape
+}
+
+/// The page of it: of its newest events, when there are more than a page holds.
+pub(crate) fn page(tape: &Tape, name: &str) -> String {
+    let Window { events, left_out } = newest(&tape.events, EVENTS_MAX);
+    page::html(&Page { source: Source::File, name, trace: &lines(&events), left_out })
 }
 
 /// A sentence a line, behind its number and its moment in seconds.

@@ -214,9 +214,19 @@ pub(crate) fn root() -> PathBuf {
 /// Every Rust file of the house, sorted; no build folder, no fuzzing corpus.
 pub(crate) fn every_source() -> Vec<Source> {
     let root = root();
+    files_of(&CRATES.map(|name| root.join(name)), &["rs"])
+}
+
+/// The sources of the page of a trace.
+pub(crate) fn page_sources() -> Vec<Source> {
+    files_of(&[root().join("vr-sim/view")], &["js", "css", "html"])
+}
+
+fn files_of(folders: &[PathBuf], endings: &[&str]) -> Vec<Source> {
+    let root = root();
     let mut files = Vec::new();
-    for name in CRATES {
-        collect(&root.join(name), &mut files);
+    for folder in folders {
+        collect(folder, endings, &mut files);
     }
     files.sort();
     files.iter().map(|file| read(&root, file)).collect()
@@ -229,15 +239,15 @@ fn read(root: &Path, file: &Path) -> Source {
     Source::new(&steps.join("/"), &text)
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+fn collect(folder: &Path, endings: &[&str], files: &mut Vec<PathBuf>) {
     let listing = fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
     for item in listing {
         let path = item.expect("a folder that opened can be listed").path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let skipped = ["target", "corpus", "artifacts"].contains(&name.as_str()) || name.starts_with('.');
         if path.is_dir() && !skipped {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            collect(&path, endings, files);
+        } else if path.extension().is_some_and(|ending| endings.iter().any(|known| ending == *known)) {
             files.push(path);
         }
     }
