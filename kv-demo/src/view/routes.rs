@@ -64,7 +64,7 @@ impl Service {
             return Ok(redirected(&cookie));
         }
         match (head.uri.path(), &self.mode) {
-            ("/", mode) => Ok(page(mode.word(), &self.name)),
+            ("/", mode) => Ok(page(mode, &self.name)),
             ("/healthz", _) => Ok(answer::json("{\"ok\":true}\n".to_owned())),
             ("/api/v1/meta", mode) => {
                 let meta = serde_json::json!({ "mode": mode.word(), "name": self.name });
