@@ -176,6 +176,12 @@ fn whoever_asks_from_another_host_or_for_what_is_not_there_is_refused() {
         let policy = answer.header("content-security-policy").unwrap_or_default();
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
     }
+    let page = view.get("/");
+    let policy = page.header("content-security-policy").expect("seen above");
+    for part in ["script-src 'sha256-", "connect-src 'self'", "require-trusted-types-for 'script'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(page.body.contains("\"mode\":\"live\""), "the page knows what it shows");
     assert_eq!(view.get("/healthz").json(), json!({"ok": true}));
     assert_eq!(view.get("/api/v1/meta").json()["mode"], "live");
 }

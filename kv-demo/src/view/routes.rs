@@ -15,6 +15,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use std::sync::Arc;
+use vr_sim::view::page::Source;
 use vr_tokio::AnswerBody;
 use vr_tokio::transport::server::RequestBody;
 
@@ -38,6 +39,14 @@ pub(super) struct Service {
 }
 
 impl Mode {
+    const fn source(&self) -> Source {
+        match self {
+            Self::Live(_) => Source::Live,
+            Self::Trace(_) => Source::Trace,
+            Self::Lab(_) => Source::Lab,
+        }
+    }
+
     const fn word(&self) -> &'static str {
         match self {
             Self::Live(_) => "live",
@@ -64,7 +73,7 @@ impl Service {
             return Ok(redirected(&cookie));
         }
         match (head.uri.path(), &self.mode) {
-            ("/", mode) => Ok(page(mode, &self.name)),
+            ("/", mode) => Ok(page(mode.source(), &self.name)),
             ("/healthz", _) => Ok(answer::json("{\"ok\":true}\n".to_owned())),
             ("/api/v1/meta", mode) => {
                 let meta = serde_json::json!({ "mode": mode.word(), "name": self.name });
