@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// What is arbitrary in it.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "lab")]
     seed: u64,
-    /// Show clients' data, where the nodes tell it ([events] redact = "full"), not only its length and a hash.
+    /// Show clients' data, where the nodes tell it (`redact = "full"` under `events`), not only its length and a hash.
     #[arg(long, conflicts_with_all = ["trace", "lab"])]
     values: bool,
     /// Print a line for every event to standard output too, or, of a trace, instead of the page.
