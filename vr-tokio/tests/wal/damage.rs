@@ -5,9 +5,12 @@ use crate::crash::{Run, SMALL, record};
 
 use crate::memory::{Memory, Survives};
 use proptest::prelude::*;
+use std::any::Any;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use vr_core::{Checkpoint, Op, Stored};
-use vr_tokio::wal::{Files, FindingKind, Wal};
+use vr_tokio::wal::{File, Files, FindingKind, Wal, WalErrorKind, inspect_in};
 
 /// A log of several segments, all of it confirmed, and said to be so.
 fn confirmed_run(steps: &[Step]) -> Run {
@@ -137,4 +140,105 @@ fn a_rotten_entry_is_reported_with_its_op_and_kept() {
     assert_eq!(opened.stored.damage.unwrap().from, Op(3));
     assert_eq!(opened.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [FindingKind::Rot]);
     assert_eq!(disk.bytes_of("log-0000000000000001"), rotten, "it is kept as it is");
+}
+
+#[test]
+fn an_empty_replacement_vouches_for_no_record_that_is_lost_before_it() {
+    // In view 1 the log after op 5 was replaced; in view 2 all of that was kept. The record of view 1 is lost.
+    let steps = [
+        Step::Append { entries: 10, body: 10 },
+        Step::Sync,
+        Step::Replace { back: 5, entries: 3 },
+        Step::Sync,
+        Step::Replace { back: 0, entries: 0 },
+        Step::Sync,
+    ];
+    let run = confirmed_run(&steps);
+    let (name, all) = ("log-0000000000000001", run.folds.last().unwrap());
+    let bytes = run.disk.bytes_of(name);
+    let second = inspect_in(Box::new(run.disk.clone())).unwrap().map(Result::unwrap).find(|record| record.number == 2);
+    let head = usize::try_from(second.unwrap().offset).unwrap();
+    for at in head..head + 80 {
+        let mut rotten = bytes.clone();
+        rotten[at] ^= 1;
+        let opened = Wal::open_in(Arc::new(run.disk.with(name, Some(rotten))), &identity(), SMALL).unwrap();
+        never_silently_less(all, &opened.stored, &format!("byte {} of the head", at - head)).unwrap();
+    }
+}
+
+/// Files of which those that hold checkpoints cannot be read just now.
+struct Unreadable(Memory);
+
+impl Files for Unreadable {
+    fn lock(&self) -> io::Result<Option<Box<dyn Any + Send>>> {
+        self.0.lock()
+    }
+    fn names(&self) -> io::Result<Vec<String>> {
+        self.0.names()
+    }
+    fn create_dir(&self) -> io::Result<()> {
+        self.0.create_dir()
+    }
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        self.0.create(name)
+    }
+    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
+        self.0.open(name)
+    }
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        if name.starts_with("checkpoint-") { Err(io::ErrorKind::PermissionDenied.into()) } else { self.0.read(name) }
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+    fn sync_dir(&self) -> io::Result<()> {
+        self.0.sync_dir()
+    }
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path(name)
+    }
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_just_now_is_not_lost() {
+    let steps =
+        [Step::Append { entries: 3, body: 10 }, Step::Checkpoint { back: 1, state: 100 }, Step::Cut { back: 1 }];
+    let run = confirmed_run(&steps);
+    let refused = Wal::open_in(Arc::new(Unreadable(run.disk.clone())), &identity(), SMALL);
+    assert!(refused.is_err_and(|error| error.kind == WalErrorKind::Io), "a start that can be tried again");
+    let opened = Wal::open_in(Arc::new(run.disk.clone()), &identity(), SMALL).unwrap();
+    assert_eq!(&opened.stored, run.folds.last().unwrap());
+}
+
+#[test]
+fn power_may_fail_at_any_moment_of_a_start_from_a_damaged_log() {
+    let steps = [
+        Step::Incarnation,
+        Step::Append { entries: 3, body: 100 },
+        Step::Sync,
+        Step::Replace { back: 1, entries: 2 },
+        Step::Sync,
+        Step::Append { entries: 1, body: 100 },
+    ];
+    let run = confirmed_run(&steps);
+    let name = "log-0000000000000001";
+    let bytes = run.disk.bytes_of(name);
+    for at in (4096..bytes.len()).filter(|at| bytes[*at] != 0).step_by(11) {
+        let mut rotten = bytes.clone();
+        rotten[at] ^= 1;
+        let disk = run.disk.with(name, Some(rotten));
+        let before = disk.operations();
+        let found = Wal::open_in(Arc::new(disk.clone()), &identity(), SMALL).unwrap().stored;
+        for operations in before..=disk.operations() {
+            for survives in [Survives::Nothing, Survives::Everything, Survives::Some(1), Survives::Some(7)] {
+                let crashed = Arc::new(disk.crash(operations, survives));
+                let again = Wal::open_in(crashed, &identity(), SMALL);
+                let again = again.unwrap_or_else(|error| panic!("byte {at}, after {operations} operations: {error}"));
+                assert_eq!(again.stored, found, "byte {at}, after {operations} operations");
+            }
+        }
+    }
 }

@@ -142,3 +142,18 @@ fn the_files_stay_bounded_behind_checkpoints() {
     let names = vr_tokio::wal::Files::names(&memory).unwrap();
     assert!(names.len() <= 6, "half a million bytes went through here: {names:?}");
 }
+
+#[test]
+fn nothing_is_written_behind_a_write_that_was_given_up_for_want_of_space() {
+    let mut bench = bench(Durability::Async, 1 << 14);
+    let id = bench.submit(Step::Incarnation);
+    bench.await_durable(id);
+    bench.memory.set_quota(Some(0));
+    // It is acknowledged from memory, and waits for space; the orderly stop that follows waits behind it, in vain.
+    bench.submit(Step::Append { entries: 1, body: 20_000 });
+    assert!(matches!(bench.answers.recv_timeout(LONG).unwrap(), DiskAnswer::Space(false)));
+    bench.submit(Step::Clean);
+    let stored = bench.stored.clone();
+    let found = bench.reopened();
+    assert!(!found.clean || found == stored, "the mark says that everything is here: {found:?}");
+}
