@@ -172,6 +172,8 @@ impl Fold {
         let before = before(&entries);
         let piece = match before {
             Some(before) => self.piece_with(before),
+            // It brings no hash: a record that is lost before it may have put another entry at `keep`.
+            None if self.unknown.is_some() => None,
             None => self.pieces.iter().rposition(|piece| piece.hash(keep).is_some()),
         };
         let Some(piece) = piece else {
