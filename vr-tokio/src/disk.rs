@@ -180,9 +180,10 @@ impl Worker {
             };
             if group.is_empty() {
                 self.on_time(idle_since)?;
-            } else {
-                self.write(group)?;
+            } else if self.write(group)? {
                 idle_since = Instant::now();
+            } else {
+                return Ok(());
             }
         }
     }
@@ -212,7 +213,8 @@ impl Worker {
         Some(group)
     }
 
-    fn write(&mut self, group: VecDeque<(WriteId, Write)>) -> io::Result<()> {
+    /// False when one was given up for want of space: nothing may be written behind it, a mark least of all.
+    fn write(&mut self, group: VecDeque<(WriteId, Write)>) -> io::Result<bool> {
         let writes = group.len();
         self.metrics.queued.set(i64::try_from(writes).unwrap_or(i64::MAX));
         let mut is_promise = false;
@@ -220,7 +222,7 @@ impl Worker {
             while !self.wal.reserve(write)? {
                 self.tell_space(false);
                 if !self.wait_for_space() {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
             self.wal.append(*id, write)?;
@@ -233,10 +235,11 @@ impl Worker {
                 self.count_bytes();
                 self.wal.flush()?;
                 self.metrics.writes.inc_by(u64::try_from(writes).unwrap_or(0));
-                self.on_time(Instant::now())
+                self.on_time(Instant::now())?;
             }
-            Durability::Sync | Durability::Async => self.sync(writes),
+            Durability::Sync | Durability::Async => self.sync(writes)?,
         }
+        Ok(true)
     }
 
     fn on_time(&mut self, idle_since: Instant) -> io::Result<()> {
