@@ -67,9 +67,17 @@ impl Reference {
         self.length.saturating_add(wide(HEADER_BYTES))
     }
 
-    /// The checkpoint, if its file is there and is what it was.
-    pub(crate) fn read(&self, files: &dyn Files, name: &str, stamp: &Stamp) -> Result<Checkpoint, String> {
-        let mut bytes = files.read(name).map_err(|error| error.to_string())?;
+    /// The checkpoint, if its file is there and is what it was. An error when that cannot be said: what cannot be read
+    /// just now is not lost.
+    pub(crate) fn read(&self, files: &dyn Files, name: &str, stamp: &Stamp) -> io::Result<Result<Checkpoint, String>> {
+        match files.read(name) {
+            Ok(bytes) => Ok(self.checked(bytes, stamp)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Err("its file is gone".to_owned())),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn checked(&self, mut bytes: Vec<u8>, stamp: &Stamp) -> Result<Checkpoint, String> {
         let header = Stamp::take(&bytes, MAGIC).map_err(|(_, what)| what)?;
         if header != *stamp || !sum_holds(&bytes, COVERED, 0) {
             return Err("the header does not check".to_owned());
@@ -100,7 +108,7 @@ pub(crate) fn write(
         offset += wide(piece.len()).max(1);
     }
     draft.sync()?;
-    reference.read(files, DRAFT, stamp).map_err(io::Error::other)?;
+    reference.read(files, DRAFT, stamp)?.map_err(io::Error::other)?;
     files.rename(DRAFT, &reference.name())?;
     files.sync_dir()?;
     Ok(reference)

@@ -38,7 +38,7 @@ pub fn inspect_in(files: Box<dyn Files>) -> Result<Inspection, WalError> {
     let promise = vows.newest;
     let checkpoint = promise.checkpoint.some().map(|reference| {
         let whole = reference.read(&*files, &reference.name(), &vows.stamp);
-        (reference.head.op, whole.is_ok())
+        (reference.head.op, whole.is_ok_and(|found| found.is_ok()))
     });
     let records = VecDeque::new();
     Ok(Inspection { files, stamp: vows.stamp, promise, bad_slot: vows.bad_slot, checkpoint, segments, at: 0, records })

@@ -375,7 +375,7 @@ fn repair(
     }
     file.sync()?;
     remove_what_is_left(&*files, names, vows)?;
-    let (stored, lost) = stored(&*files, vows, &mut read, &mut findings);
+    let (stored, lost) = stored(&*files, vows, &mut read, &mut findings)?;
     let log = stored.log.clone();
     let mut promise = vows.newest;
     promise.checkpoint = stored.checkpoint.as_ref().map_or_else(Reference::default, Reference::of);
@@ -427,14 +427,17 @@ fn repair(
 }
 
 /// What was durable, with the checkpoint it begins from.
-fn stored(files: &dyn Files, vows: &Vows, read: &mut Read, findings: &mut Vec<Finding>) -> (Stored, Option<Op>) {
+fn stored(
+    files: &dyn Files,
+    vows: &Vows,
+    read: &mut Read,
+    findings: &mut Vec<Finding>,
+) -> io::Result<(Stored, Option<Op>)> {
     let reference = read.fold.newest_checkpoint(&vows.newest);
-    let checkpoint = reference.some().map(|reference| {
-        let name = reference.name();
-        reference.read(files, &name, &vows.stamp).map_err(|what| (name, what))
-    });
+    let name = reference.name();
+    let checkpoint = reference.some().map(|reference| reference.read(files, &name, &vows.stamp)).transpose()?;
     let checkpoint = match checkpoint {
-        Some(Err((name, what))) => {
+        Some(Err(what)) => {
             let (file, what) = (files.path(&name), format!("the checkpoint is lost, and with it the log: {what}"));
             findings.push(Finding { file, offset: 0, kind: FindingKind::Rot, what });
             None
@@ -458,7 +461,7 @@ fn stored(files: &dyn Files, vows: &Vows, read: &mut Read, findings: &mut Vec<Fi
         checkpoint,
         ..Stored::format(vows.stamp.cluster, vows.stamp.config, vows.stamp.id, vows.stamp.instance)
     };
-    (stored, lost)
+    Ok((stored, lost))
 }
 
 /// Removes what an earlier life began and did not need in the end.
