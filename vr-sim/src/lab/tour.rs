@@ -8,7 +8,15 @@ use serde::{Deserialize, Serialize};
 use std::sync::OnceLock;
 use vr_core::trace::{TraceEvent, What};
 
-const FILES: &[&str] = &[include_str!("../../tours/normal-case.json")];
+const FILES: &[&str] = &[
+    include_str!("../../tours/normal-case.json"),
+    include_str!("../../tours/primary-crash.json"),
+    include_str!("../../tours/client-retry.json"),
+    include_str!("../../tours/lagging-backup.json"),
+    include_str!("../../tours/recovery.json"),
+    include_str!("../../tours/duelling-view-changes.json"),
+    include_str!("../../tours/asymmetric-partition.json"),
+];
 
 /// A guided tour.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
