@@ -12,7 +12,7 @@
 use vr_core::StatusName;
 use vr_core::trace::{TraceEvent, What};
 use vr_sim::lab::tour::{Step, names};
-use vr_sim::lab::{Lab, Tour, tours};
+use vr_sim::lab::{BranchId, Lab, Tour, tours};
 use vr_sim::workload::KvClients;
 use vr_sim::world::{Status, World};
 
@@ -80,10 +80,8 @@ fn status(world: &World<KvClients>, at: usize) -> &'static str {
     }
 }
 
-/// Plays a tour, and gives what is not as its captions say.
-fn play(tour: &Tour) -> Vec<String> {
-    let mut lab = Lab::default();
-    let (branch, _) = lab.tour(&tour.name).expect("a tour of the list");
+/// Plays a tour on a new branch that has just begun, and gives what is not as its captions say.
+fn play(tour: &Tour, lab: &mut Lab, branch: BranchId) -> Vec<String> {
     let mut wrong = Vec::new();
     for (number, Step { caption, commands, expect, .. }) in tour.steps.iter().enumerate() {
         let told = |what: &str, why: &str| format!("{}, step {} ({caption}): `{what}`: {why}", tour.name, number + 1);
@@ -100,13 +98,21 @@ fn play(tour: &Tour) -> Vec<String> {
             wrong.push(told("", "a caption that claims nothing"));
         }
     }
+    wrong
+}
+
+/// Plays a tour as a visitor gets it.
+fn visit(tour: &Tour) -> Vec<String> {
+    let mut lab = Lab::default();
+    let (branch, _) = lab.tour(&tour.name).expect("a tour of the list");
+    let mut wrong = play(tour, &mut lab, branch);
     wrong.extend(lab.state(branch).expect("its branch").violation.map(|it| format!("{}: {}", tour.name, it.msg)));
     wrong
 }
 
 #[test]
 fn what_a_caption_claims_happens() {
-    let wrong: Vec<String> = tours().iter().filter(|tour| tour.fork).flat_map(play).collect();
+    let wrong: Vec<String> = tours().iter().filter(|tour| tour.fork).flat_map(visit).collect();
     assert!(wrong.is_empty(), "{} claims are wrong:\n  {}\n", wrong.len(), wrong.join("\n  "));
 }
 
@@ -129,6 +135,44 @@ fn tours_have_names_of_their_own_and_short_captions() {
     }
     let mut lab = Lab::default();
     assert!(lab.tour("nowhere").expect_err("no such tour").contains("normal-case"));
+}
+
+#[test]
+fn a_recorded_tour_speaks_of_its_events_in_order_and_ends_at_the_violation() {
+    let recorded: Vec<_> = tours().iter().filter_map(|tour| tour.recording().map(|it| (tour, it.0))).collect();
+    assert_eq!(recorded.len(), tours().iter().filter(|tour| !tour.fork).count());
+    assert!(!recorded.is_empty(), "one tour shows a planted bug");
+    for (tour, events) in recorded {
+        let at: Vec<u64> = tour.steps.iter().map(|step| step.at.expect("an event to speak of")).collect();
+        assert!(at.is_sorted_by(|one, next| one < next), "{}: {at:?}", tour.name);
+        let last = usize::try_from(*at.last().expect("steps")).unwrap();
+        assert!(matches!(events[last].what, What::Violated(_)), "{}: event {last} is no violation", tour.name);
+        let mut lab = Lab::default();
+        let (branch, _) = lab.tour(&tour.name).expect("a tour of the list");
+        assert!(lab.fork(branch, 10).expect_err("it cannot be forked").contains("planted bug"));
+        assert!(lab.run_text(branch, "crash r0").is_err());
+        assert!(lab.state(branch).expect("its branch").violation.is_some());
+    }
+}
+
+/// With `VR_BLESS=1` it writes the recording instead.
+#[cfg(feature = "mutants")]
+#[test]
+fn the_recorded_tour_is_what_its_planted_bug_does() {
+    for tour in tours().iter().filter(|tour| !tour.fork) {
+        let mut lab = Lab::default();
+        let branch = lab.root(&tour.setup).expect("a cluster with a planted bug");
+        let wrong = play(tour, &mut lab, branch);
+        assert!(wrong.is_empty(), "{} claims are wrong:\n  {}\n", wrong.len(), wrong.join("\n  "));
+        let lines =
+            lab.lines(branch, 0).expect("its branch").iter().map(|line| format!("{line}\n")).collect::<String>();
+        let path = format!("{}/tours/{}.vrt.jsonl", env!("CARGO_MANIFEST_DIR"), tour.name);
+        if std::env::var_os("VR_BLESS").is_some() {
+            std::fs::write(&path, &lines).expect("a writable folder");
+        }
+        let committed = std::fs::read_to_string(&path).expect("the recording");
+        assert!(committed == lines, "{path} is no longer what happens; VR_BLESS=1 records it again");
+    }
 }
 
 #[test]
