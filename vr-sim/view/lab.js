@@ -59,7 +59,7 @@ VR.lab = (() => {
         if (data.state) state = data.state;
         if (anew) {
           app.opened();
-          app.go(app.store.last);
+          app.go(tour && tour.fork === false ? app.store.base : app.store.last);
         } else if (data.events.length) app.grew();
       }
       draw();
@@ -376,6 +376,7 @@ VR.lab = (() => {
 
     function drawTour() {
       tourBox.hidden = !tour;
+      app.setTelling(!!tour);
       if (!tour) return;
       const step = tour.at >= 0 ? tour.steps[tour.at] : null;
       const on = () => {

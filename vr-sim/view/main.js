@@ -212,7 +212,11 @@ VR.app = (() => {
         : '';
     put(
       $('title'),
-      seed && !app.isLab ? `seed ${seed}` : boot.name || (app.isLab ? 'a cluster in your hands' : 'vr view'),
+      app.isLab
+        ? `${s.members.length} replicas${seed ? `, seed ${seed}` : ''}`
+        : seed
+          ? `seed ${seed}`
+          : boot.name || 'vr view',
     );
     put($('mode'), mode + (app.isLive ? '' : ` · ${grouped(s.count)} events · ${time(s.t(s.last) || 0)}`));
     put($('result'), verdictWord);
@@ -232,6 +236,12 @@ VR.app = (() => {
     verdict.draw();
     sync();
     app.redraw();
+  };
+
+  /** While a tour tells its story, what is found at its end waits. */
+  app.setTelling = telling => {
+    app.telling = telling;
+    verdict.draw();
   };
 
   /** Events came at the end. */

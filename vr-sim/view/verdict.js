@@ -4,7 +4,7 @@
 VR.verdict = (() => {
   const { $, h, show, time, copy } = VR.base;
   const { sentence, said } = VR.words;
-  const STORY = 12;
+  const STORY = 14;
   const WEIGHTY = new Set([
     'Prepare',
     'PrepareOk',
@@ -69,17 +69,22 @@ VR.verdict = (() => {
       const s = app.store,
         e = s.event(viol),
         clocks = app.clocks(),
-        { at } = culprit(viol);
+        { at, received, before } = culprit(viol);
       const ops = new Set(e.ops || []),
         nodes = new Set(e.nodes || []);
+      // Whoever sent what it was built on belongs to the story.
+      const message = received !== null ? received : before;
+      if (nodes.size && message !== undefined && message !== null && s.by(message) >= 0)
+        nodes.add(s.names[s.node(s.by(message))]);
       const told = new Set(['crash', 'restart', 'do', 'part']),
+        heard = new Set(),
         some = [];
       for (let i = viol - 1; i >= Math.max(s.base, viol - 60000) && some.length < STORY; i--) {
         const kind = s.kind(i),
           op = s.op(i),
           name = s.names[s.node(i)];
         const big =
-          told.has(kind) ||
+          (told.has(kind) && s.t(i) > 0) ||
           (kind === 'set' && s.view(i) >= 0) ||
           (kind === 'send' && /^(StartView|DoViewChange|RecoveryResponse|NewState)$/.test(s.type(i)));
         const about =
@@ -88,11 +93,14 @@ VR.verdict = (() => {
           (kind === 'log' || kind === 'exec' || kind === 'commit' || (kind === 'send' && s.type(i) !== 'Commit'));
         if (!(
           i === at ||
-          (about && (nodes.size === 0 || nodes.has(name))) ||
+          (about && (nodes.size === 0 || nodes.has(name) || kind === 'commit')) ||
           (big && (nodes.has(name) || nodes.size === 0) && clocks.isPast(i, viol))
         ))
           continue;
-        some.push(i);
+        // What is said again and again is told once.
+        const text = name + sentence(s.event(i), s);
+        if (!heard.has(text)) some.push(i);
+        heard.add(text);
       }
       return some.reverse();
     }
@@ -160,7 +168,7 @@ VR.verdict = (() => {
           : null,
         h(
           'details',
-          { open: true },
+          { open: !app.telling },
           h('summary', null, 'The story, shortest version'),
           h(
             'ol',
@@ -185,12 +193,12 @@ VR.verdict = (() => {
 
     function draw() {
       const s = app.store;
-      const bad = s.violations.length > 0,
+      const bad = s.violations.length > 0 && (!app.telling || app.sel >= s.violations[0]),
         repro = s.meta && s.meta.repro;
       box.hidden = !bad && (!repro || app.isLive || app.isLab);
       box.className = bad ? 'bad' : '';
       if (box.hidden) return;
-      const shown = s.violations.slice(0, 3).map(violation);
+      const shown = bad ? s.violations.slice(0, 3).map(violation) : [];
       show(
         box,
         shown.length
