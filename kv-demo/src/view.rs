@@ -6,7 +6,6 @@
 
 mod answer;
 mod clocks;
-mod export;
 mod file;
 mod fold;
 mod guard;
@@ -19,7 +18,6 @@ mod redact;
 mod routes;
 mod sse;
 
-use self::export::Export;
 use self::file::TraceFile;
 use self::guard::{Guard, Token};
 use self::lab::Laboratory;
@@ -36,12 +34,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use vr_sim::lab::LabSetup;
+use vr_sim::view::read;
+use vr_sim::view::table::Table;
+use vr_sim::view::text::Lines;
 use vr_tokio::transport::server::{Server, ServerMetrics, ServerOptions, serve};
+use vr_tokio::vr_core::trace::TraceEvent;
 
 /// How often what was held back for long enough is given out.
 const TICK: Duration = Duration::from_millis(50);
 /// How many pieces of what nodes say may wait; then nodes wait, which costs them nothing: they leave events out.
 const WAITING_MAX: usize = 64;
+/// Whose state is known has sent something within so long.
+const SPEAKS: Duration = Duration::from_millis(300);
 /// The most nodes.
 const NODES_MAX: usize = 64;
 
@@ -133,31 +137,35 @@ impl View {
         &self.url
     }
 
-    /// Writes a line for every event of a running cluster from now on, and ends when nobody reads them.
+    /// Writes a line for every node and then for every event of a running cluster, and ends when nobody reads them.
     pub async fn print(&self, mut to: impl std::io::Write) {
         let Some(live) = &self.live else { return };
-        let (mut news, mut cursor) = (live.news(), None);
+        let (mut news, mut cursor, mut lines) = (live.news(), None, Lines::new());
         loop {
-            match live.told(cursor) {
+            let mut text = String::new();
+            let next = match live.told(cursor) {
                 Told::Nothing => {
                     if news.changed().await.is_err() {
                         return;
                     }
                     continue;
                 }
-                Told::Events(lines, next) => {
-                    let text = Export::Text.of(&lines.join("\n")).unwrap_or_default();
-                    if to.write_all(text.as_bytes()).and_then(|()| to.flush()).is_err() {
-                        return;
-                    }
-                    cursor = Some(next);
+                Told::Events(events, next) => {
+                    let events = events.iter().filter_map(|line| serde_json::from_str(line).ok());
+                    events.for_each(|event: TraceEvent| lines.line(&event, &mut text));
+                    next
                 }
                 Told::Snapshot(lost, _, next) => {
-                    if lost > 0 && writeln!(to, "… {lost} events were too many to print").is_err() {
-                        return;
+                    if lost > 0 {
+                        text = format!("# {lost} events were too many to print\n");
                     }
-                    cursor = Some(next);
+                    live.present().iter().for_each(|event| lines.line(event, &mut text));
+                    next
                 }
+            };
+            cursor = Some(next);
+            if to.write_all(text.as_bytes()).and_then(|()| to.flush()).is_err() {
+                return;
             }
         }
     }
@@ -174,12 +182,35 @@ impl View {
     }
 }
 
-/// A trace in a file, as lines for people.
+/// The events of a trace in a file; the name - is standard input.
 ///
 /// # Errors
 /// Why it cannot be read, in one line.
-pub fn text_of(path: &Path) -> Result<String, String> {
-    Export::Text.of(&TraceFile::open(path.to_owned())?.text()?)
+pub fn trace_of(path: &Path) -> Result<read::Trace, String> {
+    file::events_of(path)
+}
+
+/// In what the nodes of a running cluster disagree now. Those that are not heard within `patience` are not known; `say`
+/// is told why.
+///
+/// # Errors
+/// When there are no nodes, or too many, or none is heard.
+pub async fn table_of(nodes: Vec<String>, patience: Duration, say: fn(&str)) -> Result<Table, String> {
+    let mut collector = JoinSet::new();
+    let live = collect(nodes, &ViewOptions::default(), &mut collector)?;
+    let is_known = async {
+        while !live.is_complete() {
+            tokio::time::sleep(TICK).await;
+        }
+        tokio::time::sleep(SPEAKS).await;
+    };
+    // Whoever is late is shown as not known.
+    let _ = tokio::time::timeout(patience, is_known).await;
+    live.absent().iter().for_each(|said| say(said));
+    if live.present().len() < 2 {
+        return Err("no node says how it is".to_owned());
+    }
+    Table::now(&live.events(), live.elapsed())
 }
 
 fn name_of(shown: &Shown) -> String {

@@ -224,9 +224,56 @@ fn a_trace_is_given_out_as_it_is_in_its_file_and_nothing_else_is() {
     assert_eq!(view.get("/api/v1/events").status, 404);
     assert_eq!(view.ask("POST", "/api/v1/trace", &[], "").status, 405);
     let text = support::run(&["view", "--trace", name, "--text"]);
-    assert_eq!((text.code, text.out.lines().count()), (Some(0), 2), "{}", text.err);
+    let lines = text.out.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!((text.code, lines.count()), (Some(0), 2), "{}", text.err);
+    assert!(text.err.contains("no end"), "what is cut off is said to be: {}", text.err);
+    assert_eq!(view.get("/api/v1/export/text").body.trim_end(), text.out.trim_end());
+    for (form, begins) in [("shiviz", "0.000000 <img"), ("perfetto", "{\"displayTimeUnit\""), ("history", "")] {
+        let (answer, exported) = (view.get(&format!("/api/v1/export/{form}")), {
+            support::run(&["view", "--trace", name, "--export", form])
+        });
+        assert!(answer.status == 200 && answer.body.contains(begins), "{form}: {}", answer.body);
+        assert!(
+            exported.code == Some(0) && exported.out.starts_with(begins),
+            "{form}: {}{}",
+            exported.out,
+            exported.err
+        );
+    }
+    let table = support::run(&["view", "--trace", name, "--table", "--at", "0"]);
+    assert!(table.code == Some(0) && table.out.starts_with("after event 0,"), "{}{}", table.out, table.err);
+    let table = support::run(&["view", "--trace", name, "--table", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&table.out).expect("JSON")["replicas"][0]["n"], "r0");
+    let beyond = support::run(&["view", "--trace", name, "--table", "--at", "7"]);
+    assert_eq!((beyond.code, beyond.err.lines().count()), (Some(1), 2), "{}", beyond.err);
     let missing = support::run(&["view", "--trace", "/nowhere"]);
     assert_eq!((missing.code, missing.err.lines().count()), (Some(1), 1), "{}", missing.err);
+}
+
+#[test]
+fn a_running_cluster_is_shown_as_a_table_and_a_node_that_is_away_is_named_with_the_reason() {
+    let (mut cluster, mut asked) = (three(), 0);
+    let mut client = cluster.client();
+    for key in 0..3 {
+        client.put(&key.to_string(), "value");
+        asked += 1;
+    }
+    let primary = cluster.await_primary();
+    let table = support::run(&["view", "--nodes", &cluster.endpoints(), "--table", "--json"]);
+    let table: Value = serde_json::from_str(&table.out).expect("JSON");
+    assert_eq!(table["primary"], format!("r{primary}"));
+    assert!(table["committed"].as_u64() > Some(asked), "{table}");
+    assert!(
+        table["replicas"].as_array().is_some_and(|all| all.iter().all(|one| one["latest"]["k"] == "send")),
+        "{table}"
+    );
+    let other = (primary + 1) % 3;
+    cluster.kill(other);
+    let text = support::run(&["view", "--nodes", &cluster.endpoints(), "--table"]);
+    assert!(text.code == Some(0) && text.out.contains(&format!("? r{other}")), "{}{}", text.out, text.err);
+    assert!(text.err.contains(&format!("r{other} is unreachable: ")), "{}", text.err);
+    let nobody = support::run(&["view", "--nodes", "127.0.0.1:9", "--table"]);
+    assert_eq!(nobody.code, Some(1), "{}", nobody.err);
 }
 
 #[test]

@@ -111,12 +111,6 @@ impl Tape {
         lines(&self.events)
     }
 
-    /// The same for people: a sentence a line.
-    #[must_use]
-    pub fn sentences(&self) -> String {
-        self.events.iter().map(|event| format!("{event}\n")).collect()
-    }
-
     fn put(&mut self, event: TraceEvent) {
         let event = self.recorder.record(event);
         self.events.push(event);
@@ -292,6 +286,5 @@ mod tests {
             let read: TraceEvent = serde_json::from_str(line).unwrap();
             assert_eq!(&read, event, "{line}");
         }
-        assert_eq!(tape.sentences().lines().count(), tape.events.len());
     }
 }

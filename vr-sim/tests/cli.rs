@@ -188,6 +188,36 @@ fn a_replay_can_be_watched_event_by_event() {
 }
 
 #[test]
+fn a_replay_can_be_written_for_other_tools_which_get_nothing_else() {
+    let room = Room::new();
+    let quiet = ["replay", "1", "--faults", "none"];
+    let replay = |more: &[&str]| run_in(&room, &[&quiet, more].concat());
+    for (form, begins) in [("shiviz", "0."), ("perfetto", "{"), ("history", "{"), ("text", "#"), ("table", "after")] {
+        let ran = replay(&["--export", form]);
+        assert!(ran.code == 0 && ran.out.starts_with(begins), "{form}: {}", ran.out);
+        assert!(!ran.out.contains("all held") && ran.err.ends_with("all held\n"), "{form}: {}", ran.err);
+        let to_file = replay(&["--export", &format!("{form}=out.{form}")]);
+        assert_eq!(to_file.last_line(), "all held", "{}", to_file.err);
+        let file = fs::read_to_string(room.0.join(format!("out.{form}"))).expect("it was written");
+        assert_eq!(file.trim_end(), ran.out.trim_end(), "{form}");
+    }
+    assert_eq!(replay(&["--export", "svg"]).code, 2);
+    assert_eq!(replay(&["--export", "text", "--json"]).code, 2);
+}
+
+#[test]
+fn a_replay_shows_in_what_the_replicas_disagree_at_any_event() {
+    let room = Room::new();
+    let replay = |more: &[&str]| run_in(&room, &[&["replay", "1", "--faults", "none", "--table"], more].concat());
+    let ran = replay(&["--at", "100"]);
+    assert!(ran.code == 0 && ran.out.starts_with("after event 100,") && ran.last_line() == "all held", "{}", ran.out);
+    let json = replay(&["--json"]).json();
+    assert_eq!((json["exit"].as_u64(), json["table"]["violations"].as_u64()), (Some(0), Some(0)));
+    let beyond = replay(&["--at", "100000000"]);
+    assert_eq!((beyond.code, beyond.err.lines().count()), (2, 1), "{}", beyond.err);
+}
+
+#[test]
 fn a_replay_can_be_looked_at_as_one_page_that_loads_nothing() {
     let room = Room::new();
     let ran = run_in(&room, &["replay", "1", "--faults", "none", "--html", "one.html", "--json"]);

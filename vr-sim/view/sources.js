@@ -4,6 +4,14 @@
 // shown. VIEW F2, F3, §5.3.
 VR.sources = (() => {
   const { $, h, show, put, grouped } = VR.base;
+  // What the service makes of events; a page by itself has only their text.
+  const FORMS = [
+    ['text', 'Lines (text)', 'trace.txt'],
+    ['table', 'Table (text)', 'table.txt'],
+    ['shiviz', 'ShiViz', 'shiviz.txt'],
+    ['perfetto', 'Perfetto / Chrome', 'trace.json'],
+    ['history', 'Client history', 'history.jsonl'],
+  ];
 
   function make(app, boot) {
     async function open(pieces, size, name) {
@@ -76,24 +84,26 @@ VR.sources = (() => {
       show(
         $('export-list'),
         h('button', { onclick: () => save('trace.vrt.jsonl', lines()) }, 'Trace (JSON lines)'),
-        h('button', { onclick: () => save('trace.txt', text()) }, 'Sentences (text)'),
         served
-          ? ['shiviz', 'perfetto', 'history'].map(kind =>
+          ? FORMS.map(([form, name, file]) =>
               h(
                 'a',
                 {
                   class: 'button',
-                  href: '/api/v1/export/' + kind,
-                  download: kind === 'perfetto' ? 'trace.json' : `${kind}.txt`,
+                  href: '/api/v1/export/' + form,
+                  download: file,
                   onclick: e => {
                     if (app.lab)
-                      e.currentTarget.setAttribute('href', `/api/v1/export/${kind}?branch=${app.lab.branch}`);
+                      e.currentTarget.setAttribute('href', `/api/v1/export/${form}?branch=${app.lab.branch}`);
                   },
                 },
-                { shiviz: 'ShiViz', perfetto: 'Perfetto / Chrome', history: 'Client history' }[kind],
+                name,
               ),
             )
-          : h('p', { class: 'note' }, 'ShiViz, Perfetto: vr-sim replay --export'),
+          : [
+              h('button', { onclick: () => save('trace.txt', text()) }, 'Sentences (text)'),
+              h('p', { class: 'note' }, 'ShiViz, Perfetto, client history: vr-sim replay … --export'),
+            ],
       );
     }
 

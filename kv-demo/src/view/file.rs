@@ -8,9 +8,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use vr_sim::view::read;
 use vr_tokio::AnswerBody;
-use vr_tokio::vr_core::trace::FORMAT;
 
 /// A longer file is refused.
 const BYTES_MAX: u64 = 2 << 30;
@@ -39,17 +39,22 @@ impl TraceFile {
             let mut first = Vec::new();
             let read = BufReader::new(file).take(LINE_MAX).read_until(b'\n', &mut first);
             read.map_err(|error| said(error.to_string()))?;
-            header_of(&first).map_err(said)?;
+            read::begins(&first).map_err(|error| said(error.to_string()))?;
         }
         Ok(Self { path, is_packed })
     }
 
-    /// The whole of it, as a text.
-    pub(super) fn text(&self) -> Result<String, String> {
+    /// The events in it.
+    pub(super) fn events(&self) -> Result<read::Trace, String> {
+        let said = |why: String| format!("{}: {why}", self.path.display());
         if self.is_packed {
-            return Err(format!("{} is packed: gunzip it first", self.path.display()));
+            let path = self.path.display();
+            return Err(format!(
+                "{path} is packed; unpacked it can be read: gunzip -c {path} | kv-demo view --trace - …"
+            ));
         }
-        std::fs::read_to_string(&self.path).map_err(|error| format!("{}: {error}", self.path.display()))
+        let file = File::open(&self.path).map_err(|error| said(error.to_string()))?;
+        read::trace(BufReader::new(file)).map_err(|error| said(error.to_string()))
     }
 
     /// The whole of it, as an answer. It is read as fast as the reader reads.
@@ -75,7 +80,7 @@ impl TraceFile {
 }
 
 /// Is it packed, and how long is it?
-fn look(path: &std::path::Path) -> io::Result<(bool, u64)> {
+fn look(path: &Path) -> io::Result<(bool, u64)> {
     let mut file = File::open(path)?;
     let mut first = Vec::new();
     file.by_ref().take(2).read_to_end(&mut first)?;
@@ -86,15 +91,12 @@ fn look(path: &std::path::Path) -> io::Result<(bool, u64)> {
     Ok((first == [0x1F, 0x8B], about.len()))
 }
 
-/// Does a trace begin so that this version reads it?
-fn header_of(line: &[u8]) -> Result<(), String> {
-    let line: serde_json::Value =
-        serde_json::from_slice(line).map_err(|error| format!("not a trace: line 1: {error}"))?;
-    match (line["k"].as_str(), line["format"].as_str()) {
-        (Some("meta"), Some(FORMAT)) => Ok(()),
-        (Some("meta"), Some(other)) => Err(format!("line 1: format {other}; this version reads {FORMAT}")),
-        _ => Err("not a trace: line 1 is no header".to_owned()),
+/// The events in a file, or for the name - those that come from standard input.
+pub(super) fn events_of(path: &Path) -> Result<read::Trace, String> {
+    if path.as_os_str() == "-" {
+        return read::trace(io::stdin().lock()).map_err(|error| format!("standard input: {error}"));
     }
+    TraceFile::open(path.to_owned())?.events()
 }
 
 #[cfg(test)]
@@ -110,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_trace_of_this_format_is_refused_in_a_line() {
-        assert!(open(b"{\"k\":\"meta\",\"format\":\"vrtrace/1\"}\n").is_ok());
+        let good = b"{\"k\":\"meta\",\"format\":\"vrtrace/1\"}\n";
+        assert!(open(good).is_ok());
         assert!(open(&[0x1F, 0x8B, 8, 0]).is_ok_and(|file| file.is_packed));
         for wrong in [&b""[..], b"x", b"{}\n", b"{\"k\":\"meta\",\"format\":\"vrtrace/2\"}\n", b"\xFF\xFE"] {
             let why = open(wrong).expect_err("refused");

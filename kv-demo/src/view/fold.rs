@@ -77,6 +77,28 @@ impl NodeView {
         }
     }
 
+    /// Its fields, while they are known.
+    pub(super) const fn state(&self) -> Option<&State> {
+        self.state.as_ref()
+    }
+
+    /// That it is away, and why.
+    pub(super) fn absence(&self) -> Option<String> {
+        match self.link {
+            Link::Up | Link::Silent => None,
+            Link::Down => Some(format!("{} is unreachable: {}", self.name, self.why)),
+        }
+    }
+
+    /// Is there nothing more to wait for: did it say how it is, or is it away?
+    pub(super) const fn is_settled(&self) -> bool {
+        match self.link {
+            Link::Up => self.state.is_some(),
+            Link::Silent => true,
+            Link::Down => !self.why.is_empty(),
+        }
+    }
+
     /// When it was heard last.
     pub(super) const fn heard_at(&self) -> Option<Duration> {
         self.heard

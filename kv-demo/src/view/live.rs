@@ -12,9 +12,10 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
+use vr_sim::view::window::Past;
 use vr_tokio::ReplicaId;
 use vr_tokio::vr_core::faults_tolerated;
-use vr_tokio::vr_core::trace::{FORMAT, Group, Meta, Mode, Node, Producer, Redact, Remark, TraceEvent, What};
+use vr_tokio::vr_core::trace::{FORMAT, Group, Meta, Mode, Node, Producer, Redact, Remark, Snap, TraceEvent, What};
 
 /// How many events are kept.
 const RING: usize = 200_000;
@@ -44,6 +45,8 @@ struct Inner {
     meta: Meta,
     merge: Merge,
     lines: VecDeque<String>,
+    /// What the events said that are not kept any more.
+    past: Past,
     nodes: Vec<NodeView>,
 }
 
@@ -115,14 +118,14 @@ impl Live {
     pub(super) fn new(nodes: usize, shows_values: bool) -> Self {
         let members: Vec<_> = (0..nodes).map(replica).collect();
         let (wall, now) = (wall_ns(), Instant::now());
-        let meta = meta(members.clone(), wall);
+        let (meta, past) = (meta(members.clone(), wall), Past::of(&members));
         let views = members.into_iter().map(NodeView::new).collect();
         let run = getrandom::u64().unwrap_or(wall);
         // The first event of the trace is its header.
         let (merge, lines) = (Merge::new(nodes, wall, 1), VecDeque::new());
         let tells_values = vec![false; nodes];
         let mut inner =
-            Inner { shows_values, tells_values, run, edition: 0, began: now, meta, merge, lines, nodes: views };
+            Inner { shows_values, tells_values, run, edition: 0, began: now, meta, merge, lines, past, nodes: views };
         inner.lines.push_back(line_of(&inner.header()));
         Self { inner: Mutex::new(inner), news: watch::Sender::new(1) }
     }
@@ -186,12 +189,46 @@ impl Live {
         inner.shown().map(|node| inner.link_of(node)).collect()
     }
 
-    /// The events that are kept, a JSON object each, behind a header.
-    pub(super) fn lines(&self) -> Vec<String> {
+    /// The events that are kept, behind what must be known of those that are not.
+    pub(super) fn events(&self) -> Vec<TraceEvent> {
+        let (header, past, lines) = {
+            let inner = self.lock();
+            (inner.header(), inner.past.clone(), inner.lines.clone())
+        };
+        let mut kept: Vec<TraceEvent> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        if kept.first().is_some_and(|first| matches!(first.what, What::Meta(_))) {
+            kept[0] = header;
+            return kept;
+        }
+        let Some(first) = kept.first() else { return vec![header] };
+        let mut events = past.opening(&header, first).unwrap_or_else(|| vec![header]);
+        events.append(&mut kept);
+        events
+    }
+
+    /// Every node as it is now: a header, then a state for each that is known.
+    pub(super) fn present(&self) -> Vec<TraceEvent> {
         let inner = self.lock();
-        let has_header = inner.lines.front().is_some_and(|line| line.contains("\"k\":\"meta\""));
-        let header = (!has_header).then(|| line_of(&inner.header()));
-        header.into_iter().chain(inner.lines.iter().cloned()).collect()
+        let (next, t) = (inner.merge.next(), inner.elapsed());
+        let states = inner.shown().filter_map(|node| Some((node.name(), node.state()?.clone())));
+        let snaps = states.map(|(node, state)| TraceEvent::at(t, node, What::Snap(Snap { state: Box::new(state) })));
+        let header = TraceEvent { t, ..inner.header() };
+        std::iter::once(header).chain(snaps).map(|event| TraceEvent { i: next, ..event }).collect()
+    }
+
+    /// The present moment, on the clock of the events.
+    pub(super) fn elapsed(&self) -> u64 {
+        self.lock().elapsed()
+    }
+
+    /// Who is away, and why, in a sentence each.
+    pub(super) fn absent(&self) -> Vec<String> {
+        self.lock().shown().filter_map(NodeView::absence).collect()
+    }
+
+    /// Is every node known, or known to be away?
+    pub(super) fn is_complete(&self) -> bool {
+        self.lock().shown().all(NodeView::is_settled)
     }
 }
 
@@ -202,6 +239,10 @@ impl Inner {
 
     fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.now().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn heard(&mut self, node: usize, heard: Heard) -> Option<String> {
@@ -263,6 +304,9 @@ impl Inner {
         let redact = if is_full && !self.shows_values { Redact::Hash } else { meta.redact };
         let group = &meta.config;
         if self.meta.config != *group || self.meta.redact != redact {
+            if self.meta.config.members != group.members {
+                self.past = Past::of(&group.members);
+            }
             (self.meta.config, self.meta.redact) = (group.clone(), redact);
             self.edition += 1;
         }
@@ -306,8 +350,10 @@ impl Inner {
         if let Some(view) = self.nodes.get_mut(node) {
             view.take(&event);
         }
-        if self.lines.len() >= RING {
-            self.lines.pop_front();
+        if self.lines.len() >= RING
+            && let Some(event) = self.lines.pop_front().and_then(|line| serde_json::from_str(&line).ok())
+        {
+            self.past.apply(&event);
         }
         self.lines.push_back(line_of(&event));
     }

@@ -4,7 +4,6 @@
 //! not know how any of it is made. VIEW.md §5.2, §5.4.
 
 use super::answer::{self, Problem};
-use super::export::Export;
 use super::file::TraceFile;
 use super::guard::Guard;
 use super::lab::{Laboratory, Outcome, Refused};
@@ -15,7 +14,9 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use std::sync::Arc;
+use vr_sim::view::export::Form;
 use vr_sim::view::page::Source;
+use vr_sim::view::read;
 use vr_tokio::AnswerBody;
 use vr_tokio::transport::server::RequestBody;
 
@@ -104,23 +105,25 @@ impl Service {
 
     /// Events in another form: those that the ring holds, of a branch, of the file.
     async fn export(&self, head: &Parts) -> Result<Response<AnswerBody>, Problem> {
-        let kind = head.uri.path().strip_prefix("/api/v1/export/").and_then(Export::named).ok_or(Problem::NotFound)?;
-        let lines = match &self.mode {
-            Mode::Live(live) => live.lines().join("\n"),
+        let form = head.uri.path().strip_prefix("/api/v1/export/").and_then(Form::named).ok_or(Problem::NotFound)?;
+        let made = match &self.mode {
+            Mode::Live(live) => {
+                let live = Arc::clone(live);
+                elsewhere(move || form.of(&live.events())).await?
+            }
             Mode::Trace(file) => {
                 let file = file.clone();
-                let read = tokio::task::spawn_blocking(move || file.text()).await;
-                read.map_err(|error| Problem::Failed(error.to_string()))?.map_err(Problem::Bad)?
+                elsewhere(move || form.of(&file.events()?.events)).await?
             }
             Mode::Lab(lab) => match lab.trace(branch_of(head)?).await {
-                Ok(lines) => lines,
+                Ok(lines) => {
+                    let events = move || read::trace(lines.as_bytes()).map_err(|error| error.to_string());
+                    elsewhere(move || form.of(&events()?.events)).await?
+                }
                 refused => return text("text/plain", refused),
             },
         };
-        // It may take a while: the others are not kept waiting.
-        let made = tokio::task::spawn_blocking(move || kind.of(&lines)).await;
-        let made = made.map_err(|error| Problem::Failed(error.to_string()))?.map_err(Problem::Bad)?;
-        Ok(answer::whole(kind.media_type(), made))
+        Ok(answer::whole(form.media_type(), made))
     }
 
     async fn post(&self, head: &Parts, body: RequestBody) -> Result<Response<AnswerBody>, Problem> {
@@ -130,6 +133,12 @@ impl Service {
         let body = body.collect().await.map_err(|error| Problem::Bad(error.to_string()))?.to_bytes();
         text("application/json", lab.post(what, &body).await.ok_or(Problem::NotFound)?)
     }
+}
+
+/// It may take a while: the others are not kept waiting.
+async fn elsewhere(make: impl FnOnce() -> Result<String, String> + Send + 'static) -> Result<String, Problem> {
+    let made = tokio::task::spawn_blocking(make).await;
+    made.map_err(|error| Problem::Failed(error.to_string()))?.map_err(Problem::Bad)
 }
 
 fn text(kind: &'static str, outcome: Outcome) -> Result<Response<AnswerBody>, Problem> {

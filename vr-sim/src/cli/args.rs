@@ -4,8 +4,10 @@
 //! any verb does. DESIGN §8.
 
 mod lab;
+mod replay;
 
 pub(crate) use lab::LabArgs;
+pub(crate) use replay::{Export, ReplayArgs};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::ops::Range;
@@ -69,7 +71,7 @@ pub(crate) enum Verb {
     #[command(after_help = CODES)]
     Run(RunArgs),
     /// Run one seed or one case file again, and look at it
-    #[command(after_help = CODES)]
+    #[command(after_help = format!("{}\n\n{CODES}", replay::EXAMPLES))]
     Replay(ReplayArgs),
     /// Drive a cluster by hand, with a script
     #[command(after_help = format!("{}\n\n{CODES}", lab::LESSON))]
@@ -251,38 +253,6 @@ impl Mode {
             Self::Async => "async",
             Self::Swarm => "swarm",
         }
-    }
-}
-
-/// Options of `replay`.
-#[derive(Args, Debug)]
-pub(crate) struct ReplayArgs {
-    /// A seed, or a case file
-    #[arg(value_name = "CASE")]
-    pub(crate) case: String,
-    /// Stop after so many events
-    #[arg(long, value_name = "N")]
-    pub(crate) until: Option<u64>,
-    /// Print one line per event
-    #[arg(long)]
-    pub(crate) text: bool,
-    /// Write the trace (vrtrace/1, JSON lines) to this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trace: Option<PathBuf>,
-    /// Write a page to look at it to this file: it needs nothing else, and no network
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
-    /// Print one JSON object instead of text
-    #[arg(long, conflicts_with = "text")]
-    pub(crate) json: bool,
-}
-
-impl ReplayArgs {
-    /// Must what happens be recorded?
-    pub(crate) const fn wants_events(&self) -> bool {
-        self.text || self.trace.is_some() || self.html.is_some() || self.until.is_some()
     }
 }
 

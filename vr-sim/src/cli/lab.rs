@@ -17,6 +17,7 @@ use vr_sim::lab::{Command, Session, State};
 use vr_sim::run::{Severity, record_seed};
 use vr_sim::swarm::Options;
 use vr_sim::tape::Tape;
+use vr_sim::view::text::text;
 
 /// No script is longer.
 const SCRIPT_BYTES_MAX: u64 = 1 << 24;
@@ -30,7 +31,7 @@ pub(crate) fn lab(args: &LabArgs) -> Result<Exit, String> {
     let session = guard::watched(|| played(args, &commands))??;
     let tape = session.tape();
     if args.text {
-        screen::say(&trace::sentences(&tape));
+        screen::say(text(&tape.events).trim_end());
     }
     if let Some(path) = &args.trace {
         write(path, &tape.write())?;

@@ -2,7 +2,7 @@
 //!
 //! Owns the comparison of what happens with what was recorded. Must not know how a run is run. DESIGN §8.
 
-use super::args::ReplayArgs;
+use super::args::{Export, ReplayArgs};
 use super::report::{Kind, hex, virtual_time};
 use super::screen::{Figure, bad, count, counted, faint, good, strong};
 use super::{Exit, failure, guard, screen, trace};
@@ -16,6 +16,8 @@ use vr_sim::lab::Session;
 use vr_sim::run::{Severity, Violation, world_of};
 use vr_sim::swarm::draw;
 use vr_sim::tape::Tape;
+use vr_sim::view::table::Table;
+use vr_sim::view::text::text;
 use vr_sim::workload::KvClients;
 use vr_sim::world::World;
 
@@ -81,9 +83,8 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Exit, String> {
         Some(played) => recall(&mut world, played, args),
         None => play(&mut world, args.until),
     };
-    if args.text {
-        screen::say(&trace::sentences(&tape));
-    }
+    show(args, &tape)?;
+    let table = if args.table { Some(Table::of(&tape.events, args.at)?) } else { None };
     let write = |path: &Option<PathBuf>, text: &dyn Fn() -> String| match path {
         Some(path) => std::fs::write(path, text()).map_err(|why| format!("{}: {why}", path.display())),
         None => Ok(()),
@@ -91,13 +92,35 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Exit, String> {
     write(&args.trace, &|| tape.write())?;
     write(&args.html, &|| trace::page(&tape, &format!("seed {seed}")))?;
     let verdict = judge(&seen, recorded.as_ref(), world.digest());
-    let told = Told { seed, recorded, seen, verdict, tape };
+    let told = Told { seed, recorded, seen, verdict, tape, table };
     if args.json {
         screen::say(&told.json(&world, args));
     } else {
-        screen::say(&told.text(&world, &failure::cluster(&setup)));
+        let text = told.text(&world, &failure::cluster(&setup));
+        // What goes to another tool goes there alone.
+        let is_taken = args.export.as_ref().is_some_and(|export| export.to.is_none());
+        if is_taken { screen::complain(&text) } else { screen::say(&text) }
     }
     Ok(told.verdict.exit)
+}
+
+/// What was asked for in a form: lines, or for another tool.
+fn show(args: &ReplayArgs, tape: &Tape) -> Result<(), String> {
+    if args.text {
+        screen::say(text(&tape.events).trim_end());
+    }
+    let Some(Export { form, to }) = &args.export else { return Ok(()) };
+    let made = form.of(&tape.events)?;
+    if let Some(warning) = form.warning(&tape.events) {
+        screen::complain(&format!("vr-sim: {warning}"));
+    }
+    match to {
+        Some(path) => std::fs::write(path, made).map_err(|why| format!("{}: {why}", path.display())),
+        None => {
+            screen::say(made.trim_end());
+            Ok(())
+        }
+    }
 }
 
 /// The command that does the same.
@@ -226,11 +249,13 @@ struct Told {
     seen: Seen,
     verdict: Verdict,
     tape: Tape,
+    table: Option<Table>,
 }
 
 impl Told {
     fn text(&self, world: &World<KvClients>, cluster: &str) -> String {
-        let mut lines = vec![format!("{}: {cluster}", strong().apply_to(format!("seed {}", self.seed)))];
+        let mut lines: Vec<_> = self.table.iter().map(Table::text).collect();
+        lines.push(format!("{}: {cluster}", strong().apply_to(format!("seed {}", self.seed))));
         lines.extend((0..world.members()).map(|at| replica(world, at)));
         if self.seen.stopped {
             lines.push(format!("  stopped after {}", counted(trace::events(&self.tape), "event")));
@@ -277,6 +302,7 @@ impl Told {
             undecided: world.undecided(),
             trace: args.trace.as_ref(),
             page: args.html.as_ref(),
+            table: self.table.as_ref().map(Table::json),
             exit: self.verdict.exit.code(),
         };
         serde_json::to_string_pretty(&object).expect("plain numbers and strings")
@@ -316,6 +342,8 @@ struct Json<'a> {
     undecided: u64,
     trace: Option<&'a PathBuf>,
     page: Option<&'a PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<serde_json::Value>,
     exit: u8,
 }
 

@@ -1,10 +1,9 @@
-//! Traces: what an observer saw of a run, as a file of JSON lines (vrtrace/1), as a page and as sentences.
+//! Traces: what an observer saw of a run, as a file of JSON lines (vrtrace/1), as a page and as lines.
 //!
 //! Owns the recording of a run for the command line, and where it is cut off. Must not know the events themselves:
 //! those are `vr_core::trace`'s. VIEW §5.1.
 
 use super::guard;
-use vr_core::trace::TraceEvent;
 use vr_sim::case::Case;
 use vr_sim::decider::Decider;
 use vr_sim::run::world_of;
@@ -51,15 +50,6 @@ pub(crate) fn end(world: &mut World<KvClients>, panicked: bool, most: Option<u64
 pub(crate) fn page(tape: &Tape, name: &str) -> String {
     let Window { events, left_out } = newest(&tape.events, EVENTS_MAX);
     page::html(&Page { source: Source::File, name, trace: &lines(&events), left_out })
-}
-
-/// A sentence a line, behind its number and its moment in seconds.
-pub(crate) fn sentences(tape: &Tape) -> String {
-    let line = |event: &TraceEvent| {
-        let (seconds, micros) = (event.t / 1_000_000_000, event.t / 1000 % 1_000_000);
-        format!("{:>7}  {seconds:>3}.{micros:06}  {event}", event.i)
-    };
-    tape.events.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// How many events are on it.

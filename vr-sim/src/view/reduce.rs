@@ -58,7 +58,7 @@ pub struct Member {
 }
 
 impl Member {
-    fn new(node: Node) -> Self {
+    pub(super) fn new(node: Node) -> Self {
         Self {
             node,
             up: false,

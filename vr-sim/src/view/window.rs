@@ -4,7 +4,7 @@
 //! state, the newest entries of their logs, who is down, what is cut. Indices stay those of the whole trace. Must not
 //! know who reads it. VIEW §5.1 (`snap`: "start of a window").
 
-use super::reduce::{Cluster, Member, members_of};
+use super::reduce::{Cluster, members_of};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use vr_core::trace::{Crashed, LogAct, LogSlot, Node, Partitioned, Snap, TraceEvent, What};
@@ -45,45 +45,38 @@ pub fn newest(events: &[TraceEvent], most: usize) -> Window<'_> {
 
 /// What is said before `next`; nothing when there are not enough indices below it.
 fn opening(before: &[TraceEvent], next: &TraceEvent) -> Option<Vec<TraceEvent>> {
-    let mut cluster = Cluster::new(&members_of(before)?);
-    let mut logs = Logs::default();
-    for event in before {
-        cluster.apply(event);
-        logs.apply(event);
-    }
-    let meta = TraceEvent { t: next.t, ..before.first()?.clone() };
-    let states = cluster.members.iter().filter(|member| member.heard.is_some()).flat_map(|member| {
-        let snap = What::Snap(Snap { state: Box::new(member.state.clone()) });
-        let slots = logs.newest(member).map(What::Log);
-        let crash = (!member.up).then_some(What::Crashed(Crashed { lost: None, wiped: None, inc: None }));
-        let facts: Vec<_> = std::iter::once(snap).chain(slots).chain(crash).collect();
-        facts.into_iter().map(|what| TraceEvent::at(next.t, member.node, what))
-    });
-    let cuts = cluster.cuts.iter().flat_map(|(id, links)| links.iter().map(|link| (*id, *link)));
-    let cuts = cuts.map(|(id, (from, to))| {
-        let groups = vec![vec![from], vec![to]];
-        TraceEvent::at(next.t, Node::Net, What::Partitioned(Partitioned { id, groups, oneway: Some(true) }))
-    });
-    let mut opening: Vec<_> = std::iter::once(meta).chain(states).chain(cuts).collect();
-    let from = next.i.checked_sub(count(opening.len()))?;
-    for (event, i) in opening.iter_mut().zip(from..) {
-        event.i = i;
-    }
-    Some(opening)
+    let mut past = Past::of(&members_of(before)?);
+    before.iter().for_each(|event| past.apply(event));
+    past.opening(before.first()?, next)
 }
 
-/// The logs of all nodes.
-#[derive(Default)]
-struct Logs(BTreeMap<Node, BTreeMap<u64, LogSlot>>);
+/// Events that are not kept, as what must be known of them: the state of every node, the newest entries of its log.
+#[derive(Clone, Debug)]
+pub struct Past {
+    cluster: Cluster,
+    logs: BTreeMap<Node, BTreeMap<u64, LogSlot>>,
+}
 
-impl Logs {
-    fn apply(&mut self, event: &TraceEvent) {
+impl Past {
+    /// Nothing has happened to these members.
+    #[must_use]
+    pub fn of(members: &[Node]) -> Self {
+        Self { cluster: Cluster::new(members), logs: BTreeMap::new() }
+    }
+
+    /// One more event is not kept.
+    pub fn apply(&mut self, event: &TraceEvent) {
+        self.cluster.apply(event);
         let Some(node) = event.n else { return };
         if let What::Log(slot) = &event.what {
             if slot.act == LogAct::Truncate {
                 self.truncate(node, slot.op);
-            } else {
-                self.0.entry(node).or_default().insert(slot.op, slot.clone());
+                return;
+            }
+            let log = self.logs.entry(node).or_default();
+            log.insert(slot.op, slot.clone());
+            while log.len() > ENTRIES_MAX {
+                log.pop_first();
             }
         } else if let What::Snap(snap) = &event.what
             && let Some(op) = snap.state.op
@@ -93,18 +86,65 @@ impl Logs {
     }
 
     fn truncate(&mut self, node: Node, keep: u64) {
-        let log = self.0.entry(node).or_default();
+        let log = self.logs.entry(node).or_default();
         drop(log.split_off(&keep.saturating_add(1)));
     }
 
-    fn newest(&self, of: &Member) -> impl Iterator<Item = LogSlot> {
-        let log = self.0.get(&of.node).into_iter().flatten();
-        let mut newest: Vec<_> = log.rev().take(ENTRIES_MAX).map(|(_, slot)| slot.clone()).collect();
-        newest.reverse();
-        newest.into_iter()
+    /// What a reader must know who begins with the event `next` of the trace with this header. Its indices are those
+    /// before `next`; nothing when there are not so many.
+    #[must_use]
+    pub fn opening(&self, header: &TraceEvent, next: &TraceEvent) -> Option<Vec<TraceEvent>> {
+        let cluster = &self.cluster;
+        let meta = TraceEvent { t: next.t, ..header.clone() };
+        let states = cluster.members.iter().filter(|member| member.heard.is_some()).flat_map(|member| {
+            let snap = What::Snap(Snap { state: Box::new(member.state.clone()) });
+            let slots = self.logs.get(&member.node).into_iter().flatten().map(|(_, slot)| What::Log(slot.clone()));
+            let crash = (!member.up).then_some(What::Crashed(Crashed { lost: None, wiped: None, inc: None }));
+            let facts: Vec<_> = std::iter::once(snap).chain(slots).chain(crash).collect();
+            facts.into_iter().map(|what| TraceEvent::at(next.t, member.node, what))
+        });
+        let cuts = cluster.cuts.iter().flat_map(|(id, links)| links.iter().map(|link| (*id, *link)));
+        let cuts = cuts.map(|(id, (from, to))| {
+            let groups = vec![vec![from], vec![to]];
+            TraceEvent::at(next.t, Node::Net, What::Partitioned(Partitioned { id, groups, oneway: Some(true) }))
+        });
+        let mut opening: Vec<_> = std::iter::once(meta).chain(states).chain(cuts).collect();
+        let from = next.i.checked_sub(count(opening.len()))?;
+        for (event, i) in opening.iter_mut().zip(from..) {
+            event.i = i;
+        }
+        Some(opening)
     }
 }
 
 fn count(n: usize) -> u64 {
     u64::try_from(n).expect("an address has at most 64 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{record_seed, trace_case};
+    use crate::swarm::Options;
+
+    #[test]
+    fn a_reader_of_the_newest_events_knows_what_a_reader_of_all_knows() {
+        for seed in [3, 7, 12] {
+            let case = record_seed(&Options::default(), seed).case.expect("recorded");
+            let events = trace_case(&case, None).1.events;
+            let most = events.len() / 3;
+            let window = newest(&events, most);
+            let (all, some) =
+                (Cluster::after(&events).expect("members"), Cluster::after(&window.events).expect("members"));
+            assert_eq!(window.left_out, count(events.len() - most));
+            let first = &window.events[0];
+            assert!(matches!(first.what, What::Meta(_)));
+            assert!(window.events.windows(2).all(|pair| pair[0].i + 1 == pair[1].i), "no index is missing");
+            for (whole, part) in all.members.iter().zip(&some.members) {
+                assert_eq!((&whole.state, whole.up), (&part.state, part.up), "seed {seed}");
+            }
+            let links = |cluster: &Cluster| cluster.cuts.values().map(Vec::len).sum::<usize>();
+            assert_eq!(links(&all), links(&some), "seed {seed}");
+        }
+    }
 }

@@ -84,16 +84,20 @@ fn a_cursor_of_another_run_and_one_that_lags_too_far_begin_anew() {
 }
 
 #[test]
-fn the_ring_is_bounded() {
+fn the_ring_is_bounded_and_what_it_gives_begins_with_what_was_known_before_it() {
     let live = Live::new(1, false);
     live.heard(0, Heard::Events(vec![header(0), snap(10, 0, 1, 0)]));
     for part in 0..5 {
         live.heard(0, Heard::Events((0..50_000).map(|i| set(11 + part * 50_000 + i, 0, i)).collect()));
         settle(&live);
     }
-    let lines = live.lines();
-    assert_eq!(lines.len(), RING + 1, "and a header");
-    assert_eq!(json(&lines[0])["k"], "meta");
+    let events = live.events();
+    assert_eq!(events.len(), RING + 2, "and a header, and the state of the node");
+    assert!(matches!(events[0].what, What::Meta(_)));
+    let What::Snap(known) = &events[1].what else { panic!("{}", events[1]) };
+    let last_that_went = 250_000 + 3 - u64::try_from(RING).expect("small") - 3;
+    assert_eq!((known.state.inc, known.state.op), (Some(1), Some((last_that_went - 1) % 50_000)));
+    assert!(events.windows(2).all(|pair| pair[0].i + 1 == pair[1].i), "no index is missing");
 }
 
 #[test]
@@ -179,7 +183,21 @@ fn clients_data_is_shown_only_when_it_is_asked_for() {
         let executed = What::Executed(Executed { op: 1, client: None, req: None, res: Some("secret".to_owned()) });
         live.heard(0, Heard::Events(vec![header, TraceEvent::at(1, replica(0), executed)]));
         settle(&live);
-        assert_eq!(live.lines().iter().any(|line| line.contains("secret")), shows);
+        assert_eq!(live.events().iter().any(|event| event.to_string().contains("secret")), shows);
         assert_eq!(json(&live.snapshot())["meta"]["redact"], if shows { "full" } else { "hash" });
     }
+}
+
+#[test]
+fn the_present_is_a_header_and_the_state_of_who_is_known_and_who_is_away_is_said_with_the_reason() {
+    let live = Live::new(3, false);
+    live.heard(0, Heard::Events(vec![header(0), snap(10, 0, 1, 4)]));
+    settle(&live);
+    assert!(!live.is_complete(), "nothing is known of two nodes, not even that they are away");
+    live.heard(1, Heard::Lost("refused".to_owned()));
+    live.heard(2, Heard::Lost("no answer".to_owned()));
+    assert!(live.is_complete());
+    assert_eq!(live.absent(), ["r1 is unreachable: refused", "r2 is unreachable: no answer"]);
+    let kinds: Vec<_> = live.present().iter().map(|event| (event.what.kind(), event.n)).collect();
+    assert_eq!(kinds, [("meta", Some(Node::Sim)), ("snap", Some(replica(0)))]);
 }
