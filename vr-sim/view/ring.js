@@ -4,6 +4,7 @@
 VR.ring = (() => {
   const { $, svg, show, viewClass, still } = VR.base;
   const { role, code } = VR.words;
+  const LOST_NS = 1e9;
 
   function make(app) {
     const box = $('ring');
@@ -41,6 +42,8 @@ VR.ring = (() => {
         const cut = key.lastIndexOf('>'),
           to = key.slice(cut + 1);
         if (!s.has(sent)) continue;
+        // Of a real network nobody tells what it lost: what is on its way for long is not drawn any more.
+        if (app.isLive && app.clock - s.t(sent) > LOST_NS) continue;
         const from = s.names[s.node(sent)],
           a = seats.get(from),
           b = seats.get(to);

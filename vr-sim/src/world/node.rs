@@ -15,7 +15,7 @@ use crate::setup::Setup;
 use crate::workload::App;
 use bytes::Bytes;
 use std::collections::VecDeque;
-use vr_core::trace::Step;
+use vr_core::trace::{DropCause, Step};
 use vr_core::{Config, Durability, Event, Head, Input, Message, Op, Replica, Request, StatusName, Stored, Time, Wait};
 
 /// Rot strikes one of so many entries at the end of a log.
@@ -239,7 +239,7 @@ impl<A: App> World<A> {
 
     pub(super) fn deliver(&mut self, to: usize, life: u32, held: bool, message: Message) {
         if self.nodes[to].life.is_none() {
-            return;
+            return self.nobody_takes(to, &message);
         }
         self.messages += 1;
         let sender = usize::from(message.header.from.0);
@@ -249,8 +249,18 @@ impl<A: App> World<A> {
         self.step(to, Input::Message(message));
     }
 
+    #[cold]
+    fn nobody_takes(&mut self, to: usize, message: &Message) {
+        if let Some(tape) = &mut self.tape {
+            tape.lost(self.now, message, self.nodes[to].config.me, DropCause::Crash);
+        }
+    }
+
     pub(super) fn deliver_request(&mut self, to: usize, mut request: Request) {
         let node = &self.nodes[to];
+        if let (None, Some(tape)) = (&node.life, &mut self.tape) {
+            tape.request_lost(self.now, &request, node.config.me, DropCause::Crash);
+        }
         request.predicted.wall_ns = node.clock.own(self.now).0;
         let mut seed = Digest::of(self.setup.seed);
         seed.add(request.number.0);
@@ -356,7 +366,12 @@ impl<A: App> World<A> {
         node.life = None;
         (node.stopping, node.stops_without_memory) = (None, false);
         node.paused = None;
-        node.inbox.clear();
+        for unread in std::mem::take(&mut node.inbox) {
+            if let Pending::Deliver { message, .. } = unread {
+                self.nobody_takes(on, &message);
+            }
+        }
+        let node = &self.nodes[on];
         let (id, life) = (node.config.me, node.lives);
         self.disarm(on);
         self.observe(&Happening::Crashed { on: id });
