@@ -91,6 +91,8 @@ VR.lab = (() => {
         take({ ...data, events: lines, branch: id }, true);
       });
 
+    const way = m => `${app.store.alias(m.from)}→${app.store.alias(m.to)}`;
+
     // ---- controls
 
     const button = (label, act, title, disabled) =>
@@ -311,7 +313,7 @@ VR.lab = (() => {
                 if (i !== null) app.go(i, { stay: true });
               },
             },
-            `${VR.words.code(m.ty)} ${m.from}→${m.to}${m.op === undefined || m.op === null ? '' : ' #' + m.op}`,
+            `${VR.words.code(m.ty)} ${way(m)}${m.op === undefined || m.op === null ? '' : ' #' + m.op}`,
           ),
           button('deliver', () => perform(`deliver ${m.m} ${m.to}`), `Deliver ${m.ty} ${m.m} to ${m.to} now`),
           button('drop', () => perform(`drop ${m.m} ${m.to}`), `Lose ${m.ty} ${m.m} to ${m.to}`),

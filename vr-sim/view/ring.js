@@ -53,9 +53,9 @@ VR.ring = (() => {
         const lane = `${from}>${to}`,
           nth = slots.get(lane) || 0;
         slots.set(lane, nth + 1);
-        if (nth > 3) continue;
+        if (nth > 2) continue;
         const x = a.x + (b.x - a.x) * f,
-          y = a.y + (b.y - a.y) * f + nth * 9;
+          y = a.y + (b.y - a.y) * f + nth * 16;
         const text = code(ty) + (s.op(sent) >= 0 ? ' ' + s.op(sent) : '') + (copies > 1 ? ' ×' + copies : '');
         drawn.push(
           svg(
