@@ -2,7 +2,6 @@
 //! same code for everyone, so a contender brings only its cluster.
 
 use crate::machine::thread_time;
-use std::slice::ChunksExact;
 use std::time::Duration;
 
 /// One row of the table.
@@ -30,8 +29,9 @@ pub(crate) trait Cluster {
     /// The leader digests the replies in flight and applies what is now committed; ops it has applied so far.
     fn leader_in(&mut self) -> usize;
 
-    /// The leader takes on `ops`, which are only borrowed: one copy each, into whatever the library holds best.
-    fn propose(&mut self, ops: ChunksExact<'_, u8>);
+    /// The leader takes on the ops in `wire`, of `op_bytes` each, which are only borrowed: one copy of each, into
+    /// whatever the library holds best.
+    fn propose(&mut self, wire: &[u8], op_bytes: usize);
 
     /// The leader sends; every follower digests, applies and replies.
     fn exchange(&mut self);
@@ -83,7 +83,7 @@ pub(crate) fn closed_loop<C: Cluster>(mut cluster: C, case: Case, ops: usize) ->
             wire.extend_from_slice(&template[number.len()..]);
             issued += 1;
         }
-        cluster.propose(wire.chunks_exact(case.payload_bytes));
+        cluster.propose(&wire, case.payload_bytes);
         cluster.exchange();
     }
     for _ in 0..PATIENCE {

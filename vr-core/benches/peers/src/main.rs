@@ -1,5 +1,6 @@
 //! `peers`: vr-core's peers side by side. This file owns the command line, the list of contenders and that of cases.
 
+mod buffer;
 mod contender;
 mod machine;
 mod omni;

@@ -10,7 +10,6 @@ use omnipaxos::util::LogEntry;
 use omnipaxos::{ClusterConfig, OmniPaxos, ServerConfig};
 use omnipaxos_storage::memory_storage::MemoryStorage;
 use std::fmt::Debug;
-use std::slice::ChunksExact;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,8 +217,8 @@ impl<O: Op> Cluster for Nodes<O> {
         self.leader.applied.count()
     }
 
-    fn propose(&mut self, ops: ChunksExact<'_, u8>) {
-        for op in ops {
+    fn propose(&mut self, wire: &[u8], op_bytes: usize) {
+        for op in wire.chunks_exact(op_bytes) {
             let call = self.clients.next();
             let op = O::of(call, op);
             if op.call().is_some() {

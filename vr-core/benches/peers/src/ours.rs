@@ -4,12 +4,12 @@
 //! Each outstanding op belongs to a client of its own, as the protocol wants it: K outstanding are K sessions. An op
 //! counts when its client has its reply.
 
+use crate::buffer::ReadBuffer;
 use crate::contender::{Applied, Case, Cluster, Contender, closed_loop};
 use bytes::Bytes;
-use std::slice::ChunksExact;
 use std::time::Duration;
 use vr_core::{
-    Action, ClientId, ClusterConfig, ClusterId, Config, Entries, Event, Input, Instance, Kind, Message, Predicted,
+    Action, ClientId, ClusterConfig, ClusterId, Config, Entries, Event, Input, Instance, Kind, Message, Op, Predicted,
     Replica, ReplicaId, Reply, Request, RequestNumber, Session, Stored, Time, To, Wait,
 };
 
@@ -26,26 +26,6 @@ impl Contender for Ours {
     }
 }
 
-struct Node {
-    replica: Replica,
-    applied: Applied,
-}
-
-impl Node {
-    /// The service: one reply an op, as one event for the run.
-    fn execute(&mut self, entries: &Entries) -> Input {
-        let mut apply = |body: &Bytes| {
-            self.applied.apply(body);
-            Bytes::new()
-        };
-        let first = entries.first().expect("an upcall has entries");
-        if entries.len() == 1 {
-            return Input::Executed { op: first.op(), reply: apply(first.body()) };
-        }
-        Input::ExecutedRun { first: first.op(), replies: entries.iter().map(|entry| apply(entry.body())).collect() }
-    }
-}
-
 /// One client: it has at most one request outstanding.
 struct Client {
     id: ClientId,
@@ -53,19 +33,14 @@ struct Client {
     sent: RequestNumber,
 }
 
-struct Nodes {
-    nodes: Vec<Node>,
-    to_primary: Vec<Message>,
-    to_backups: Vec<(To, Message)>,
-    actions: Vec<Action>,
-    /// What completions led to.
-    more: Vec<Action>,
-    clients: Vec<Client>,
+/// The clients of the closed loop.
+struct Clients {
+    all: Vec<Client>,
     /// Who sends next, and who is answered next: replies come in the order of requests.
     turns: (usize, usize),
     /// Replies that reached their clients.
     answered: usize,
-    now: Time,
+    buffer: ReadBuffer,
 }
 
 fn client(number: usize) -> ClientId {
@@ -79,148 +54,182 @@ fn request(client: &Client, body: Bytes) -> Request {
     Request { client: id, session, number: sent, kind, predicted: Predicted { wall_ns: 1, seed: 0 }, body }
 }
 
+impl Clients {
+    fn turn(turn: &mut usize, clients: usize) -> usize {
+        let now = *turn;
+        *turn = if now + 1 == clients { 0 } else { now + 1 };
+        now
+    }
+
+    /// The requests that the next clients send: one copy of the ops, which are borrowed.
+    fn next_requests(&mut self, wire: &[u8], op_bytes: usize) -> impl ExactSizeIterator<Item = Request> {
+        let Self { all, turns, buffer, .. } = self;
+        buffer.hold(wire, op_bytes).map(|op| {
+            let turn = Self::turn(&mut turns.0, all.len());
+            let client = &mut all[turn];
+            client.sent = client.sent.next();
+            request(client, op)
+        })
+    }
+
+    /// A reply reaches its client.
+    fn deliver(&mut self, reply: &Reply) {
+        if reply.number == RequestNumber::ZERO {
+            let opened = self.all.iter_mut().find(|client| client.id == reply.client);
+            opened.expect("a client that asked").session = reply.session;
+            return;
+        }
+        let turn = Self::turn(&mut self.turns.1, self.all.len());
+        let client = &self.all[turn];
+        assert_eq!((reply.client, reply.number), (client.id, client.sent), "the answer to what was asked");
+        self.answered += 1;
+    }
+}
+
+/// A replica and its driver: what it is told to do is done at once, by disk and service too.
+struct Node {
+    replica: Replica,
+    applied: Applied,
+    actions: Vec<Action>,
+    outbox: Vec<(To, Message)>,
+}
+
+/// What stands where a message was that left.
+const SENT: Action = Action::Checkpoint { op: Op::ZERO };
+
+impl Node {
+    fn step(&mut self, at: Time, input: Input) {
+        self.replica.step_into(Event { at, input }, &mut self.actions);
+    }
+
+    /// The service: one reply an op, as one event for the run.
+    fn execute(applied: &mut Applied, entries: &Entries) -> Input {
+        let mut apply = |body: &Bytes| {
+            applied.apply(body);
+            Bytes::new()
+        };
+        let first = entries.first().expect("an upcall has entries");
+        if entries.len() == 1 {
+            return Input::Executed { op: first.op(), reply: apply(first.body()) };
+        }
+        Input::ExecutedRun { first: first.op(), replies: entries.iter().map(|entry| apply(entry.body())).collect() }
+    }
+
+    /// Does what the replica asked for, in order, and what that leads to.
+    fn carry_out(&mut self, at: Time, clients: &mut Clients) {
+        let mut next = 0;
+        while let Some(action) = self.actions.get_mut(next) {
+            next += 1;
+            let done = match action {
+                Action::Persist { id, .. } => Input::Persisted(*id),
+                Action::Execute(entries) => Self::execute(&mut self.applied, entries),
+                Action::Send { .. } => {
+                    if let Action::Send { to, message } = std::mem::replace(action, SENT) {
+                        self.outbox.push((to, message));
+                    }
+                    continue;
+                }
+                Action::Reply(reply) => {
+                    clients.deliver(reply);
+                    continue;
+                }
+                Action::Note(_) => continue,
+                Action::Checkpoint { op } => Input::CheckpointTaken { op: *op, state: Bytes::new() },
+                Action::Restore(_) => panic!("nobody falls behind here"),
+                Action::Reject(rejection) => panic!("refused: {rejection:?}"),
+                Action::Halt(reason) => panic!("halted: {reason:?}"),
+            };
+            self.step(at, done);
+        }
+        self.actions.clear();
+    }
+}
+
+struct Nodes {
+    primary: Node,
+    backups: Vec<Node>,
+    clients: Clients,
+    now: Time,
+}
+
 impl Nodes {
     fn with_sessions(case: Case) -> Self {
         let members = u16::try_from(case.replicas).expect("few");
         let cluster = ClusterConfig::of_size(ClusterId(1), members);
-        let mut this = Self {
-            nodes: Vec::new(),
-            to_primary: Vec::new(),
-            to_backups: Vec::new(),
-            actions: Vec::new(),
-            more: Vec::new(),
-            clients: Vec::new(),
-            turns: (0, 0),
-            answered: 0,
-            now: Time::ZERO,
+        let mut clients = Clients { all: Vec::new(), turns: (0, 0), answered: 0, buffer: ReadBuffer::default() };
+        let mut open = |id: &ReplicaId| {
+            let disk = Stored::format(cluster.cluster, cluster.digest(), *id, Instance(id.0.into()));
+            let (config, mut actions) = (Config::new(cluster.clone(), *id), Vec::new());
+            let replica = Replica::open(config, disk, Time::ZERO, &mut actions).expect("a valid configuration");
+            let mut node = Node { replica, applied: Applied::default(), actions, outbox: Vec::new() };
+            node.carry_out(Time::ZERO, &mut clients);
+            node
         };
-        for id in cluster.members.clone() {
-            let disk = Stored::format(cluster.cluster, cluster.digest(), id, Instance(id.0.into()));
-            let config = Config::new(cluster.clone(), id);
-            let replica = Replica::open(config, disk, this.now, &mut this.actions).expect("a valid configuration");
-            this.nodes.push(Node { replica, applied: Applied::default() });
-            this.carry_out(usize::from(id.0));
-        }
+        let mut nodes: Vec<Node> = cluster.members.iter().map(&mut open).collect();
+        let mut this = Self { primary: nodes.remove(0), backups: nodes, clients, now: Time::ZERO };
         for number in 0..case.outstanding {
             let client = Client { id: client(number), session: Session::ZERO, sent: RequestNumber::ZERO };
             let register = request(&client, Bytes::new());
-            this.clients.push(client);
-            this.step(0, Input::Request(register));
+            this.clients.all.push(client);
+            this.tell_primary(Input::Request(register));
             this.exchange();
             this.leader_in();
         }
         this.settle();
         this.exchange();
-        assert!(this.clients.iter().all(|client| client.session != Session::ZERO), "every Register is answered");
+        assert!(this.clients.all.iter().all(|client| client.session != Session::ZERO), "every Register is answered");
         this
     }
 
-    /// The request that the next client sends: one copy of the op, which is borrowed.
-    fn next_request(&mut self, op: &[u8]) -> Request {
-        let turn = self.turns.0;
-        self.turns.0 = if turn + 1 == self.clients.len() { 0 } else { turn + 1 };
-        let client = &mut self.clients[turn];
-        client.sent = client.sent.next();
-        request(client, Bytes::copy_from_slice(op))
-    }
-
-    /// A reply reaches its client.
-    fn deliver(&mut self, reply: &Reply) {
-        let turn = self.turns.1;
-        if reply.number == RequestNumber::ZERO {
-            let opened = self.clients.iter_mut().find(|client| client.id == reply.client);
-            opened.expect("a client that asked").session = reply.session;
-            return;
-        }
-        self.turns.1 = if turn + 1 == self.clients.len() { 0 } else { turn + 1 };
-        let client = &self.clients[turn];
-        assert_eq!((reply.client, reply.number), (client.id, client.sent), "the answer to what was asked");
-        self.answered += 1;
-    }
-
-    #[inline]
-    fn step(&mut self, at: usize, input: Input) {
-        self.nodes[at].replica.step_into(Event { at: self.now, input }, &mut self.actions);
-        self.carry_out(at);
-    }
-
-    /// Does what a replica asked for; its disk and its service answer at once.
-    fn carry_out(&mut self, at: usize) {
-        let (mut actions, mut more) = (std::mem::take(&mut self.actions), std::mem::take(&mut self.more));
-        while !actions.is_empty() {
-            for action in actions.drain(..) {
-                let node = &mut self.nodes[at];
-                let done = match action {
-                    Action::Persist { id, .. } => Input::Persisted(id),
-                    Action::Execute(entries) => node.execute(&entries),
-                    Action::Send { to, message } => {
-                        if at == 0 {
-                            self.to_backups.push((to, message));
-                        } else {
-                            self.to_primary.push(message);
-                        }
-                        continue;
-                    }
-                    Action::Reply(reply) => {
-                        self.deliver(&reply);
-                        continue;
-                    }
-                    Action::Note(_) => continue,
-                    Action::Checkpoint { op } => Input::CheckpointTaken { op, state: Bytes::new() },
-                    Action::Restore(_) => panic!("nobody falls behind here"),
-                    Action::Reject(rejection) => panic!("refused: {rejection:?}"),
-                    Action::Halt(reason) => panic!("halted: {reason:?}"),
-                };
-                node.replica.step_into(Event { at: self.now, input: done }, &mut more);
-            }
-            std::mem::swap(&mut actions, &mut more);
-        }
-        (self.actions, self.more) = (actions, more);
+    fn tell_primary(&mut self, input: Input) {
+        self.primary.step(self.now, input);
+        self.primary.carry_out(self.now, &mut self.clients);
     }
 }
 
 impl Cluster for Nodes {
     fn leader_in(&mut self) -> usize {
-        let mut inbox = std::mem::take(&mut self.to_primary);
-        for message in inbox.drain(..) {
-            self.step(0, Input::Message(message));
+        for backup in &mut self.backups {
+            for (_, message) in backup.outbox.drain(..) {
+                self.primary.step(self.now, Input::Message(message));
+            }
         }
-        self.to_primary = inbox;
-        self.answered
+        self.primary.carry_out(self.now, &mut self.clients);
+        self.clients.answered
     }
 
-    fn propose(&mut self, mut ops: ChunksExact<'_, u8>) {
-        if ops.len() > 1 {
-            let requests = ops.map(|op| self.next_request(op)).collect();
-            self.step(0, Input::Requests(requests));
-        } else if let Some(op) = ops.next() {
-            let request = self.next_request(op);
-            self.step(0, Input::Request(request));
-        }
+    fn propose(&mut self, wire: &[u8], op_bytes: usize) {
+        let mut requests = self.clients.next_requests(wire, op_bytes);
+        let input = match requests.len() {
+            0 => return,
+            1 => requests.next().map(Input::Request),
+            _ => Some(Input::Requests(requests.by_ref().collect())),
+        };
+        drop(requests);
+        self.tell_primary(input.expect("there are some"));
     }
 
     fn exchange(&mut self) {
-        let mut outbox = std::mem::take(&mut self.to_backups);
-        for (to, message) in outbox.drain(..) {
-            match to {
-                To::One(ReplicaId(to)) => self.step(usize::from(to), Input::Message(message)),
-                To::Others => {
-                    for backup in 1..self.nodes.len() {
-                        self.step(backup, Input::Message(message.clone()));
-                    }
+        for (to, message) in self.primary.outbox.drain(..) {
+            for (backup, id) in self.backups.iter_mut().zip(1..) {
+                if to == To::Others || to == To::One(ReplicaId(id)) {
+                    backup.step(self.now, Input::Message(message.clone()));
                 }
             }
         }
-        self.to_backups = outbox;
+        for backup in &mut self.backups {
+            backup.carry_out(self.now, &mut self.clients);
+        }
     }
 
     /// An idle primary says how far it has committed with its next heartbeat.
     fn settle(&mut self) {
         self.now = self.now.after(Wait::millis(50));
-        self.step(0, Input::Tick);
+        self.tell_primary(Input::Tick);
     }
 
     fn applied_everywhere(&self) -> usize {
-        self.nodes.iter().map(|node| node.applied.count()).min().unwrap_or(0)
+        let nodes = self.backups.iter().chain([&self.primary]);
+        nodes.map(|node| node.applied.count()).min().unwrap_or(0)
     }
 }
