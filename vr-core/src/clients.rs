@@ -7,6 +7,8 @@
 use crate::entry::{Entry, Kind};
 use crate::id::{ClientId, Hash, Op, RequestNumber, Session, count, index};
 use crate::rules::Rules;
+use alloc::collections::VecDeque;
+use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::cmp::Ordering;
@@ -54,15 +56,32 @@ struct Slot {
     last: RequestNumber,
     /// The op it was taken at; the session's own op before the first.
     last_op: Op,
-    /// Its answer, once the service gave it.
-    reply: Option<Bytes>,
+    /// The service's last answer: to that request, if `answered`, and to an earlier one until then.
+    reply: Bytes,
+    answered: bool,
     /// The newest request that is logged or queued at a primary, and its op. Not part of the replicated state.
     flying: (RequestNumber, Op),
+}
+
+impl Slot {
+    /// The answer to the last request taken, once the service gave it.
+    fn answer(&self) -> Option<&Bytes> {
+        self.answered.then_some(&self.reply)
+    }
 }
 
 /// Where a session's slot is: good until the session gives way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct SlotId(u32);
+
+impl SlotId {
+    /// No slot at all: only a planted bug executes without a session.
+    const NONE: Self = Self(u32::MAX);
+
+    fn index(self) -> usize {
+        index(self.0.into())
+    }
+}
 
 /// What the table says of a request that a client sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,7 +104,7 @@ pub(crate) enum Seen {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Turn {
     /// Call the service; its answer belongs here.
-    Execute(Option<SlotId>),
+    Execute(SlotId),
     /// A session was opened (again: the same); another one may have given way.
     Registered { session: Session, evicted: Option<(ClientId, Session)> },
     /// Executed before: no effect. The first answer, if it is this very request's and known.
@@ -95,25 +114,63 @@ pub(crate) enum Turn {
 }
 
 /// The client table.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ClientTable {
     index: HashMap<ClientId, SlotId, Fold>,
+    /// Where the slot of a session probably is, by its low bits: sessions that were opened together lie side by side.
+    likely: Vec<SlotId>,
     slots: Vec<Slot>,
     free: Vec<SlotId>,
     capacity: usize,
 }
 
+impl PartialEq for ClientTable {
+    /// Where slots are found follows from the slots.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.slots, &self.free, self.capacity) == (&other.slots, &other.free, other.capacity)
+    }
+}
+
+impl Eq for ClientTable {}
+
+/// So many sessions are found without hashing.
+const LIKELY: usize = 4096;
+
 impl ClientTable {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { index: HashMap::with_hasher(Fold), slots: Vec::new(), free: Vec::new(), capacity }
+        let likely = vec![SlotId::NONE; LIKELY.min(capacity.next_power_of_two())];
+        Self { index: HashMap::with_hasher(Fold), likely, slots: Vec::new(), free: Vec::new(), capacity }
+    }
+
+    /// Notes where the session of a slot is.
+    fn place(&mut self, client: ClientId, session: Session, id: SlotId) -> Option<SlotId> {
+        let at = self.likely_at(session);
+        self.likely[at] = id;
+        self.index.insert(client, id)
+    }
+
+    #[inline]
+    fn likely_at(&self, session: Session) -> usize {
+        index(session.0) & (self.likely.len() - 1)
+    }
+
+    /// The slot of a client's session, if that is the session it has.
+    #[inline]
+    fn find(&self, client: ClientId, session: Session) -> Option<SlotId> {
+        let likely = self.likely[self.likely_at(session)];
+        let is_it = |slot: &Slot| slot.client == client && slot.session == session;
+        if self.slots.get(likely.index()).is_some_and(is_it) {
+            return Some(likely);
+        }
+        self.index.get(&client).copied().filter(|id| is_it(&self.slots[id.index()]))
     }
 
     fn slot(&self, client: ClientId) -> Option<&Slot> {
-        self.index.get(&client).map(|id| &self.slots[index(id.0.into())])
+        self.index.get(&client).map(|id| &self.slots[id.index()])
     }
 
     fn slot_mut(&mut self, client: ClientId) -> Option<&mut Slot> {
-        self.index.get(&client).map(|id| &mut self.slots[index(id.0.into())])
+        self.index.get(&client).map(|id| &mut self.slots[id.index()])
     }
 
     /// The session a client has.
@@ -123,12 +180,9 @@ impl ClientTable {
 
     /// What is known of a client's request. `issued`: entries up to here have had their turn.
     pub(crate) fn seen(&self, client: ClientId, session: Session, number: RequestNumber, issued: Op) -> Seen {
-        let Some(id) = self.index.get(&client).copied() else { return Seen::NoSession };
-        let slot = &self.slots[index(id.0.into())];
-        if slot.session != session {
-            return Seen::NoSession;
-        }
-        match (number.cmp(&slot.last), &slot.reply) {
+        let Some(id) = self.find(client, session) else { return Seen::NoSession };
+        let slot = &self.slots[id.index()];
+        match (number.cmp(&slot.last), slot.answer()) {
             (Ordering::Less, _) => Seen::Older,
             (Ordering::Equal, Some(reply)) => Seen::Answered(slot.last_op, reply.clone()),
             (Ordering::Equal, None) => Seen::Executing,
@@ -146,7 +200,7 @@ impl ClientTable {
 
     /// [`ClientTable::flies`], for a slot that was just found.
     pub(crate) fn flies_at(&mut self, id: SlotId, number: RequestNumber, op: Op) {
-        self.slots[index(id.0.into())].flying = (number, op);
+        self.slots[id.index()].flying = (number, op);
     }
 
     /// Whoever becomes primary knows of no request in flight but those in its log.
@@ -156,27 +210,49 @@ impl ClientTable {
         }
     }
 
+    /// The last request taken of a client.
+    pub(crate) fn last(&self, client: ClientId) -> Option<RequestNumber> {
+        self.slot(client).map(|slot| slot.last)
+    }
+
+    /// Takes the entries at the beginning of a run that the service is to execute, in op order: where the answer of
+    /// each belongs goes to `slots`. How many there were.
+    pub(crate) fn take_run(&mut self, rules: Rules, run: &[Entry], slots: &mut VecDeque<SlotId>) -> usize {
+        slots.reserve(run.len());
+        for (at, entry) in run.iter().enumerate() {
+            let Some(id) = self.take_operation(rules, entry) else { return at };
+            slots.push_back(id);
+        }
+        run.len()
+    }
+
+    /// Takes an operation that its client's session has not seen yet.
+    #[inline]
+    fn take_operation(&mut self, rules: Rules, entry: &Entry) -> Option<SlotId> {
+        let id = self.find(entry.client(), entry.session()).filter(|_| entry.kind() == Kind::Operation)?;
+        let slot = &mut self.slots[id.index()];
+        if !rules.is_news(slot.last, entry.number()) {
+            return None;
+        }
+        (slot.last, slot.last_op, slot.answered) = (entry.number(), entry.op(), false);
+        Some(id)
+    }
+
     /// Takes an entry whose turn has come, in op order. `me` matters to a planted bug only.
     pub(crate) fn take(&mut self, rules: Rules, me: u64, entry: &Entry) -> Turn {
-        match entry.kind() {
-            Kind::Register => self.register(rules, me, entry),
-            Kind::Operation => {
-                let Some(id) = self.index.get(&entry.client()).copied() else {
-                    return if rules.executes_without_session() { Turn::Execute(None) } else { Turn::Evicted };
-                };
-                let slot = &mut self.slots[index(id.0.into())];
-                if slot.session != entry.session() {
-                    return Turn::Evicted;
-                }
-                if !rules.is_news(slot.last, entry.number()) {
-                    let first = slot.reply.as_ref().filter(|_| slot.last == entry.number());
-                    return Turn::Duplicate(first.map(|reply| (slot.last_op, reply.clone())));
-                }
-                slot.last = entry.number();
-                slot.last_op = entry.op();
-                slot.reply = None;
-                Turn::Execute(Some(id))
+        if entry.kind() == Kind::Register {
+            return self.register(rules, me, entry);
+        }
+        if let Some(id) = self.take_operation(rules, entry) {
+            return Turn::Execute(id);
+        }
+        match self.slot(entry.client()) {
+            None if rules.executes_without_session() => Turn::Execute(SlotId::NONE),
+            Some(slot) if slot.session == entry.session() => {
+                let first = slot.answer().filter(|_| slot.last == entry.number());
+                Turn::Duplicate(first.map(|reply| (slot.last_op, reply.clone())))
             }
+            Some(_) | None => Turn::Evicted,
         }
     }
 
@@ -188,18 +264,19 @@ impl ClientTable {
         let mut evicted = None;
         if self.index.len() >= self.capacity {
             let rank = |slot: &&Slot| (rules.eviction_rank(slot.last_op, slot.session, me), slot.client);
-            let oldest = self.index.values().map(|id| &self.slots[index(id.0.into())]).min_by_key(rank);
+            let oldest = self.index.values().map(|id| &self.slots[id.index()]).min_by_key(rank);
             evicted = oldest.map(|slot| (slot.client, slot.session));
         }
         if let Some(id) = evicted.and_then(|(client, _)| self.index.remove(&client)) {
             self.free.push(id);
         }
         let session = Session(entry.op().0);
-        let (last, last_op, reply) = (RequestNumber::ZERO, entry.op(), Some(Bytes::new()));
-        let slot = Slot { client, session, last, last_op, reply, flying: (RequestNumber::ZERO, Op::ZERO) };
+        let (last, last_op, reply, flying) =
+            (RequestNumber::ZERO, entry.op(), Bytes::new(), (RequestNumber::ZERO, Op::ZERO));
+        let slot = Slot { client, session, last, last_op, reply, answered: true, flying };
         let id = match self.free.pop() {
             Some(id) => {
-                self.slots[index(id.0.into())] = slot;
+                self.slots[id.index()] = slot;
                 id
             }
             None => {
@@ -207,24 +284,23 @@ impl ClientTable {
                 SlotId(u32::try_from(self.slots.len() - 1).expect("the capacity has 32 bits"))
             }
         };
-        self.index.insert(client, id);
+        self.place(client, session, id);
         Turn::Registered { session, evicted }
     }
 
-    /// The service answered the request taken at `op`. Gives the newest request taken of the client.
-    pub(crate) fn answered(&mut self, id: SlotId, client: ClientId, op: Op, reply: &Bytes) -> Option<RequestNumber> {
-        let slot = self.slots.get_mut(index(id.0.into())).filter(|slot| slot.client == client)?;
-        if slot.last_op == op {
-            slot.reply = Some(reply.clone());
+    /// The service answered an entry that was taken.
+    pub(crate) fn answered(&mut self, id: SlotId, entry: &Entry, reply: Bytes) {
+        // Nobody else takes its op: a slot that gave way to another client's session was last taken at another one.
+        if let Some(slot) = self.slots.get_mut(id.index()).filter(|slot| slot.last_op == entry.op()) {
+            (slot.reply, slot.answered) = (reply, true);
         }
-        Some(slot.last)
     }
 
     /// Notes a request before it is executed. Only a planted bug does (PROTOCOL D71).
     pub(crate) fn record_early(&mut self, client: ClientId, number: RequestNumber) {
         if let Some(slot) = self.slot_mut(client) {
             slot.last = number;
-            slot.reply = None;
+            slot.answered = false;
         }
     }
 
@@ -254,17 +330,17 @@ impl ClientTable {
             let (session, last) = (Session(number(16)?), RequestNumber(number(24)?));
             let (last_op, length) = (Op(number(32)?), number(40)?);
             let mut rest = bytes.split_off(48);
-            let reply = if length == u64::MAX {
-                None
-            } else {
-                let length = usize::try_from(length).ok().filter(|length| *length <= rest.len())?;
-                Some(rest.split_to(length))
-            };
+            let answered = length != u64::MAX;
+            let length = if answered { usize::try_from(length).ok()? } else { 0 };
+            if length > rest.len() {
+                return None;
+            }
+            let reply = rest.split_to(length);
             bytes = rest;
             let id = SlotId(u32::try_from(table.slots.len()).ok()?);
             let flying = (RequestNumber::ZERO, Op::ZERO);
-            table.slots.push(Slot { client, session, last, last_op, reply, flying });
-            if table.slots.len() > capacity || table.index.insert(client, id).is_some() {
+            table.slots.push(Slot { client, session, last, last_op, reply, answered, flying });
+            if table.slots.len() > capacity || table.place(client, session, id).is_some() {
                 return None;
             }
         }
@@ -272,14 +348,14 @@ impl ClientTable {
     }
 
     fn spell(&self, mut put: impl FnMut(&[u8])) {
-        let mut slots: Vec<&Slot> = self.index.values().map(|id| &self.slots[index(id.0.into())]).collect();
+        let mut slots: Vec<&Slot> = self.index.values().map(|id| &self.slots[id.index()]).collect();
         slots.sort_unstable_by_key(|slot| slot.client);
         for slot in slots {
             put(&slot.client.0.to_le_bytes());
             for number in [slot.session.0, slot.last.0, slot.last_op.0] {
                 put(&number.to_le_bytes());
             }
-            let reply = slot.reply.as_deref();
+            let reply = slot.answer().map(|reply| &reply[..]);
             put(&count(reply.map_or(usize::MAX, <[u8]>::len)).to_le_bytes());
             put(reply.unwrap_or_default());
         }
@@ -297,9 +373,10 @@ impl<'de> Deserialize<'de> for ClientTable {
         let (capacity, slots, free) = <(u64, Vec<Slot>, Vec<SlotId>)>::deserialize(deserializer)?;
         let capacity = usize::try_from(capacity).map_err(serde::de::Error::custom)?;
         let mut table = Self { slots, free, ..Self::new(capacity) };
-        for (id, slot) in (0u32..).map(SlotId).zip(&table.slots) {
+        for id in (0u32..).map(SlotId).take(table.slots.len()) {
+            let Slot { client, session, .. } = table.slots[id.index()];
             if !table.free.contains(&id) {
-                table.index.insert(slot.client, id);
+                table.place(client, session, id);
             }
         }
         Ok(table)
@@ -333,13 +410,13 @@ mod tests {
     fn the_reply_of_a_duplicate_is_the_first_reply() {
         let mut table = ClientTable::new(4);
         assert_eq!(take(&mut table, 1, 7, 0, 0), Turn::Registered { session: Session(1), evicted: None });
-        assert_eq!(take(&mut table, 2, 7, 1, 1), Turn::Execute(Some(SlotId(0))));
+        assert_eq!(take(&mut table, 2, 7, 1, 1), Turn::Execute(SlotId(0)));
         assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Executing);
-        table.answered(SlotId(0), ClientId(7), Op(2), &Bytes::from_static(b"first"));
+        table.answered(SlotId(0), &entry(2, 7, 1, 1), Bytes::from_static(b"first"));
         let first = Bytes::from_static(b"first");
         assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Answered(Op(2), first.clone()));
         assert_eq!(take(&mut table, 3, 7, 1, 1), Turn::Duplicate(Some((Op(2), first))));
-        assert_eq!(take(&mut table, 4, 7, 1, 2), Turn::Execute(Some(SlotId(0))));
+        assert_eq!(take(&mut table, 4, 7, 1, 2), Turn::Execute(SlotId(0)));
         assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Older);
         assert_eq!(take(&mut table, 5, 7, 1, 1), Turn::Duplicate(None));
     }
@@ -390,7 +467,7 @@ mod tests {
             take(table, 6, 3, 3, 1);
         }
         assert_eq!(a.digest(), b.digest());
-        a.answered(SlotId(2), ClientId(3), Op(6), &Bytes::new());
+        a.answered(SlotId(2), &entry(6, 3, 3, 1), Bytes::new());
         assert_ne!(a.digest(), b.digest());
     }
 }

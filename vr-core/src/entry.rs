@@ -75,45 +75,46 @@ pub fn genesis(cluster: ClusterId) -> Hash {
     Hash(xxh3_128(&bytes))
 }
 
+/// The layout the hash covers, little-endian, never the wire bytes: epoch 8, view 8, op 8, parent 16,
+/// client 16, session 8, number 8, wall clock 8, seed 8, body length 8, kind 1, then the body.
+#[inline]
+fn hash_of((epoch, view, op, parent): (Epoch, View, Op, Hash), request: &Request) -> u128 {
+    let Request { client, session, number, kind, predicted, body } = request;
+    let mut buffer = [0u8; HASHED_HEADER_BYTES + INLINE_BODY_BYTES];
+    buffer[0..8].copy_from_slice(&epoch.0.to_le_bytes());
+    buffer[8..16].copy_from_slice(&view.0.to_le_bytes());
+    buffer[16..24].copy_from_slice(&op.0.to_le_bytes());
+    buffer[24..40].copy_from_slice(&parent.0.to_le_bytes());
+    buffer[40..56].copy_from_slice(&client.0.to_le_bytes());
+    buffer[56..64].copy_from_slice(&session.0.to_le_bytes());
+    buffer[64..72].copy_from_slice(&number.0.to_le_bytes());
+    buffer[72..80].copy_from_slice(&predicted.wall_ns.to_le_bytes());
+    buffer[80..88].copy_from_slice(&predicted.seed.to_le_bytes());
+    buffer[88..96].copy_from_slice(&count(body.len()).to_le_bytes());
+    buffer[96] = match kind {
+        Kind::Register => 0,
+        Kind::Operation => 1,
+    };
+    let end = HASHED_HEADER_BYTES + body.len();
+    if let Some(inline) = buffer.get_mut(HASHED_HEADER_BYTES..end) {
+        inline.copy_from_slice(body);
+        xxh3_128(&buffer[..end])
+    } else {
+        let mut stream = Xxh3Default::new();
+        stream.update(&buffer[..HASHED_HEADER_BYTES]);
+        stream.update(body);
+        stream.digest128()
+    }
+}
+
 impl Entry {
     /// The entry that `request` becomes when the primary of `view` puts it at `op` after `parent`.
     #[must_use]
+    #[inline]
     pub fn new(epoch: Epoch, view: View, op: Op, parent: Hash, request: Request) -> Self {
+        let hash = Hash(hash_of((epoch, view, op, parent), &request));
         let Request { client, session, number, kind, predicted, body } = request;
-        let hash = Hash::default();
-        let mut entry = Self { epoch, view, op, parent, hash, client, session, number, predicted, kind, body };
-        entry.hash = entry.computed_hash();
-        entry
-    }
-
-    /// The layout the hash covers, little-endian, never the wire bytes: epoch 8, view 8, op 8, parent 16,
-    /// client 16, session 8, number 8, wall clock 8, seed 8, body length 8, kind 1, then the body.
-    fn computed_hash(&self) -> Hash {
-        let mut buffer = [0u8; HASHED_HEADER_BYTES + INLINE_BODY_BYTES];
-        buffer[0..8].copy_from_slice(&self.epoch.0.to_le_bytes());
-        buffer[8..16].copy_from_slice(&self.view.0.to_le_bytes());
-        buffer[16..24].copy_from_slice(&self.op.0.to_le_bytes());
-        buffer[24..40].copy_from_slice(&self.parent.0.to_le_bytes());
-        buffer[40..56].copy_from_slice(&self.client.0.to_le_bytes());
-        buffer[56..64].copy_from_slice(&self.session.0.to_le_bytes());
-        buffer[64..72].copy_from_slice(&self.number.0.to_le_bytes());
-        buffer[72..80].copy_from_slice(&self.predicted.wall_ns.to_le_bytes());
-        buffer[80..88].copy_from_slice(&self.predicted.seed.to_le_bytes());
-        buffer[88..96].copy_from_slice(&count(self.body.len()).to_le_bytes());
-        buffer[96] = match self.kind {
-            Kind::Register => 0,
-            Kind::Operation => 1,
-        };
-        let end = HASHED_HEADER_BYTES + self.body.len();
-        if let Some(inline) = buffer.get_mut(HASHED_HEADER_BYTES..end) {
-            inline.copy_from_slice(&self.body);
-            Hash(xxh3_128(&buffer[..end]))
-        } else {
-            let mut stream = Xxh3Default::new();
-            stream.update(&buffer[..HASHED_HEADER_BYTES]);
-            stream.update(&self.body);
-            Hash(stream.digest128())
-        }
+        Self { epoch, view, op, parent, hash, client, session, number, predicted, kind, body }
     }
 
     /// The epoch it was first prepared in.
@@ -310,6 +311,11 @@ impl Entries {
     #[must_use]
     pub fn take(&self, take: usize) -> Self {
         self.cut(0, take)
+    }
+
+    /// Gives up the first `gone`, as far as there are any.
+    pub(crate) fn advance(&mut self, gone: usize) {
+        self.from = u32::try_from(gone).map_or(self.to, |gone| self.from.saturating_add(gone)).min(self.to);
     }
 
     /// One after the other.

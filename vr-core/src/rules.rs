@@ -411,8 +411,12 @@ impl Rules {
 
     /// An answer belongs to the request it names (D75). `named` is that of the executed entry, `newest` the last
     /// one taken.
-    pub(crate) fn answered_number(self, named: RequestNumber, newest: RequestNumber) -> RequestNumber {
-        if planted!(self, ReplyToNewest) { newest } else { named }
+    pub(crate) fn answered_number(
+        self,
+        named: RequestNumber,
+        newest: impl FnOnce() -> Option<RequestNumber>,
+    ) -> RequestNumber {
+        if planted!(self, ReplyToNewest) { newest().unwrap_or(named) } else { named }
     }
 
     /// The session that gives way is the one that executed longest ago, the same on every replica (D77).

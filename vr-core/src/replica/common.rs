@@ -413,18 +413,22 @@ impl Common {
         execution.issue(log, *commit, &mut Desk { clients, rules, me, view, serving, out });
     }
 
-    /// The service answered, from `first` on.
-    pub(super) fn executed(
-        &mut self,
-        out: &mut Out,
-        first: Op,
-        replies: impl IntoIterator<Item = Bytes>,
-        serving: bool,
-    ) {
+    /// The service answered one op.
+    pub(super) fn executed(&mut self, out: &mut Out, op: Op, reply: Bytes, serving: bool) {
+        let (execution, mut desk) = self.desk(out, serving);
+        execution.answered(op, reply, &mut desk);
+    }
+
+    /// The service answered several in a row, from `first` on.
+    pub(super) fn executed_run(&mut self, out: &mut Out, first: Op, replies: Vec<Bytes>, serving: bool) {
+        let (execution, mut desk) = self.desk(out, serving);
+        execution.answered_run(first, replies, &mut desk);
+    }
+
+    fn desk<'a>(&'a mut self, out: &'a mut Out, serving: bool) -> (&'a mut Execution, Desk<'a>) {
         let Self { execution, clients, rules, config, header, .. } = self;
         let (rules, me, view) = (*rules, u64::from(config.me.0), header.view);
-        let mut desk = Desk { clients, rules, me, view, serving, out };
-        execution.answered(first, replies, &mut desk);
+        (execution, Desk { clients, rules, me, view, serving, out })
     }
 
     // ---- pieces of the log for others

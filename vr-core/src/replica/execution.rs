@@ -7,7 +7,7 @@
 use crate::action::{Action, Note, Reject, Rejection, Reply};
 use crate::clients::{ClientTable, SlotId, Turn};
 use crate::entry::{Entries, Entry};
-use crate::id::{ClientId, Op, RequestNumber, Session, View};
+use crate::id::{ClientId, Op, RequestNumber, Session, View, count};
 use crate::log::Log;
 use crate::rules::Rules;
 use alloc::boxed::Box;
@@ -16,16 +16,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// An upcall the service has not answered.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-struct Upcall {
-    op: Op,
-    client: ClientId,
-    session: Session,
-    number: RequestNumber,
-    slot: Option<SlotId>,
-}
-
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Execution {
     issued: Op,
@@ -33,12 +23,17 @@ pub(super) struct Execution {
     interval: u64,
     /// The next op at which nothing may be in between: table and service there are the same on every replica.
     barrier: Op,
-    upcalls: VecDeque<Upcall>,
+    /// What the service was asked to execute and has not answered, run by run …
+    asked: VecDeque<Entries>,
+    /// … and where each of these entries' answers belong.
+    slots: VecDeque<SlotId>,
     /// Nothing is issued before the service has done this.
     awaits: Option<Awaited>,
     /// So many answers are on their way that are for nothing: the service was told to become another one since.
     void: usize,
 }
+
+const NOT_ASKED: &str = "the driver answers only what was executed";
 
 /// What the service is asked for beside executing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -51,13 +46,15 @@ impl Execution {
     /// Everything through `base` is executed, or in the checkpoint that the service was just told to become.
     pub(super) fn new(base: Op, interval: u64, barrier: Op, restoring: bool) -> Self {
         let awaits = restoring.then_some(Awaited::Restored);
-        Self { issued: base, executed: base, interval, barrier, upcalls: VecDeque::new(), awaits, void: 0 }
+        let (asked, slots) = (VecDeque::new(), VecDeque::new());
+        Self { issued: base, executed: base, interval, barrier, asked, slots, awaits, void: 0 }
     }
 
     /// The service was told to become what it was after `op`, whatever it is. `barrier` is the next one after that.
     pub(super) fn restore(&mut self, op: Op, barrier: Op, told: bool) {
-        self.void += self.upcalls.len() + usize::from(self.awaits.is_some());
-        self.upcalls.clear();
+        self.void += self.slots.len() + usize::from(self.awaits.is_some());
+        self.asked.clear();
+        self.slots.clear();
         (self.issued, self.barrier) = (op, barrier);
         self.awaits = told.then_some(Awaited::Restored);
         if !told {
@@ -124,54 +121,96 @@ impl Execution {
 
     /// One run of entries: contiguous operations share one upcall action.
     fn issue_run(&mut self, run: Entries, desk: &mut Desk<'_>) {
-        let mut start = 0;
-        for (at, entry) in run.iter().enumerate() {
+        let entries = run.as_slice();
+        let (mut start, mut at) = (0, 0);
+        loop {
+            at += desk.clients.take_run(desk.rules, &entries[at..], &mut self.slots);
+            let Some(entry) = entries.get(at) else { break };
             let turn = desk.clients.take(desk.rules, desk.me, entry);
             if let Turn::Execute(slot) = turn {
-                let (op, client, session, number) = (entry.op(), entry.client(), entry.session(), entry.number());
-                self.upcalls.push_back(Upcall { op, client, session, number, slot });
-                continue;
+                self.slots.push_back(slot);
+            } else {
+                self.ask(run.cut(start, at), desk);
+                start = at + 1;
+                desk.no_upcall(entry, turn);
             }
-            upcall(desk.out, run.cut(start, at));
-            start = at + 1;
-            desk.no_upcall(entry, turn);
+            at += 1;
         }
-        upcall(desk.out, if start == 0 { run } else { run.skip(start) });
+        self.ask(if start == 0 { run } else { run.skip(start) }, desk);
+    }
+
+    fn ask(&mut self, run: Entries, desk: &mut Desk<'_>) {
+        if !run.is_empty() {
+            self.asked.push_back(run.clone());
+            desk.out.push(Action::Execute(run));
+        }
+    }
+
+    /// The service answered the oldest upcall.
+    ///
+    /// # Panics
+    /// When the driver answers something else: a bug in the driver.
+    pub(super) fn answered(&mut self, op: Op, reply: Bytes, desk: &mut Desk<'_>) {
+        if self.is_void() {
+            return;
+        }
+        let (run, slot) = self.asked.front_mut().zip(self.slots.pop_front()).expect(NOT_ASKED);
+        let entry = run.first().expect("a run that was answered is gone");
+        assert_eq!(entry.op(), op, "the driver answers upcalls in op order");
+        if desk.serving {
+            desk.clients.answered(slot, entry, reply.clone());
+            desk.out.push(answer(desk.clients, desk.rules, desk.view, entry, reply));
+        } else {
+            desk.clients.answered(slot, entry, reply);
+        }
+        run.advance(1);
+        if run.is_empty() {
+            self.asked.pop_front();
+        }
+        self.progressed(desk);
     }
 
     /// The service answered the oldest upcalls, from `first` on.
     ///
     /// # Panics
     /// When the driver answers something else: a bug in the driver.
-    pub(super) fn answered(&mut self, first: Op, replies: impl IntoIterator<Item = Bytes>, desk: &mut Desk<'_>) {
-        let (mut op, mut moved) = (first, false);
-        for reply in replies {
-            moved |= self.answered_one(op, reply, desk);
-            op = op.next();
+    pub(super) fn answered_run(&mut self, first: Op, mut replies: Vec<Bytes>, desk: &mut Desk<'_>) {
+        let void = self.void.min(replies.len());
+        self.void -= void;
+        drop(replies.drain(..void));
+        if replies.is_empty() {
+            return;
         }
-        if moved {
-            self.progressed(desk);
+        let mut op = first.plus(count(void));
+        while !replies.is_empty() {
+            let run = self.asked.front_mut().expect(NOT_ASKED);
+            let entries = &run.as_slice()[..replies.len().min(run.len())];
+            assert_eq!(entries.first().map(Entry::op), Some(op), "the driver answers upcalls in op order");
+            let (answered, slots) = (entries.len(), self.slots.drain(..entries.len()));
+            if desk.serving {
+                for ((entry, slot), reply) in entries.iter().zip(slots).zip(&replies) {
+                    desk.clients.answered(slot, entry, reply.clone());
+                }
+                let Desk { clients, rules, view, out, .. } = &mut *desk;
+                let answers = entries.iter().zip(replies.drain(..answered));
+                out.extend(answers.map(|(entry, reply)| answer(clients, *rules, *view, entry, reply)));
+            } else {
+                for ((entry, slot), reply) in entries.iter().zip(slots).zip(replies.drain(..answered)) {
+                    desk.clients.answered(slot, entry, reply);
+                }
+            }
+            op = op.plus(count(answered));
+            run.advance(answered);
+            if run.is_empty() {
+                self.asked.pop_front();
+            }
         }
-    }
-
-    /// False when the answer is for nothing.
-    fn answered_one(&mut self, op: Op, reply: Bytes, desk: &mut Desk<'_>) -> bool {
-        if self.is_void() {
-            return false;
-        }
-        let upcall = self.upcalls.pop_front().expect("the driver answers only what was executed");
-        assert_eq!(upcall.op, op, "the driver answers upcalls in op order");
-        let newest = upcall.slot.and_then(|slot| desk.clients.answered(slot, upcall.client, op, &reply));
-        if desk.serving {
-            let number = desk.rules.answered_number(upcall.number, newest.unwrap_or(upcall.number));
-            desk.reply((upcall.client, upcall.session, number), (op, reply), false);
-        }
-        true
+        self.progressed(desk);
     }
 
     /// Moves `executed` on. At the barrier everything stands still until the service gave its checkpoint.
     fn progressed(&mut self, desk: &mut Desk<'_>) {
-        self.executed = self.upcalls.front().map_or(self.issued, |upcall| upcall.op.previous());
+        self.executed = self.asked.front().and_then(Entries::first).map_or(self.issued, |entry| entry.op().previous());
         if self.executed == self.barrier {
             desk.out.push(Action::Note(Note::TableAt { op: self.barrier, table: desk.clients.digest() }));
             desk.out.push(Action::Checkpoint { op: self.barrier });
@@ -229,8 +268,10 @@ impl Desk<'_> {
     }
 }
 
-fn upcall(out: &mut Vec<Action>, run: Entries) {
-    if !run.is_empty() {
-        out.push(Action::Execute(run));
-    }
+/// What a client is told of its request.
+#[inline]
+fn answer(clients: &ClientTable, rules: Rules, view: View, entry: &Entry, result: Bytes) -> Action {
+    let (client, session, op) = (entry.client(), entry.session(), entry.op());
+    let number = rules.answered_number(entry.number(), || clients.last(client));
+    Action::Reply(Reply { client, session, number, op, view, result, duplicate: false })
 }

@@ -30,13 +30,12 @@ use crate::action::{Action, EnterCause, HaltReason, Ignored, Note};
 use crate::config::Config;
 use crate::entry::Request;
 use crate::event::{Event, Input};
-use crate::id::{Hash, Incarnation, Op, ReplicaId, Time, View};
+use crate::id::{Hash, Incarnation, ReplicaId, Time, View};
 use crate::message::{Body, Header, MessageKind, Recovery};
 use crate::stored::{Damage, Stored};
 use crate::timer::Timer;
 use alloc::vec::Vec;
 use backup::Backup;
-use bytes::Bytes;
 use common::{Common, Next, Out};
 use core::cmp::Ordering;
 use open::Found;
@@ -141,7 +140,7 @@ impl Replica {
         }
         match event.input {
             Input::Message(message) => self.on_message(out, &message.header, &message.body),
-            Input::Request(request) => self.on_requests(out, [request]),
+            Input::Request(request) => self.on_request(out, request),
             Input::Requests(requests) => self.on_requests(out, requests),
             Input::Persisted(upto) => {
                 assert!(self.common.pending.persisted(upto), "the driver completes only writes that were issued");
@@ -149,8 +148,14 @@ impl Replica {
                 checkpoints::settle(&mut self.common, out);
             }
             // Nothing became durable or was logged: nothing new can be promised.
-            Input::Executed { op, reply } => return self.on_executed(out, op, [reply]),
-            Input::ExecutedRun { first, replies } => return self.on_executed(out, first, replies),
+            Input::Executed { op, reply } => {
+                self.common.executed(out, op, reply, matches!(self.status, Status::Primary(_)));
+                return self.check_invariants();
+            }
+            Input::ExecutedRun { first, replies } => {
+                self.common.executed_run(out, first, replies, matches!(self.status, Status::Primary(_)));
+                return self.check_invariants();
+            }
             Input::CheckpointTaken { op, state } => {
                 checkpoints::taken(&mut self.common, out, op, state, matches!(self.status, Status::Primary(_)));
             }
@@ -167,18 +172,20 @@ impl Replica {
     }
 
     /// Only the primary takes requests.
-    fn on_requests(&mut self, out: &mut Out, requests: impl IntoIterator<Item = Request>) {
+    fn on_request(&mut self, out: &mut Out, request: Request) {
+        if let Status::Primary(primary) = &mut self.status {
+            return primary.on_request(&mut self.common, out, request);
+        }
+        let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
+        self.common.reject(out, &request, reason);
+    }
+
+    fn on_requests(&mut self, out: &mut Out, requests: Vec<Request>) {
         if let Status::Primary(primary) = &mut self.status {
             return primary.on_requests(&mut self.common, out, requests);
         }
         let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
-        requests.into_iter().for_each(|request| self.common.reject(out, &request, reason));
-    }
-
-    fn on_executed(&mut self, out: &mut Out, first: Op, replies: impl IntoIterator<Item = Bytes>) {
-        let serving = matches!(self.status, Status::Primary(_));
-        self.common.executed(out, first, replies, serving);
-        self.check_invariants();
+        requests.iter().for_each(|request| self.common.reject(out, request, reason));
     }
 
     /// An orderly stop: the mark is the last write, so that whoever finds it durable finds everything before it. Who

@@ -119,26 +119,42 @@ impl Primary {
 
     // ---- requests
 
-    /// VRR §4.1 step 2, for all that came at once: they share a batch.
-    pub(super) fn on_requests(
-        &mut self,
-        common: &mut Common,
-        out: &mut Out,
-        requests: impl IntoIterator<Item = Request>,
-    ) {
-        for request in requests {
-            self.enqueue(common, out, request);
+    /// VRR §4.1 step 2.
+    pub(super) fn on_request(&mut self, common: &mut Common, out: &mut Out, request: Request) {
+        if self.takes(common, out, &request, self.queue.len()) {
+            self.queue.push_back(request);
         }
         self.flush(common, out);
     }
 
-    fn enqueue(&mut self, common: &mut Common, out: &mut Out, request: Request) {
-        let slot = match self.admit(common, out, &request) {
+    /// The same for all that came at once: they share a batch.
+    pub(super) fn on_requests(&mut self, common: &mut Common, out: &mut Out, mut requests: Vec<Request>) {
+        let mut ahead = self.queue.len();
+        requests.retain(|request| {
+            let taken = self.takes(common, out, request, ahead);
+            ahead += usize::from(taken);
+            taken
+        });
+        if self.queue.is_empty() {
+            self.queue = requests.into();
+        } else {
+            self.queue.extend(requests);
+        }
+        self.flush(common, out);
+    }
+
+    /// Is the request taken, behind so many others? It is in flight then; otherwise it is answered, if it has to be.
+    fn takes(&mut self, common: &mut Common, out: &mut Out, request: &Request, ahead: usize) -> bool {
+        let slot = match self.admit(common, out, request, ahead) {
             Ok(slot) => slot,
-            Err(Some(reason)) => return common.reject(out, &request, reason),
-            Err(None) => return,
+            Err(reason) => {
+                if let Some(reason) = reason {
+                    common.reject(out, request, reason);
+                }
+                return false;
+            }
         };
-        let op = common.log.op().plus(count(self.queue.len()) + 1);
+        let op = common.log.op().plus(count(ahead) + 1);
         match slot {
             Some(slot) => common.clients.flies_at(slot, request.number, op),
             None => self.fly(&mut common.clients, request.client, request.number, op),
@@ -146,12 +162,18 @@ impl Primary {
         if common.rules.records_when_taken() {
             common.clients.record_early(request.client, request.number);
         }
-        self.queue.push_back(request);
+        true
     }
 
     /// Is the request new and welcome? With the slot of its session, if that was looked at. `Err(None)`: it needs no
     /// answer from here.
-    fn admit(&self, common: &Common, out: &mut Out, request: &Request) -> Result<Option<SlotId>, Option<Reject>> {
+    fn admit(
+        &self,
+        common: &Common,
+        out: &mut Out,
+        request: &Request,
+        ahead: usize,
+    ) -> Result<Option<SlotId>, Option<Reject>> {
         if self.abdicated {
             return Err(Some(common.not_primary(false)));
         }
@@ -170,7 +192,7 @@ impl Primary {
         } else {
             self.admit_operation(common, out, request)
         };
-        if admitted.is_ok() && count(self.queue.len()) >= u64::from(common.config.batching.queue_entries) {
+        if admitted.is_ok() && count(ahead) >= u64::from(common.config.batching.queue_entries) {
             return Err(Some(Reject::Busy));
         }
         admitted
@@ -273,9 +295,9 @@ impl Primary {
         let fit = self.queue.iter().take(limit).enumerate().take_while(fits).count();
         let (epoch, view, rules) = (common.epoch(), common.view(), common.rules);
         Entries::build(fit, || {
-            let mut request = self.queue.pop_front().expect("so many were counted");
+            let request = self.queue.pop_front().expect("so many were counted");
             self.predicted = rules.predicted(self.predicted, request.predicted);
-            request.predicted = self.predicted;
+            let request = Request { predicted: self.predicted, ..request };
             let entry = Entry::new(epoch, view, head.op.next(), head.hash, request);
             head = Head { op: entry.op(), hash: entry.hash() };
             entry
