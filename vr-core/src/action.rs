@@ -9,6 +9,7 @@ use crate::id::{ClientId, FetchId, Hash, Incarnation, Op, ReplicaId, RequestNumb
 use crate::message::{Message, MessageKind};
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,15 @@ pub enum Action {
     Note(Note),
     /// Stop for good: this replica must not go on. The driver exits; restarting is the operator's decision.
     Halt(HaltReason),
+}
+
+impl Action {
+    /// Adds an action, built where it ends up. `push` builds it elsewhere first, in case there is no room, and copies
+    /// in sixteen-byte pieces what was just stored in smaller ones, which stalls.
+    #[inline]
+    pub(crate) fn put(out: &mut Vec<Self>, action: impl FnOnce() -> Self) {
+        out.extend(core::iter::once_with(action));
+    }
 }
 
 /// Whom a message is for.

@@ -119,15 +119,15 @@ pub(crate) struct ClientTable {
     index: HashMap<ClientId, SlotId, Fold>,
     /// Where the slot of a session probably is, by its low bits: sessions that were opened together lie side by side.
     likely: Vec<SlotId>,
+    /// Each is somebody's: a session that gives way leaves its slot to the one it gave way to.
     slots: Vec<Slot>,
-    free: Vec<SlotId>,
     capacity: usize,
 }
 
 impl PartialEq for ClientTable {
     /// Where slots are found follows from the slots.
     fn eq(&self, other: &Self) -> bool {
-        (&self.slots, &self.free, self.capacity) == (&other.slots, &other.free, other.capacity)
+        (&self.slots, self.capacity) == (&other.slots, other.capacity)
     }
 }
 
@@ -139,7 +139,7 @@ const LIKELY: usize = 4096;
 impl ClientTable {
     pub(crate) fn new(capacity: usize) -> Self {
         let likely = vec![SlotId::NONE; LIKELY.min(capacity.next_power_of_two())];
-        Self { index: HashMap::with_hasher(Fold), likely, slots: Vec::new(), free: Vec::new(), capacity }
+        Self { index: HashMap::with_hasher(Fold), likely, slots: Vec::new(), capacity }
     }
 
     /// Notes where the session of a slot is.
@@ -217,11 +217,14 @@ impl ClientTable {
 
     /// Takes the entries at the beginning of a run that the service is to execute, in op order: where the answer of
     /// each belongs goes to `slots`. How many there were.
-    pub(crate) fn take_run(&mut self, rules: Rules, run: &[Entry], slots: &mut VecDeque<SlotId>) -> usize {
+    pub(crate) fn take_run(&mut self, rules: Rules, run: &[Entry], slots: &mut VecDeque<Option<SlotId>>) -> usize {
         slots.reserve(run.len());
         for (at, entry) in run.iter().enumerate() {
-            let Some(id) = self.take_operation(rules, entry) else { return at };
-            slots.push_back(id);
+            let slot = self.take_operation(rules, entry);
+            if slot.is_none() {
+                return at;
+            }
+            slots.push_back(slot);
         }
         run.len()
     }
@@ -261,37 +264,30 @@ impl ClientTable {
         if let Some(session) = self.session(client) {
             return Turn::Registered { session, evicted: None };
         }
-        let mut evicted = None;
-        if self.index.len() >= self.capacity {
-            let rank = |slot: &&Slot| (rules.eviction_rank(slot.last_op, slot.session, me), slot.client);
-            let oldest = self.index.values().map(|id| &self.slots[id.index()]).min_by_key(rank);
-            evicted = oldest.map(|slot| (slot.client, slot.session));
-        }
-        if let Some(id) = evicted.and_then(|(client, _)| self.index.remove(&client)) {
-            self.free.push(id);
-        }
-        let session = Session(entry.op().0);
-        let (last, last_op, reply, flying) =
-            (RequestNumber::ZERO, entry.op(), Bytes::new(), (RequestNumber::ZERO, Op::ZERO));
-        let slot = Slot { client, session, last, last_op, reply, answered: true, flying };
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.slots[id.index()] = slot;
-                id
+        let (session, last_op) = (Session(entry.op().0), entry.op());
+        let (last, flying) = (RequestNumber::ZERO, (RequestNumber::ZERO, Op::ZERO));
+        let slot = Slot { client, session, last, last_op, reply: Bytes::new(), answered: true, flying };
+        let (mut at, mut evicted) = (self.slots.len(), None);
+        if at >= self.capacity {
+            let rank = |(_, slot): &(usize, &Slot)| (rules.eviction_rank(slot.last_op, slot.session, me), slot.client);
+            if let Some((oldest, slot)) = self.slots.iter().enumerate().min_by_key(rank) {
+                (at, evicted) = (oldest, Some((slot.client, slot.session)));
+                self.index.remove(&slot.client);
             }
-            None => {
-                self.slots.push(slot);
-                SlotId(u32::try_from(self.slots.len() - 1).expect("the capacity has 32 bits"))
-            }
-        };
-        self.place(client, session, id);
+        }
+        match self.slots.get_mut(at) {
+            Some(given_up) => *given_up = slot,
+            None => self.slots.push(slot),
+        }
+        self.place(client, session, SlotId(u32::try_from(at).expect("the capacity has 32 bits")));
         Turn::Registered { session, evicted }
     }
 
-    /// The service answered an entry that was taken.
-    pub(crate) fn answered(&mut self, id: SlotId, entry: &Entry, reply: Bytes) {
+    /// The service answered what was taken at `op`.
+    #[inline]
+    pub(crate) fn answered(&mut self, id: SlotId, op: Op, reply: Bytes) {
         // Nobody else takes its op: a slot that gave way to another client's session was last taken at another one.
-        if let Some(slot) = self.slots.get_mut(id.index()).filter(|slot| slot.last_op == entry.op()) {
+        if let Some(slot) = self.slots.get_mut(id.index()).filter(|slot| slot.last_op == op) {
             (slot.reply, slot.answered) = (reply, true);
         }
     }
@@ -348,7 +344,7 @@ impl ClientTable {
     }
 
     fn spell(&self, mut put: impl FnMut(&[u8])) {
-        let mut slots: Vec<&Slot> = self.index.values().map(|id| &self.slots[id.index()]).collect();
+        let mut slots: Vec<&Slot> = self.slots.iter().collect();
         slots.sort_unstable_by_key(|slot| slot.client);
         for slot in slots {
             put(&slot.client.0.to_le_bytes());
@@ -364,20 +360,18 @@ impl ClientTable {
 
 impl Serialize for ClientTable {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (count(self.capacity), &self.slots, &self.free).serialize(serializer)
+        (count(self.capacity), &self.slots).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for ClientTable {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (capacity, slots, free) = <(u64, Vec<Slot>, Vec<SlotId>)>::deserialize(deserializer)?;
+        let (capacity, slots) = <(u64, Vec<Slot>)>::deserialize(deserializer)?;
         let capacity = usize::try_from(capacity).map_err(serde::de::Error::custom)?;
-        let mut table = Self { slots, free, ..Self::new(capacity) };
+        let mut table = Self { slots, ..Self::new(capacity) };
         for id in (0u32..).map(SlotId).take(table.slots.len()) {
             let Slot { client, session, .. } = table.slots[id.index()];
-            if !table.free.contains(&id) {
-                table.place(client, session, id);
-            }
+            table.place(client, session, id);
         }
         Ok(table)
     }
@@ -412,7 +406,7 @@ mod tests {
         assert_eq!(take(&mut table, 1, 7, 0, 0), Turn::Registered { session: Session(1), evicted: None });
         assert_eq!(take(&mut table, 2, 7, 1, 1), Turn::Execute(SlotId(0)));
         assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Executing);
-        table.answered(SlotId(0), &entry(2, 7, 1, 1), Bytes::from_static(b"first"));
+        table.answered(SlotId(0), Op(2), Bytes::from_static(b"first"));
         let first = Bytes::from_static(b"first");
         assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Answered(Op(2), first.clone()));
         assert_eq!(take(&mut table, 3, 7, 1, 1), Turn::Duplicate(Some((Op(2), first))));
@@ -467,7 +461,7 @@ mod tests {
             take(table, 6, 3, 3, 1);
         }
         assert_eq!(a.digest(), b.digest());
-        a.answered(SlotId(2), &entry(6, 3, 3, 1), Bytes::new());
+        a.answered(SlotId(2), Op(6), Bytes::new());
         assert_ne!(a.digest(), b.digest());
     }
 }

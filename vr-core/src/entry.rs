@@ -81,6 +81,9 @@ pub fn genesis(cluster: ClusterId) -> Hash {
 fn hash_of((epoch, view, op, parent): (Epoch, View, Op, Hash), request: &Request) -> u128 {
     let Request { client, session, number, kind, predicted, body } = request;
     let mut buffer = [0u8; HASHED_HEADER_BYTES + INLINE_BODY_BYTES];
+    let end = HASHED_HEADER_BYTES + body.len();
+    // First, so that it is there by the time it is read: it does not lie as the hash reads it.
+    let inline = buffer.get_mut(HASHED_HEADER_BYTES..end).map(|inline| inline.copy_from_slice(body)).is_some();
     buffer[0..8].copy_from_slice(&epoch.0.to_le_bytes());
     buffer[8..16].copy_from_slice(&view.0.to_le_bytes());
     buffer[16..24].copy_from_slice(&op.0.to_le_bytes());
@@ -95,9 +98,7 @@ fn hash_of((epoch, view, op, parent): (Epoch, View, Op, Hash), request: &Request
         Kind::Register => 0,
         Kind::Operation => 1,
     };
-    let end = HASHED_HEADER_BYTES + body.len();
-    if let Some(inline) = buffer.get_mut(HASHED_HEADER_BYTES..end) {
-        inline.copy_from_slice(body);
+    if inline {
         xxh3_128(&buffer[..end])
     } else {
         let mut stream = Xxh3Default::new();
@@ -295,6 +296,9 @@ impl Entries {
     /// Those from index `from` up to but without index `to`, as far as there are any.
     #[must_use]
     pub fn cut(&self, from: usize, to: usize) -> Self {
+        if from == 0 && to >= self.len() {
+            return self.clone();
+        }
         let len = self.to - self.from;
         let to = u32::try_from(to).unwrap_or(u32::MAX).min(len);
         let from = u32::try_from(from).unwrap_or(u32::MAX).min(to);
@@ -311,11 +315,6 @@ impl Entries {
     #[must_use]
     pub fn take(&self, take: usize) -> Self {
         self.cut(0, take)
-    }
-
-    /// Gives up the first `gone`, as far as there are any.
-    pub(crate) fn advance(&mut self, gone: usize) {
-        self.from = u32::try_from(gone).map_or(self.to, |gone| self.from.saturating_add(gone)).min(self.to);
     }
 
     /// One after the other.

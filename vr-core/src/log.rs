@@ -123,7 +123,8 @@ impl Log {
         assert_eq!(first.parent(), self.head.hash, "a log is one chain");
         let first = first.op();
         self.head = Head { op: last.op(), hash: last.hash() };
-        self.runs.push_back(Run { first, entries });
+        // Not `push_back`: see `Action::put`.
+        self.runs.extend(core::iter::once_with(|| Run { first, entries }));
     }
 
     /// Drops everything after `op`.
@@ -177,10 +178,10 @@ impl Log {
 
     /// The runs after `op` up to and including `last`, cut to fit, oldest first. Shares, copies nothing.
     pub fn runs(&self, op: Op, last: Op) -> impl Iterator<Item = Entries> + '_ {
-        let runs = self.runs.range(self.run_after(op)..).take_while(move |run| run.first <= last);
-        runs.map(move |run| {
+        (self.run_after(op)..).map_while(move |at| {
+            let run = self.runs.get(at).filter(|run| run.first <= last)?;
             let skip = if run.first > op { 0 } else { span(run.first, op) + 1 };
-            run.entries.cut(skip, span(run.first, last) + 1)
+            Some(run.entries.cut(skip, span(run.first, last) + 1))
         })
     }
 

@@ -235,10 +235,16 @@ impl Backup {
 
     // ---- promises
 
+    /// Has the disk come to hold more than is acknowledged, or is it to be said again?
+    #[inline]
+    pub(super) fn is_due(&self, common: &Common) -> bool {
+        common.durable_op() > self.acked || self.owes_ack
+    }
+
     /// Acknowledges what the disk has come to hold (VRR §4.1 step 4; PROTOCOL P4).
-    pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) -> Next {
-        if common.durable_op() <= self.acked && !self.owes_ack {
-            return Next::Stay;
+    pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) {
+        if !self.is_due(common) {
+            return;
         }
         if let Some((head, proof)) = common.durable_log() {
             if head.op <= self.acked {
@@ -249,7 +255,6 @@ impl Backup {
             let primary = common.primary();
             common.send_promise(out, To::One(primary), Promise::prepare_ok(head, self.beat, &proof));
         }
-        Next::Stay
     }
 
     /// Nothing was heard of the primary for too long.

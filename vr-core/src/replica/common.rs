@@ -182,10 +182,12 @@ impl Common {
 
     // ---- saying something
 
+    #[inline]
     fn emit(&mut self, out: &mut Out, to: To, body: Body) {
         if self.pending.is_header_durable() {
             self.header.seq = self.header.seq.next();
-            out.push(Action::Send { to, message: Message::new(self.header, body) });
+            let message = Message::new(self.header, body);
+            Action::put(out, || Action::Send { to, message });
         } else {
             self.pending.hold(to, body);
         }
@@ -265,7 +267,7 @@ impl Common {
 
     pub(super) fn persist(&mut self, out: &mut Out, write: Write) -> WriteId {
         let id = self.pending.issue();
-        out.push(Action::Persist { id, write });
+        Action::put(out, || Action::Persist { id, write });
         id
     }
 
@@ -401,34 +403,23 @@ impl Common {
         let next = self.rules.next_commit(self.commit, commit.min(self.log.op()));
         if next != self.commit {
             self.commit = next;
-            out.push(Action::Note(Note::Committed { op: next }));
+            Action::put(out, || Action::Note(Note::Committed { op: next }));
             self.execute(out, serving);
         }
     }
 
     /// Issues the upcalls that are due. `serving`: as the primary, which answers clients.
     pub(super) fn execute(&mut self, out: &mut Out, serving: bool) {
-        let Self { execution, clients, log, commit, rules, config, header, .. } = self;
+        let commit = self.commit;
+        let (execution, log, mut desk) = self.desk(out, serving);
+        execution.issue(log, commit, &mut desk);
+    }
+
+    /// What execution works with.
+    pub(super) fn desk<'a>(&'a mut self, out: &'a mut Out, serving: bool) -> (&'a mut Execution, &'a Log, Desk<'a>) {
+        let Self { execution, clients, log, rules, config, header, .. } = self;
         let (rules, me, view) = (*rules, u64::from(config.me.0), header.view);
-        execution.issue(log, *commit, &mut Desk { clients, rules, me, view, serving, out });
-    }
-
-    /// The service answered one op.
-    pub(super) fn executed(&mut self, out: &mut Out, op: Op, reply: Bytes, serving: bool) {
-        let (execution, mut desk) = self.desk(out, serving);
-        execution.answered(op, reply, &mut desk);
-    }
-
-    /// The service answered several in a row, from `first` on.
-    pub(super) fn executed_run(&mut self, out: &mut Out, first: Op, replies: Vec<Bytes>, serving: bool) {
-        let (execution, mut desk) = self.desk(out, serving);
-        execution.answered_run(first, replies, &mut desk);
-    }
-
-    fn desk<'a>(&'a mut self, out: &'a mut Out, serving: bool) -> (&'a mut Execution, Desk<'a>) {
-        let Self { execution, clients, rules, config, header, .. } = self;
-        let (rules, me, view) = (*rules, u64::from(config.me.0), header.view);
-        (execution, Desk { clients, rules, me, view, serving, out })
+        (execution, log, Desk { clients, rules, me, view, serving, out })
     }
 
     // ---- pieces of the log for others

@@ -23,10 +23,9 @@ pub(super) struct Execution {
     interval: u64,
     /// The next op at which nothing may be in between: table and service there are the same on every replica.
     barrier: Op,
-    /// What the service was asked to execute and has not answered, run by run …
-    asked: VecDeque<Entries>,
-    /// … and where each of these entries' answers belong.
-    slots: VecDeque<SlotId>,
+    /// Of each op after `executed` through `issued`: where the service's answer belongs; nowhere if the service never
+    /// sees it, as nobody waits for the first one.
+    slots: VecDeque<Option<SlotId>>,
     /// Nothing is issued before the service has done this.
     awaits: Option<Awaited>,
     /// So many answers are on their way that are for nothing: the service was told to become another one since.
@@ -46,15 +45,12 @@ impl Execution {
     /// Everything through `base` is executed, or in the checkpoint that the service was just told to become.
     pub(super) fn new(base: Op, interval: u64, barrier: Op, restoring: bool) -> Self {
         let awaits = restoring.then_some(Awaited::Restored);
-        let (asked, slots) = (VecDeque::new(), VecDeque::new());
-        Self { issued: base, executed: base, interval, barrier, asked, slots, awaits, void: 0 }
+        Self { issued: base, executed: base, interval, barrier, slots: VecDeque::new(), awaits, void: 0 }
     }
 
     /// The service was told to become what it was after `op`, whatever it is. `barrier` is the next one after that.
     pub(super) fn restore(&mut self, op: Op, barrier: Op, told: bool) {
-        self.void += self.slots.len() + usize::from(self.awaits.is_some());
-        self.asked.clear();
-        self.slots.clear();
+        self.void += self.slots.drain(..).flatten().count() + usize::from(self.awaits.is_some());
         (self.issued, self.barrier) = (op, barrier);
         self.awaits = told.then_some(Awaited::Restored);
         if !told {
@@ -128,44 +124,37 @@ impl Execution {
             let Some(entry) = entries.get(at) else { break };
             let turn = desk.clients.take(desk.rules, desk.me, entry);
             if let Turn::Execute(slot) = turn {
-                self.slots.push_back(slot);
+                self.slots.push_back(Some(slot));
             } else {
-                self.ask(run.cut(start, at), desk);
+                self.slots.push_back(None);
+                upcall(desk.out, run.cut(start, at));
                 start = at + 1;
                 desk.no_upcall(entry, turn);
             }
             at += 1;
         }
-        self.ask(if start == 0 { run } else { run.skip(start) }, desk);
-    }
-
-    fn ask(&mut self, run: Entries, desk: &mut Desk<'_>) {
-        if !run.is_empty() {
-            self.asked.push_back(run.clone());
-            desk.out.push(Action::Execute(run));
-        }
+        upcall(desk.out, if start == 0 { run } else { run.skip(start) });
     }
 
     /// The service answered the oldest upcall.
     ///
     /// # Panics
     /// When the driver answers something else: a bug in the driver.
-    pub(super) fn answered(&mut self, op: Op, reply: Bytes, desk: &mut Desk<'_>) {
+    pub(super) fn answered(&mut self, log: &Log, op: Op, reply: Bytes, desk: &mut Desk<'_>) {
         if self.is_void() {
             return;
         }
-        let (run, slot) = self.asked.front_mut().zip(self.slots.pop_front()).expect(NOT_ASKED);
-        let entry = run.first().expect("a run that was answered is gone");
-        assert_eq!(entry.op(), op, "the driver answers upcalls in op order");
+        let slot = self.slots.pop_front().flatten().expect(NOT_ASKED);
+        assert_eq!(op, self.executed.next(), "the driver answers upcalls in op order");
+        self.executed = op;
         if desk.serving {
-            desk.clients.answered(slot, entry, reply.clone());
-            desk.out.push(answer(desk.clients, desk.rules, desk.view, entry, reply));
+            desk.clients.answered(slot, op, reply.clone());
+            // Whoever executed it has it, unless a planted bug took it away.
+            if let Some(entry) = log.entry(op) {
+                Action::put(desk.out, || answer(desk.clients, desk.rules, desk.view, entry, reply));
+            }
         } else {
-            desk.clients.answered(slot, entry, reply);
-        }
-        run.advance(1);
-        if run.is_empty() {
-            self.asked.pop_front();
+            desk.clients.answered(slot, op, reply);
         }
         self.progressed(desk);
     }
@@ -174,35 +163,30 @@ impl Execution {
     ///
     /// # Panics
     /// When the driver answers something else: a bug in the driver.
-    pub(super) fn answered_run(&mut self, first: Op, mut replies: Vec<Bytes>, desk: &mut Desk<'_>) {
+    pub(super) fn answered_run(&mut self, log: &Log, first: Op, mut replies: Vec<Bytes>, desk: &mut Desk<'_>) {
         let void = self.void.min(replies.len());
         self.void -= void;
         drop(replies.drain(..void));
         if replies.is_empty() {
             return;
         }
-        let mut op = first.plus(count(void));
-        while !replies.is_empty() {
-            let run = self.asked.front_mut().expect(NOT_ASKED);
-            let entries = &run.as_slice()[..replies.len().min(run.len())];
-            assert_eq!(entries.first().map(Entry::op), Some(op), "the driver answers upcalls in op order");
-            let (answered, slots) = (entries.len(), self.slots.drain(..entries.len()));
-            if desk.serving {
-                for ((entry, slot), reply) in entries.iter().zip(slots).zip(&replies) {
-                    desk.clients.answered(slot, entry, reply.clone());
-                }
-                let Desk { clients, rules, view, out, .. } = &mut *desk;
-                let answers = entries.iter().zip(replies.drain(..answered));
-                out.extend(answers.map(|(entry, reply)| answer(clients, *rules, *view, entry, reply)));
-            } else {
-                for ((entry, slot), reply) in entries.iter().zip(slots).zip(replies.drain(..answered)) {
-                    desk.clients.answered(slot, entry, reply);
-                }
+        let before = first.plus(count(void)).previous();
+        assert_eq!(before, self.executed, "the driver answers upcalls in op order");
+        self.executed = before.plus(count(replies.len()));
+        let answered = (before.0 + 1..).map(Op).zip(self.slots.drain(..replies.len()));
+        let answered = answered.map(|(op, slot)| (slot.expect(NOT_ASKED), op));
+        if desk.serving {
+            for ((slot, op), reply) in answered.zip(&replies) {
+                desk.clients.answered(slot, op, reply.clone());
             }
-            op = op.plus(count(answered));
-            run.advance(answered);
-            if run.is_empty() {
-                self.asked.pop_front();
+            for run in log.runs(before, self.executed) {
+                let Desk { clients, rules, view, out, .. } = &mut *desk;
+                let answers = run.iter().zip(replies.drain(..run.len()));
+                out.extend(answers.map(|(entry, reply)| answer(clients, *rules, *view, entry, reply)));
+            }
+        } else {
+            for ((slot, op), reply) in answered.zip(replies) {
+                desk.clients.answered(slot, op, reply);
             }
         }
         self.progressed(desk);
@@ -210,7 +194,10 @@ impl Execution {
 
     /// Moves `executed` on. At the barrier everything stands still until the service gave its checkpoint.
     fn progressed(&mut self, desk: &mut Desk<'_>) {
-        self.executed = self.asked.front().and_then(Entries::first).map_or(self.issued, |entry| entry.op().previous());
+        while self.slots.front() == Some(&None) {
+            self.slots.pop_front();
+            self.executed = self.executed.next();
+        }
         if self.executed == self.barrier {
             desk.out.push(Action::Note(Note::TableAt { op: self.barrier, table: desk.clients.digest() }));
             desk.out.push(Action::Checkpoint { op: self.barrier });
@@ -265,6 +252,12 @@ impl Desk<'_> {
                 }
             }
         }
+    }
+}
+
+fn upcall(out: &mut Vec<Action>, run: Entries) {
+    if !run.is_empty() {
+        Action::put(out, || Action::Execute(run));
     }
 }
 

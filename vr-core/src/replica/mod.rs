@@ -17,6 +17,7 @@ mod backup;
 mod checkpoints;
 mod common;
 mod execution;
+mod inputs;
 mod invariants;
 mod open;
 mod primary;
@@ -28,10 +29,9 @@ mod view_change;
 
 use crate::action::{Action, EnterCause, HaltReason, Ignored, Note};
 use crate::config::Config;
-use crate::entry::Request;
 use crate::event::{Event, Input};
 use crate::id::{Hash, Incarnation, ReplicaId, Time, View};
-use crate::message::{Body, Header, MessageKind, Recovery};
+use crate::message::{Body, Header, Message, MessageKind, Recovery};
 use crate::stored::{Damage, Stored};
 use crate::timer::Timer;
 use alloc::vec::Vec;
@@ -139,21 +139,17 @@ impl Replica {
             return;
         }
         match event.input {
-            Input::Message(message) => self.on_message(out, &message.header, &message.body),
+            Input::Message(message) => self.on_envelope(out, message),
             Input::Request(request) => self.on_request(out, request),
             Input::Requests(requests) => self.on_requests(out, requests),
-            Input::Persisted(upto) => {
-                assert!(self.common.pending.persisted(upto), "the driver completes only writes that were issued");
-                self.common.release(out);
-                checkpoints::settle(&mut self.common, out);
-            }
+            Input::Persisted(upto) => self.on_persisted(out, upto),
             // Nothing became durable or was logged: nothing new can be promised.
             Input::Executed { op, reply } => {
-                self.common.executed(out, op, reply, matches!(self.status, Status::Primary(_)));
+                self.on_executed(out, op, reply);
                 return self.check_invariants();
             }
             Input::ExecutedRun { first, replies } => {
-                self.common.executed_run(out, first, replies, matches!(self.status, Status::Primary(_)));
+                self.on_executed_run(out, first, replies);
                 return self.check_invariants();
             }
             Input::CheckpointTaken { op, state } => {
@@ -167,50 +163,14 @@ impl Replica {
             Input::Stop => self.stop(out),
             Input::Tick => self.on_tick(out),
         }
-        self.settle(out);
+        if self.is_due() {
+            self.settle(out);
+        }
         self.check_invariants();
     }
 
-    /// Only the primary takes requests.
-    fn on_request(&mut self, out: &mut Out, request: Request) {
-        if let Status::Primary(primary) = &mut self.status {
-            return primary.on_request(&mut self.common, out, request);
-        }
-        let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
-        self.common.reject(out, &request, reason);
-    }
-
-    fn on_requests(&mut self, out: &mut Out, requests: Vec<Request>) {
-        if let Status::Primary(primary) = &mut self.status {
-            return primary.on_requests(&mut self.common, out, requests);
-        }
-        let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
-        requests.iter().for_each(|request| self.common.reject(out, request, reason));
-    }
-
-    /// An orderly stop: the mark is the last write, so that whoever finds it durable finds everything before it. Who
-    /// recovers has less in its log than it once acknowledged, and leaves no mark.
-    fn stop(&mut self, out: &mut Out) {
-        let recovering = matches!(self.status, Status::Recovering(_));
-        let clean = self.common.rules.leaves_mark(recovering);
-        if let Status::Primary(primary) = &mut self.status {
-            primary.turn_away(&self.common, out);
-        }
-        self.common.stop(out, clean);
-        if self.common.rules.ends_with_mark() {
-            self.status = Status::Halted;
-        }
-    }
-
-    /// The disk is full, or has room again (DESIGN 9.11).
-    fn on_space(&mut self, out: &mut Out, has: bool) {
-        self.common.space(has);
-        match &mut self.status {
-            Status::Primary(primary) if has => primary.flush(&mut self.common, out),
-            Status::Backup(backup) if !has => backup.stop_fetching(&mut self.common),
-            Status::Primary(_) | Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
-            }
-        }
+    fn on_envelope(&mut self, out: &mut Out, message: Message) {
+        self.on_message(out, &message.header, &message.body);
     }
 
     /// When the next [`Input::Tick`] is due; `None` when only something from outside can move this replica.
@@ -455,19 +415,30 @@ impl Replica {
         }
     }
 
+    /// May something have become sayable?
+    #[inline]
+    fn is_due(&self) -> bool {
+        match &self.status {
+            Status::Primary(primary) => primary.is_due(&self.common),
+            Status::Backup(backup) => backup.is_due(&self.common),
+            Status::ViewChange(_) => true,
+            Status::Recovering(_) | Status::Halted => false,
+        }
+    }
+
     /// Says what became sayable: promises follow from what is durable now, whatever happened.
     fn settle(&mut self, out: &mut Out) {
         loop {
             let next = match &mut self.status {
-                Status::Primary(primary) => primary.settle(&mut self.common, out),
-                Status::Backup(backup) => backup.settle(&mut self.common, out),
+                Status::Primary(primary) => return primary.settle(&mut self.common, out),
+                Status::Backup(backup) => return backup.settle(&mut self.common, out),
                 Status::ViewChange(between) => between.settle(&mut self.common, out),
                 Status::Recovering(_) | Status::Halted => Next::Stay,
             };
             if next == Next::Stay {
                 return;
             }
-            self.transition(out, next);
+            self.change(out, next);
         }
     }
 

@@ -3,15 +3,18 @@
 //! Owns the queue, the requests in flight, the acknowledgements and the heartbeats of one view; all of it is gone
 //! with the view. Must not know how the view began or what follows it. Paper: VRR §4.1 steps 1 to 6, §6.2.
 
+mod admission;
+
 use super::common::{Common, Next, Out};
 use super::{checkpoints, state_transfer};
-use crate::action::{Action, Ignored, Note, Reject, To};
-use crate::clients::{ClientTable, Fold, Seen, SlotId};
-use crate::entry::{Entries, Entry, Kind, Predicted, Request};
+use crate::action::{Action, Ignored, Note, To};
+use crate::clients::Fold;
+use crate::entry::{Entries, Entry, Predicted, Request};
 use crate::id::{Beat, ClientId, Op, ReplicaId, RequestNumber, Session, Time, count, index};
 use crate::log::{ENTRY_OVERHEAD_BYTES, Head};
 use crate::message::{Body, MessageKind};
 use crate::persist::{Plain, Promise};
+use crate::quorum::Position;
 use crate::timer::Timer;
 use alloc::collections::VecDeque;
 use alloc::vec;
@@ -117,149 +120,7 @@ impl Primary {
         }
     }
 
-    // ---- requests
-
-    /// VRR §4.1 step 2.
-    pub(super) fn on_request(&mut self, common: &mut Common, out: &mut Out, request: Request) {
-        if self.takes(common, out, &request, self.queue.len()) {
-            self.queue.push_back(request);
-        }
-        self.flush(common, out);
-    }
-
-    /// The same for all that came at once: they share a batch.
-    pub(super) fn on_requests(&mut self, common: &mut Common, out: &mut Out, mut requests: Vec<Request>) {
-        let mut ahead = self.queue.len();
-        requests.retain(|request| {
-            let taken = self.takes(common, out, request, ahead);
-            ahead += usize::from(taken);
-            taken
-        });
-        if self.queue.is_empty() {
-            self.queue = requests.into();
-        } else {
-            self.queue.extend(requests);
-        }
-        self.flush(common, out);
-    }
-
-    /// Is the request taken, behind so many others? It is in flight then; otherwise it is answered, if it has to be.
-    fn takes(&mut self, common: &mut Common, out: &mut Out, request: &Request, ahead: usize) -> bool {
-        let slot = match self.admit(common, out, request, ahead) {
-            Ok(slot) => slot,
-            Err(reason) => {
-                if let Some(reason) = reason {
-                    common.reject(out, request, reason);
-                }
-                return false;
-            }
-        };
-        let op = common.log.op().plus(count(ahead) + 1);
-        match slot {
-            Some(slot) => common.clients.flies_at(slot, request.number, op),
-            None => self.fly(&mut common.clients, request.client, request.number, op),
-        }
-        if common.rules.records_when_taken() {
-            common.clients.record_early(request.client, request.number);
-        }
-        true
-    }
-
-    /// Is the request new and welcome? With the slot of its session, if that was looked at. `Err(None)`: it needs no
-    /// answer from here.
-    fn admit(
-        &self,
-        common: &Common,
-        out: &mut Out,
-        request: &Request,
-        ahead: usize,
-    ) -> Result<Option<SlotId>, Option<Reject>> {
-        if self.abdicated {
-            return Err(Some(common.not_primary(false)));
-        }
-        let register = request.kind == Kind::Register;
-        if register != (request.number == RequestNumber::ZERO) || (register && !request.body.is_empty()) {
-            return Err(Some(Reject::Malformed));
-        }
-        if count(request.body.len()) > u64::from(common.config.cluster.max_request_bytes) {
-            return Err(Some(Reject::TooLarge));
-        }
-        if !common.may_append() {
-            return Err(Some(Reject::NoSpace));
-        }
-        let admitted = if register {
-            self.admit_register(common, out, request).map(|()| None)
-        } else {
-            self.admit_operation(common, out, request)
-        };
-        if admitted.is_ok() && count(ahead) >= u64::from(common.config.batching.queue_entries) {
-            return Err(Some(Reject::Busy));
-        }
-        admitted
-    }
-
-    fn admit_register(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
-        let Request { client, number, .. } = *request;
-        if let Some(session) = common.clients.session(client) {
-            common.reply(out, (client, session, number), (Op(session.0), Bytes::new()), true);
-            return Err(duplicate(out, client, number));
-        }
-        if self.is_flying(common, client, number) {
-            return Err(duplicate(out, client, number));
-        }
-        Ok(())
-    }
-
-    /// Notes a request that is logged or queued and not executed.
-    fn fly(&mut self, clients: &mut ClientTable, client: ClientId, number: RequestNumber, op: Op) {
-        if number == RequestNumber::ZERO || !clients.flies(client, number, op) {
-            self.registering.insert(client, (number, op));
-        }
-    }
-
-    /// Notes an entry that an earlier primary logged. The session that its client has here may give way before a
-    /// `Register` in this very log opens the one it is of; what is noted with the old one goes with it.
-    fn fly_again(&mut self, clients: &mut ClientTable, entry: &Entry) {
-        let (client, number, op) = (entry.client(), entry.number(), entry.op());
-        if let Some(newest) = self.registering.get_mut(&client) {
-            *newest = (number, op);
-        }
-        self.fly(clients, client, number, op);
-    }
-
-    /// Is this request, or a later one, of a client that is only registering in flight?
-    fn is_flying(&self, common: &Common, client: ClientId, number: RequestNumber) -> bool {
-        let flying = |(newest, op): &(RequestNumber, Op)| *op > common.execution.issued() && *newest >= number;
-        !self.registering.is_empty()
-            && common.rules.knows_in_flight()
-            && self.registering.get(&client).is_some_and(flying)
-    }
-
-    fn admit_operation(
-        &self,
-        common: &Common,
-        out: &mut Out,
-        request: &Request,
-    ) -> Result<Option<SlotId>, Option<Reject>> {
-        let Request { client, session, number, .. } = *request;
-        match common.clients.seen(client, session, number, common.execution.issued()) {
-            Seen::New(_) if self.is_flying(common, client, number) => Err(duplicate(out, client, number)),
-            Seen::New(slot) => Ok(Some(slot)),
-            Seen::Flying if !common.rules.knows_in_flight() => Ok(None),
-            Seen::Flying | Seen::Executing | Seen::Older => Err(duplicate(out, client, number)),
-            Seen::Answered(op, reply) => {
-                common.reply(out, (client, session, number), (op, reply), true);
-                Err(duplicate(out, client, number))
-            }
-            Seen::NoSession if common.rules.executes_without_session() => Ok(None),
-            Seen::NoSession => {
-                // A session is the op of its Register: whoever executed past it and does not know it, saw it go.
-                // Whoever did not, may be behind, or deposed without knowing.
-                let caught_up = session.0 <= common.execution.executed().0;
-                Err(Some(if common.rules.may_call_evicted(caught_up) { Reject::Evicted } else { Reject::Busy }))
-            }
-        }
-    }
+    // ---- batches
 
     /// Turns waiting requests into batches while the pipeline has room (VRR §4.1 step 3, §6.2).
     pub(super) fn flush(&mut self, common: &mut Common, out: &mut Out) {
@@ -311,7 +172,11 @@ impl Primary {
         let kind = body.kind();
         match body {
             Body::PrepareOk { head, beat } => self.on_prepare_ok(common, out, from, (*head, *beat), true),
-            Body::CommitOk { beat } => self.on_beat(common, from, *beat),
+            Body::CommitOk { beat } => {
+                if let Some(position) = common.config.cluster.position(from) {
+                    self.on_beat(position, *beat);
+                }
+            }
             Body::DoViewChange(_) => self.welcome(common, out, from),
             Body::GetState(question) => state_transfer::answer(common, out, from, question, true),
             Body::NewState(_) => common.ignore(out, from, kind, Ignored::NotAsked),
@@ -342,8 +207,8 @@ impl Primary {
         if !known || !common.rules.counts_ack(same_view, head.hash, common.log.hash(head.op)) {
             return common.ignore(out, from, MessageKind::PrepareOk, Ignored::Unknown);
         }
-        self.on_beat(common, from, beat);
         let Some(position) = common.config.cluster.position(from) else { return };
+        self.on_beat(position, beat);
         let acked = &mut self.members[position.index()].acked;
         *acked = (*acked).max(head.op);
         if head.op > common.commit() {
@@ -363,29 +228,38 @@ impl Primary {
             while self.batches.front().is_some_and(|last| *last <= committed) {
                 self.batches.pop_front();
             }
-            self.flush(common, out);
-        }
-    }
-
-    /// The largest op that a quorum has acknowledged.
-    fn acknowledged(&self, common: &Common) -> Op {
-        let acked = || self.members.iter().map(|member| member.acked);
-        let enough = |op: &Op| {
-            let counted = acked().filter(|acked| acked >= op).count();
-            common.rules.acks_of_op(counted, self.arrived + 1) >= common.quorum
-        };
-        acked().filter(enough).max().unwrap_or(Op::ZERO)
-    }
-
-    /// The disk moved on: so may our own acknowledgement.
-    pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) -> Next {
-        if common.log.op() > common.commit() {
-            let own = common.rules.own_acknowledgement(common.pending.durable_op(), common.log.op());
-            if own > self.members[common.me.index()].acked {
-                self.advance(common, out);
+            if !self.queue.is_empty() {
+                self.flush(common, out);
             }
         }
-        Next::Stay
+    }
+
+    /// The largest op that a quorum has acknowledged, if it is not committed yet.
+    fn acknowledged(&self, common: &Common) -> Op {
+        let mut largest = common.commit();
+        for Member { acked, .. } in &self.members {
+            if *acked > largest {
+                let counted = self.members.iter().filter(|member| member.acked >= *acked).count();
+                if common.rules.acks_of_op(counted, self.arrived + 1) >= common.quorum {
+                    largest = *acked;
+                }
+            }
+        }
+        largest
+    }
+
+    /// Has the disk moved on? So may our own acknowledgement.
+    #[inline]
+    pub(super) fn is_due(&self, common: &Common) -> bool {
+        let (op, durable) = (common.log.op(), common.pending.durable_op());
+        op > common.commit() && common.rules.own_acknowledgement(durable, op) > self.members[common.me.index()].acked
+    }
+
+    /// Says what follows.
+    pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) {
+        if self.is_due(common) {
+            self.advance(common, out);
+        }
     }
 
     // ---- heartbeats
@@ -405,10 +279,9 @@ impl Primary {
         self.beat
     }
 
-    fn on_beat(&mut self, common: &Common, from: ReplicaId, beat: Beat) {
-        let Some(position) = common.config.cluster.position(from) else { return };
+    fn on_beat(&mut self, from: Position, beat: Beat) {
         if let Some((_, sent)) = self.beats.iter().rev().find(|(number, _)| *number == beat) {
-            let heard = &mut self.members[position.index()].heard;
+            let heard = &mut self.members[from.index()].heard;
             *heard = (*heard).max(*sent);
         }
     }
@@ -514,9 +387,4 @@ impl Primary {
 
 fn session_of(entry: &Entry) -> (ClientId, Session, RequestNumber) {
     (entry.client(), entry.session(), entry.number())
-}
-
-fn duplicate(out: &mut Out, client: ClientId, number: RequestNumber) -> Option<Reject> {
-    out.push(Action::Note(Note::DuplicateRequest { client, number }));
-    None
 }

@@ -29,8 +29,10 @@ const LAYERS: &[&[&str]] = &[
     &["replica/checkpoints", "replica/invariants"],
     // Not a status: what any of them uses to fetch what it lacks (VRR §5.2).
     &["replica/state_transfer"],
-    &["replica/primary", "replica/backup", "replica/view_change", "replica/recovery"],
-    &["replica/mod"],
+    // Who is let in at the primary is a part of it.
+    &["replica/primary", "replica/primary/admission", "replica/backup", "replica/view_change", "replica/recovery"],
+    // What comes from outside the group is handed on by a part of the whole.
+    &["replica/mod", "replica/inputs"],
     // The only ones outside replica/ that may name it: what an observer sees of a step.
     &["trace/names", "trace/words"],
     &["trace/kinds"],
@@ -48,6 +50,8 @@ const PEERS: &[(&str, &str)] = &[
     // A configuration carries the planted bug, a value it never looks into.
     ("config", "rules"),
     ("rules", "mutants"),
+    ("replica/primary/admission", "replica/primary"),
+    ("replica/inputs", "replica/mod"),
     ("wire/shapes", "wire"),
     ("wire", "wire/shapes"),
     ("wire", "wire/opening"),

@@ -9,7 +9,7 @@ use crate::contender::{Applied, Case, Cluster, Contender, closed_loop};
 use bytes::Bytes;
 use std::time::Duration;
 use vr_core::{
-    Action, ClientId, ClusterConfig, ClusterId, Config, Entries, Event, Input, Instance, Kind, Message, Op, Predicted,
+    Action, ClientId, ClusterConfig, ClusterId, Config, Entries, Event, Input, Instance, Kind, Message, Predicted,
     Replica, ReplicaId, Reply, Request, RequestNumber, Session, Stored, Time, To, Wait,
 };
 
@@ -94,9 +94,6 @@ struct Node {
     outbox: Vec<(To, Message)>,
 }
 
-/// What stands where a message was that left.
-const SENT: Action = Action::Checkpoint { op: Op::ZERO };
-
 impl Node {
     fn step(&mut self, at: Time, input: Input) {
         self.replica.step_into(Event { at, input }, &mut self.actions);
@@ -118,22 +115,16 @@ impl Node {
     /// Does what the replica asked for, in order, and what that leads to.
     fn carry_out(&mut self, at: Time, clients: &mut Clients) {
         let mut next = 0;
-        while let Some(action) = self.actions.get_mut(next) {
+        while let Some(action) = self.actions.get(next) {
             next += 1;
             let done = match action {
                 Action::Persist { id, .. } => Input::Persisted(*id),
                 Action::Execute(entries) => Self::execute(&mut self.applied, entries),
-                Action::Send { .. } => {
-                    if let Action::Send { to, message } = std::mem::replace(action, SENT) {
-                        self.outbox.push((to, message));
-                    }
-                    continue;
-                }
                 Action::Reply(reply) => {
                     clients.deliver(reply);
                     continue;
                 }
-                Action::Note(_) => continue,
+                Action::Send { .. } | Action::Note(_) => continue,
                 Action::Checkpoint { op } => Input::CheckpointTaken { op: *op, state: Bytes::new() },
                 Action::Restore(_) => panic!("nobody falls behind here"),
                 Action::Reject(rejection) => panic!("refused: {rejection:?}"),
@@ -141,7 +132,11 @@ impl Node {
             };
             self.step(at, done);
         }
-        self.actions.clear();
+        for action in self.actions.drain(..) {
+            if let Action::Send { to, message } = action {
+                self.outbox.push((to, message));
+            }
+        }
     }
 }
 
@@ -211,11 +206,12 @@ impl Cluster for Nodes {
 
     fn exchange(&mut self) {
         for (to, message) in self.primary.outbox.drain(..) {
-            for (backup, id) in self.backups.iter_mut().zip(1..) {
-                if to == To::Others || to == To::One(ReplicaId(id)) {
-                    backup.step(self.now, Input::Message(message.clone()));
-                }
-            }
+            let (last, others) = match to {
+                To::One(ReplicaId(id)) => (self.backups.get_mut(usize::from(id) - 1), [].as_mut_slice()),
+                To::Others => self.backups.split_last_mut().map_or((None, [].as_mut_slice()), |(l, o)| (Some(l), o)),
+            };
+            others.iter_mut().for_each(|backup| backup.step(self.now, Input::Message(message.clone())));
+            last.expect("a backup").step(self.now, Input::Message(message));
         }
         for backup in &mut self.backups {
             backup.carry_out(self.now, &mut self.clients);

@@ -1,0 +1,74 @@
+//! What comes from clients, the disk and the operator, handed to whom it concerns.
+//!
+//! Owns what each of these inputs means in each status. Must not know messages or timers. Paper: VRR §4.1 step 1.
+
+use super::common::Out;
+use super::{Replica, Status, checkpoints};
+use crate::entry::Request;
+use crate::id::{Op, WriteId};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+impl Replica {
+    pub(super) fn on_persisted(&mut self, out: &mut Out, upto: WriteId) {
+        assert!(self.common.pending.persisted(upto), "the driver completes only writes that were issued");
+        self.common.release(out);
+        checkpoints::settle(&mut self.common, out);
+    }
+
+    /// The service answered one op.
+    pub(super) fn on_executed(&mut self, out: &mut Out, op: Op, reply: Bytes) {
+        let serving = matches!(self.status, Status::Primary(_));
+        let (execution, log, mut desk) = self.common.desk(out, serving);
+        execution.answered(log, op, reply, &mut desk);
+    }
+
+    /// The service answered several in a row, from `first` on.
+    pub(super) fn on_executed_run(&mut self, out: &mut Out, first: Op, replies: Vec<Bytes>) {
+        let serving = matches!(self.status, Status::Primary(_));
+        let (execution, log, mut desk) = self.common.desk(out, serving);
+        execution.answered_run(log, first, replies, &mut desk);
+    }
+
+    /// Only the primary takes requests.
+    pub(super) fn on_request(&mut self, out: &mut Out, request: Request) {
+        if let Status::Primary(primary) = &mut self.status {
+            return primary.on_request(&mut self.common, out, request);
+        }
+        let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
+        self.common.reject(out, &request, reason);
+    }
+
+    pub(super) fn on_requests(&mut self, out: &mut Out, requests: Vec<Request>) {
+        if let Status::Primary(primary) = &mut self.status {
+            return primary.on_requests(&mut self.common, out, requests);
+        }
+        let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
+        requests.iter().for_each(|request| self.common.reject(out, request, reason));
+    }
+
+    /// An orderly stop: the mark is the last write, so that whoever finds it durable finds everything before it. Who
+    /// recovers has less in its log than it once acknowledged, and leaves no mark.
+    pub(super) fn stop(&mut self, out: &mut Out) {
+        let recovering = matches!(self.status, Status::Recovering(_));
+        let clean = self.common.rules.leaves_mark(recovering);
+        if let Status::Primary(primary) = &mut self.status {
+            primary.turn_away(&self.common, out);
+        }
+        self.common.stop(out, clean);
+        if self.common.rules.ends_with_mark() {
+            self.status = Status::Halted;
+        }
+    }
+
+    /// The disk is full, or has room again (DESIGN 9.11).
+    pub(super) fn on_space(&mut self, out: &mut Out, has: bool) {
+        self.common.space(has);
+        match &mut self.status {
+            Status::Primary(primary) if has => primary.flush(&mut self.common, out),
+            Status::Backup(backup) if !has => backup.stop_fetching(&mut self.common),
+            Status::Primary(_) | Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Admission at the primary: is a request new and welcome, and is it in flight from now on?
+//!
+//! Owns the answer, and the notes of requests in flight of clients that are only registering. Must not know how a
+//! request becomes an entry. Paper: VRR §4.1 steps 1 and 2; PROTOCOL 1.2.
+
+use super::super::common::{Common, Out};
+use super::Primary;
+use crate::action::{Action, Note, Reject};
+use crate::clients::{ClientTable, Seen, SlotId};
+use crate::entry::{Entry, Kind, Request};
+use crate::id::{ClientId, Op, RequestNumber, count};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+impl Primary {
+    /// VRR §4.1 step 2.
+    pub(in super::super) fn on_request(&mut self, common: &mut Common, out: &mut Out, request: Request) {
+        if self.takes(common, out, &request, self.queue.len()) {
+            self.queue.push_back(request);
+        }
+        self.flush(common, out);
+    }
+
+    /// The same for all that came at once: they share a batch.
+    pub(in super::super) fn on_requests(&mut self, common: &mut Common, out: &mut Out, mut requests: Vec<Request>) {
+        let mut ahead = self.queue.len();
+        requests.retain(|request| {
+            let taken = self.takes(common, out, request, ahead);
+            ahead += usize::from(taken);
+            taken
+        });
+        if self.queue.is_empty() {
+            self.queue = requests.into();
+        } else {
+            self.queue.extend(requests);
+        }
+        self.flush(common, out);
+    }
+
+    /// Is the request taken, behind so many others? It is in flight then; otherwise it is answered, if it has to be.
+    fn takes(&mut self, common: &mut Common, out: &mut Out, request: &Request, ahead: usize) -> bool {
+        let slot = match self.admit(common, out, request, ahead) {
+            Ok(slot) => slot,
+            Err(reason) => {
+                if let Some(reason) = reason {
+                    common.reject(out, request, reason);
+                }
+                return false;
+            }
+        };
+        let op = common.log.op().plus(count(ahead) + 1);
+        match slot {
+            Some(slot) => common.clients.flies_at(slot, request.number, op),
+            None => self.fly(&mut common.clients, request.client, request.number, op),
+        }
+        if common.rules.records_when_taken() {
+            common.clients.record_early(request.client, request.number);
+        }
+        true
+    }
+
+    /// Is the request new and welcome? With the slot of its session, if that was looked at. `Err(None)`: it needs no
+    /// answer from here.
+    fn admit(
+        &self,
+        common: &Common,
+        out: &mut Out,
+        request: &Request,
+        ahead: usize,
+    ) -> Result<Option<SlotId>, Option<Reject>> {
+        if self.abdicated {
+            return Err(Some(common.not_primary(false)));
+        }
+        let register = request.kind == Kind::Register;
+        if register != (request.number == RequestNumber::ZERO) || (register && !request.body.is_empty()) {
+            return Err(Some(Reject::Malformed));
+        }
+        if count(request.body.len()) > u64::from(common.config.cluster.max_request_bytes) {
+            return Err(Some(Reject::TooLarge));
+        }
+        if !common.may_append() {
+            return Err(Some(Reject::NoSpace));
+        }
+        let admitted = if register {
+            self.admit_register(common, out, request).map(|()| None)
+        } else {
+            self.admit_operation(common, out, request)
+        };
+        if admitted.is_ok() && count(ahead) >= u64::from(common.config.batching.queue_entries) {
+            return Err(Some(Reject::Busy));
+        }
+        admitted
+    }
+
+    fn admit_register(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
+        let Request { client, number, .. } = *request;
+        if let Some(session) = common.clients.session(client) {
+            common.reply(out, (client, session, number), (Op(session.0), Bytes::new()), true);
+            return Err(duplicate(out, client, number));
+        }
+        if self.is_flying(common, client, number) {
+            return Err(duplicate(out, client, number));
+        }
+        Ok(())
+    }
+
+    /// Notes a request that is logged or queued and not executed.
+    fn fly(&mut self, clients: &mut ClientTable, client: ClientId, number: RequestNumber, op: Op) {
+        if number == RequestNumber::ZERO || !clients.flies(client, number, op) {
+            self.registering.insert(client, (number, op));
+        }
+    }
+
+    /// Notes an entry that an earlier primary logged. The session that its client has here may give way before a
+    /// `Register` in this very log opens the one it is of; what is noted with the old one goes with it.
+    pub(super) fn fly_again(&mut self, clients: &mut ClientTable, entry: &Entry) {
+        let (client, number, op) = (entry.client(), entry.number(), entry.op());
+        if let Some(newest) = self.registering.get_mut(&client) {
+            *newest = (number, op);
+        }
+        self.fly(clients, client, number, op);
+    }
+
+    /// Is this request, or a later one, of a client that is only registering in flight?
+    fn is_flying(&self, common: &Common, client: ClientId, number: RequestNumber) -> bool {
+        let flying = |(newest, op): &(RequestNumber, Op)| *op > common.execution.issued() && *newest >= number;
+        !self.registering.is_empty()
+            && common.rules.knows_in_flight()
+            && self.registering.get(&client).is_some_and(flying)
+    }
+
+    fn admit_operation(
+        &self,
+        common: &Common,
+        out: &mut Out,
+        request: &Request,
+    ) -> Result<Option<SlotId>, Option<Reject>> {
+        let Request { client, session, number, .. } = *request;
+        match common.clients.seen(client, session, number, common.execution.issued()) {
+            Seen::New(_) if self.is_flying(common, client, number) => Err(duplicate(out, client, number)),
+            Seen::New(slot) => Ok(Some(slot)),
+            Seen::Flying if !common.rules.knows_in_flight() => Ok(None),
+            Seen::Flying | Seen::Executing | Seen::Older => Err(duplicate(out, client, number)),
+            Seen::Answered(op, reply) => {
+                common.reply(out, (client, session, number), (op, reply), true);
+                Err(duplicate(out, client, number))
+            }
+            Seen::NoSession if common.rules.executes_without_session() => Ok(None),
+            Seen::NoSession => {
+                // A session is the op of its Register: whoever executed past it and does not know it, saw it go.
+                // Whoever did not, may be behind, or deposed without knowing.
+                let caught_up = session.0 <= common.execution.executed().0;
+                Err(Some(if common.rules.may_call_evicted(caught_up) { Reject::Evicted } else { Reject::Busy }))
+            }
+        }
+    }
+}
+
+fn duplicate(out: &mut Out, client: ClientId, number: RequestNumber) -> Option<Reject> {
+    out.push(Action::Note(Note::DuplicateRequest { client, number }));
+    None
+}
