@@ -13,11 +13,10 @@ VR.base = (() => {
 
   /** Any text so that it can be looked at: nothing hidden, nothing reordered, nothing endless. */
   function safe(text, most = SHOWN_MAX) {
-    let s = String(text);
-    const cut = s.length > most;
-    if (cut) s = s.slice(0, most);
-    s = s.replace(HIDING, c => '\\u{' + c.codePointAt(0).toString(16) + '}');
-    return cut ? s + '… (' + String(text).length + ' characters)' : s;
+    const all = text !== null && typeof text === 'object' ? JSON.stringify(text) : String(text),
+      cut = all.length > most;
+    const s = (cut ? all.slice(0, most) : all).replace(HIDING, c => '\\u{' + c.codePointAt(0).toString(16) + '}');
+    return cut ? s + '… (' + all.length + ' characters)' : s;
   }
 
   function fill(node, attrs, children) {

@@ -236,6 +236,7 @@ VR.events = (() => {
       const causes = by >= 0 ? [by] : Array.isArray(e.ev) ? e.ev.filter(x => s.has(x)) : [];
       const message = e.m !== undefined && by >= 0 && e.k !== 'send' && s.kind(by) === 'send' ? s.event(by) : null;
       const cause = x => h('li', null, link(x), ` ${s.alias(s.names[s.node(x)])} ${sentence(s.event(x), s)}`);
+      const raw = x => JSON.parse(s.line(x));
       show(
         panel,
         h(
@@ -260,7 +261,7 @@ VR.events = (() => {
         causes.length ? [h('h3', null, 'Caused by'), h('ul', null, causes.map(cause))] : null,
         effects.length ? [h('h3', null, 'Led to'), h('ul', null, effects.map(cause))] : null,
         h('h3', null, 'All fields'),
-        h('pre', { tabindex: '0' }, JSON.stringify(message ? { event: e, message } : e, null, 1)),
+        h('pre', { tabindex: '0' }, JSON.stringify(message ? { event: raw(i), message: raw(by) } : raw(i), null, 1)),
         h(
           'div',
           { class: 'tools' },

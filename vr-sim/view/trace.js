@@ -59,6 +59,34 @@ VR.trace = (() => {
     return true;
   };
 
+  const NUMBERS = new Set('op view lnv commit applied durable ckpt log_lo epoch inc queue'.split(' '));
+  const STRUCTURES = new Set(['b', 'cmd', 'config', 'state', 'producer', 'faults', 'votes', 'timers']);
+  const LISTS = new Set(['ev', 'groups', 'have', 'log', 'lost', 'members', 'nodes', 'ops', 'svc', 'dvc']);
+  const isObject = value => value !== null && typeof value === 'object';
+  const scalar = value => (isObject(value) ? JSON.stringify(value) : value);
+  const isNumber = value => Number.isSafeInteger(value) && value >= 0;
+
+  /** A field as all who read it rely on it: a number, a list, a structure or nothing where one belongs, else a text. */
+  function field(name, value) {
+    if (value === null || (NUMBERS.has(name) && !isNumber(value))) return undefined;
+    if (STRUCTURES.has(name)) return isObject(value) && !Array.isArray(value) ? shaped(value) : undefined;
+    if (!LISTS.has(name)) return scalar(value);
+    if (Array.isArray(value)) return value.map(one => (Array.isArray(one) ? one.map(scalar) : scalar(one)));
+    // Of an acknowledgement and of a gap these are numbers.
+    return (name === 'have' || name === 'lost') && isNumber(value) ? value : undefined;
+  }
+
+  /** An event with its fields in shape; its line stays as it was written. */
+  function shaped(e) {
+    for (const name of Object.keys(e)) {
+      const value = e[name],
+        good = field(name, value);
+      if (good === undefined) delete e[name];
+      else if (good !== value) e[name] = good;
+    }
+    return e;
+  }
+
   /** A column that grows. */
   function column(Type) {
     let data = new Type(4096);
@@ -190,7 +218,7 @@ VR.trace = (() => {
     }
 
     event(i) {
-      return JSON.parse(this.line(i));
+      return shaped(JSON.parse(this.line(i)));
     }
 
     /** Takes one line; `lineNumber` is for what is said of a bad one. */
@@ -209,6 +237,7 @@ VR.trace = (() => {
     }
 
     take(e, line, lineNumber) {
+      shaped(e);
       const i = e.i;
       if (!Number.isSafeInteger(i) || i < 0 || i > 0x7fffffff) throw new Bad(lineNumber, 'column "i": not an index');
       if (!Number.isFinite(e.t)) throw new Bad(lineNumber, 'column "t": not a time');

@@ -270,6 +270,7 @@ VR.words = (() => {
     if (node.status === 'view_change') return ['◇', 'view change'];
     if (node.status === 'recovering') return ['◌', 'recovering'];
     if (node.status === 'halted') return ['‼', 'halted'];
+    if (node.status !== 'normal') return ['?', 'in a status that this page does not know'];
     return node.primary === node.name ? ['★', 'primary'] : ['○', 'backup'];
   }
 
