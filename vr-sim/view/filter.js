@@ -4,7 +4,6 @@
 // behind it. Must not know the page. VIEW §3.5, §3.4.
 VR.filter = (() => {
   const { KIND } = VR.trace;
-  const { CODES } = VR.words;
   const GROUPS = {
     messages: ['send', 'recv', 'drop', 'dup', 'delay', 'corrupt', 'agg'],
     state: ['set', 'snap', 'commit', 'ack', 'ckpt', 'sync', 'reconf'],
@@ -55,12 +54,16 @@ VR.filter = (() => {
     const colon = word.indexOf(':');
     const key = colon > 0 ? word.slice(0, colon) : '',
       value = unquoted(word.slice(colon + 1));
-    if (key === 'type' || key === 'kind') {
-      const named = new Set(
-        value.split(',').flatMap(v => [v, ...Object.keys(CODES).filter(ty => CODES[ty] === v.toUpperCase())]),
-      );
-      const lower = new Set([...named].map(v => v.toLowerCase()));
-      return i => lower.has(store.type(i).toLowerCase()) || lower.has(store.kind(i));
+    if (key === 'kind') {
+      const named = new Set(value.toLowerCase().split(','));
+      return i => named.has(store.kind(i));
+    }
+    if (key === 'type') {
+      const named = new Set(value.toLowerCase().split(','));
+      return i => {
+        const ty = store.type(i);
+        return ty !== '' && (named.has(ty.toLowerCase()) || named.has(VR.words.code(ty).toLowerCase()));
+      };
     }
     if (key === 'node') {
       const named = new Set(value.split(','));
