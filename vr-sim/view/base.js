@@ -39,10 +39,20 @@ VR.base = (() => {
   const svg = (tag, attrs, ...children) => fill(document.createElementNS(SVG, tag), attrs, children);
   const $ = id => document.getElementById(id);
 
-  /** Replaces what a node shows. */
+  const CONTROLS = 'a[href],button,input,select,summary,[tabindex]';
+
+  /** Replaces what a node shows. Who was on one of its controls is on the one in the same place afterwards. */
   function show(node, ...children) {
+    const on = node.contains(document.activeElement) && document.activeElement !== node,
+      at = on ? [...node.querySelectorAll(CONTROLS)].indexOf(document.activeElement) : -1;
     node.replaceChildren();
-    return fill(node, null, children);
+    fill(node, null, children);
+    if (at >= 0) {
+      const controls = node.querySelectorAll(CONTROLS),
+        next = controls[Math.min(at, controls.length - 1)] || node;
+      next.focus({ preventScroll: true });
+    }
+    return node;
   }
 
   /** Sets a text only when it changed, so that nothing is announced or laid out twice. */
