@@ -42,6 +42,8 @@ VR.ring = (() => {
         const cut = key.lastIndexOf('>'),
           to = key.slice(cut + 1);
         if (!s.has(sent)) continue;
+        // Of a real network nobody tells what it lost: what is on its way for long is not drawn any more.
+        if (app.isLive && app.clock - s.t(sent) > LOST_NS) continue;
         const from = s.names[s.node(sent)],
           a = seats.get(from),
           b = seats.get(to);
@@ -63,7 +65,7 @@ VR.ring = (() => {
               transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`,
               role: 'button',
               tabindex: '-1',
-              'aria-label': `${ty} from ${from} to ${to}, on its way`,
+              'aria-label': `${text}: ${ty} from ${from} to ${to}, on its way`,
               onclick: () => app.go(sent, { stay: true }),
             },
             svg('rect', { x: -2 - text.length * 3.2, y: -8, width: 4 + text.length * 6.4, height: 15, rx: 3 }),
@@ -113,7 +115,9 @@ VR.ring = (() => {
             ? 'down'
             : n.link === 'silent'
               ? 'silent'
-              : n.status;
+              : Object.hasOwn(VR.words.STATUS, n.status)
+                ? n.status
+                : 'unknown';
       const primary = word === 'primary';
       const heard = n.heard >= 0 ? app.clock - n.heard : null;
       const latest =
@@ -124,16 +128,16 @@ VR.ring = (() => {
       const line = down
         ? `${word} since ${VR.base.time(app.clock - (kind === 'down' ? n.since : n.heard))}`
         : `${word} · sent ${latest}`;
-      const label = `${n.name}, ${word}, view ${n.view}, op ${n.op}, committed ${n.commit}`;
+      const name = `${n.name} v${n.view === undefined ? '?' : n.view}`,
+        label = `${name}: ${word}, view ${n.view}, op ${n.op}, committed ${n.commit}`;
       const votes = n.status === 'view_change' && n.dvc ? `SVC ${n.svc.size} · DVC ${n.dvc.size}` : '';
-      return svg(
+      const button = svg(
         'g',
         {
           class:
             `node s-${kind} ${viewClass(n.view)} ${primary ? 'primary' : ''} ` +
             `${app.chosen === n.name ? 'chosen' : ''} ` +
             (app.concerned.has(n.name) ? 'concerned' : ''),
-          transform: `translate(${seat.x.toFixed(1)} ${seat.y.toFixed(1)})`,
           tabindex: '0',
           role: 'button',
           'aria-label': label,
@@ -147,17 +151,15 @@ VR.ring = (() => {
         svg('circle', { class: 'halo', r: 31 }),
         svg('circle', { class: 'disc', r: 25 }),
         svg('text', { 'text-anchor': 'middle', y: 6, 'font-size': '18' }, glyph),
-        svg(
-          'text',
-          { class: 'name', 'text-anchor': 'middle', y: -33, 'font-weight': '600' },
-          `${n.name} v${n.view === undefined ? '?' : n.view}`,
-        ),
+        svg('text', { class: 'name', 'text-anchor': 'middle', y: -33, 'font-weight': '600' }, name),
+      );
+      const ops = `op ${n.op === undefined ? '?' : n.op} / ${n.commit === undefined ? '?' : n.commit}`;
+      return svg(
+        'g',
+        { transform: `translate(${seat.x.toFixed(1)} ${seat.y.toFixed(1)})` },
+        button,
         svg('text', { class: 'dim', 'text-anchor': 'middle', y: 43 }, line),
-        svg(
-          'text',
-          { class: 'dim', 'text-anchor': 'middle', y: 57 },
-          votes || `op ${n.op === undefined ? '?' : n.op} / ${n.commit === undefined ? '?' : n.commit}`,
-        ),
+        svg('text', { class: 'dim', 'text-anchor': 'middle', y: 57 }, votes || ops),
       );
     }
 

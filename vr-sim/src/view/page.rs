@@ -154,8 +154,9 @@ fn script() -> String {
     SCRIPTS.iter().map(|(_, text)| bare(text)).collect()
 }
 
+/// The whole style, on one line: no text of it ends a line, and none has a colon in it.
 fn style() -> String {
-    bare(STYLE)
+    bare(STYLE).replace('\n', "").replace(": ", ":")
 }
 
 /// A source without what is for its reader only: lines of comments, empty lines and indentation. A line stays a line;
