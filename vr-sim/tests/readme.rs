@@ -80,6 +80,10 @@ fn check(line: &str) -> Result<(), String> {
         "cargo" => cargo(&words),
         "vr-sim" => simulator(&words),
         ".ci/run" => exists(".ci/run"),
+        ".ci/browser" => {
+            exists(".ci/browser")?;
+            words.iter().try_for_each(|file| exists(&format!("kv-demo/tests/browser/{file}")))
+        }
         // Programs of others. The requests of `curl` are tried against a real cluster by kv-demo's tests.
         "cd" | "curl" | "git" | "kill" | "openssl" | "printf" => Ok(()),
         other => Err(format!("`{other}` is unknown here: teach vr-sim/tests/readme.rs to check it")),
@@ -242,6 +246,7 @@ fn a_line_that_cannot_be_typed_is_caught() {
         "cargo test --no-such-flag",
         "cargo no-such-subcommand",
         "cargo fuzz run no_such_target",
+        ".ci/browser no-such.test.mjs",
         "no-such-program",
     ];
     for line in bad {
@@ -255,6 +260,7 @@ fn a_line_that_cannot_be_typed_is_caught() {
         "cargo run --profile sim -p vr-sim",
         "cargo run --release -p vr-sim -- lab --do 'crash r0; run 2s' --text",
         ".ci/run",
+        ".ci/browser looks.test.mjs",
     ];
     for line in good {
         assert_eq!(check(line), Ok(()), "`{line}`");

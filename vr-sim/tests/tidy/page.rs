@@ -1,4 +1,5 @@
-//! Shape of the page's sources (`vr-sim/view`): how a script opens, how long files are, how wide their lines.
+//! Shape of the page's sources (`vr-sim/view`) and of its tests (`kv-demo/tests/browser`): how a script opens, how long
+//! files are, how wide their lines.
 //!
 //! Must not know what the page does, nor any rule for Rust.
 
@@ -11,7 +12,7 @@ const OPENING_MIN: usize = 40;
 
 /// A script opens with a paragraph of comment.
 pub(crate) fn opening(source: &Source) -> Vec<Offence> {
-    if !source.path.ends_with(".js") {
+    if !source.path.ends_with(".js") && !source.path.ends_with(".mjs") {
         return Vec::new();
     }
     let lines = source.text.lines().map_while(|line| line.strip_prefix("//"));
@@ -54,6 +55,7 @@ mod tests {
         let good = "// What it owns, for long enough that it is said.\n//\nconst a = 1;\n";
         assert_eq!(opening(&of("vr-sim/view/a.js", good)), []);
         assert_eq!(opening(&of("vr-sim/view/a.js", "const a = 1;\n")).len(), 1);
+        assert_eq!(opening(&of("kv-demo/tests/browser/a.mjs", "const a = 1;\n")).len(), 1);
         assert_eq!(opening(&of("vr-sim/view/a.css", "a { b: c; }\n")), []);
     }
 

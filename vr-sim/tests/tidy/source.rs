@@ -217,9 +217,10 @@ pub(crate) fn every_source() -> Vec<Source> {
     files_of(&CRATES.map(|name| root.join(name)), &["rs"])
 }
 
-/// The sources of the page of a trace.
+/// The sources of the page of a trace, and its tests in a browser.
 pub(crate) fn page_sources() -> Vec<Source> {
-    files_of(&[root().join("vr-sim/view")], &["js", "css", "html"])
+    let folders = ["vr-sim/view", "kv-demo/tests/browser"].map(|folder| root().join(folder));
+    files_of(&folders, &["js", "mjs", "css", "html"])
 }
 
 fn files_of(folders: &[PathBuf], endings: &[&str]) -> Vec<Source> {
@@ -244,7 +245,8 @@ fn collect(folder: &Path, endings: &[&str], files: &mut Vec<PathBuf>) {
     for item in listing {
         let path = item.expect("a folder that opened can be listed").path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let skipped = ["target", "corpus", "artifacts"].contains(&name.as_str()) || name.starts_with('.');
+        let skipped =
+            ["target", "corpus", "artifacts", "node_modules"].contains(&name.as_str()) || name.starts_with('.');
         if path.is_dir() && !skipped {
             collect(&path, endings, files);
         } else if path.extension().is_some_and(|ending| endings.iter().any(|known| ending == *known)) {
