@@ -360,7 +360,7 @@ fn bad_input_is_refused_in_one_line_and_nothing_is_written() {
 fn a_failing_seed_leaves_its_case_and_its_trace_and_ends_with_the_command_that_replays_it() {
     for (mutant, code) in [("count_acks", 1), ("rec_no_retry", 3)] {
         let room = Room::new();
-        let ran = run_in(&room, &["run", "--seeds", "500", "--mutant", mutant, "--out", "kept"]);
+        let ran = run_in(&room, &["run", "--seeds", "500", "--mutant", mutant, "--out", "kept", "--no-shrink"]);
         assert_eq!(ran.code, code, "{mutant}: {}{}", ran.out, ran.err);
         let command = ran.last_line();
         assert!(
@@ -374,11 +374,28 @@ fn a_failing_seed_leaves_its_case_and_its_trace_and_ends_with_the_command_that_r
         let again = run_in(&room, &["replay", case]);
         assert_eq!(again.code, code, "{mutant}: {}{}", again.out, again.err);
         assert!(again.last_line().starts_with("reproduced: "), "{}", again.out);
-        let json = run_in(&room, &["run", "--seeds", "500", "--mutant", mutant, "--json"]).json();
+        let json = run_in(&room, &["run", "--seeds", "500", "--mutant", mutant, "--json", "--no-shrink"]).json();
         let failure = &json["failures"][0];
         assert!(failure["seed"].is_u64() && failure["case"].is_string(), "{json}");
         assert!(["property", "message"].iter().all(|name| failure[name].as_str().is_some_and(|text| !text.is_empty())));
     }
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+fn the_first_failure_of_a_run_is_shrunk_without_being_asked() {
+    let room = Room::new();
+    let ran = run_in(&room, &["run", "--seeds", "500", "--mutant", "count_acks", "--out", "kept"]);
+    let small = ran.out.lines().find_map(|line| line.strip_prefix("  small ")).expect("a small case");
+    assert!(ran.last_line().ends_with(&small.replace(".min.vrcase", ".vrcase")), "{}", ran.out);
+    let again = run_in(&room, &["replay", small, "--json"]);
+    assert_eq!((again.code, again.json()["reproduced"].as_bool()), (1, Some(true)), "{}", again.out);
+    assert!(room.0.join(small.replace(".vrcase", ".html")).exists());
+    let told = run_in(&room, &["run", "--seeds", "500", "--mutant", "count_acks", "--json", "--keep-going"]).json();
+    let [first, second] = [&told["failures"][0], &told["failures"][1]];
+    let decisions = |name: &str| first["small"][name].as_u64().expect("a number");
+    assert!(decisions("decisions") <= decisions("decisions_before") && decisions("decisions") <= 30, "{first}");
+    assert!(second["small"].is_null(), "only the first is shrunk");
 }
 
 #[cfg(feature = "mutants")]

@@ -131,6 +131,9 @@ pub(crate) struct RunArgs {
     /// Go on after a failure, to the last seed
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Leave the first failing seed as it is; otherwise it is shrunk too, for at most 30 s
+    #[arg(long)]
+    pub(crate) no_shrink: bool,
     /// Where failures leave their case files, traces and pages
     #[arg(long, value_name = "DIR", default_value = "target/vr-failures")]
     pub(crate) out: PathBuf,

@@ -5,6 +5,7 @@
 
 use super::report::{Failure, Kind, virtual_time};
 use super::screen::{Figure, bad, counted, faint, strong};
+use super::small::Small;
 use super::trace;
 use std::fmt::Write;
 use std::fs;
@@ -14,6 +15,8 @@ use vr_sim::run::Outcome;
 use vr_sim::setup::Setup;
 pub(crate) use vr_sim::shell::command;
 use vr_sim::tape::Tape;
+
+const REPLAY_IT: &str = "\n  replay it:\n";
 
 /// Where a failure came from, so that it can be found again.
 #[derive(Clone, Copy)]
@@ -59,10 +62,20 @@ pub(crate) fn keep(outcome: &Outcome, kind: Kind, origin: &Origin<'_>) -> (Failu
         case,
         trace,
         page,
+        small: None,
         replay,
     };
     let text = text(&failure, outcome, problem.as_deref());
     (failure, text)
+}
+
+/// The same text, with what became of the failure when it was shrunk; the command stays its end.
+pub(crate) fn with_small(text: &str, small: &Small) -> String {
+    let told = small.text();
+    match text.rfind(REPLAY_IT) {
+        Some(at) => format!("{}\n{told}{}", &text[..at], &text[at..]),
+        None => format!("{text}\n{told}"),
+    }
 }
 
 fn message(outcome: &Outcome) -> String {
@@ -110,7 +123,7 @@ fn text(failure: &Failure, outcome: &Outcome, problem: Option<&str>) -> String {
     if let Some(problem) = problem {
         let _ = write!(text, "\n  {} {problem}", bad().apply_to("not everything could be kept:"));
     }
-    let _ = write!(text, "\n  replay it:\n{}", failure.replay);
+    let _ = write!(text, "{REPLAY_IT}{}", failure.replay);
     text
 }
 

@@ -21,6 +21,7 @@ mod run;
 mod scenarios;
 mod screen;
 mod shrink;
+mod small;
 mod stopwatch;
 mod summary;
 mod trace;

@@ -5,6 +5,7 @@
 
 use super::Exit;
 use super::screen::{self, Figure};
+use super::small::Small;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -60,7 +61,7 @@ impl Kind {
 }
 
 /// A failing seed, as it is kept.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub(crate) struct Failure {
     pub(crate) seed: u64,
     /// The scenario, where it was one.
@@ -75,6 +76,9 @@ pub(crate) struct Failure {
     pub(crate) trace: Option<PathBuf>,
     /// Where the page of it was written.
     pub(crate) page: Option<PathBuf>,
+    /// What is left of it, where it was shrunk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) small: Option<Small>,
     /// The command that replays it.
     pub(crate) replay: String,
 }
@@ -305,6 +309,7 @@ mod tests {
             case: None,
             trace: None,
             page: None,
+            small: None,
             replay: "cargo run".into(),
         };
         let failures = failed.iter().map(failure).collect();

@@ -8,9 +8,11 @@ use super::failure::{self, Origin};
 use super::jobs::{self, News, Plan, Then};
 use super::progress::{Goal, Progress};
 use super::report::{self, Kind, Report};
+use super::small::small;
 use super::stopwatch::Stopwatch;
 use super::{Exit, guard, scenarios, screen, trace};
 use std::time::Instant;
+use vr_sim::case::Case;
 use vr_sim::run::{Outcome, run_seed};
 use vr_sim::swarm::Options;
 use vr_sim::tape::Tape;
@@ -38,13 +40,14 @@ fn seeds(args: &RunArgs, options: &Options) -> Exit {
     let plan = Plan { seeds, shard: args.shard, until, jobs: jobs::threads(args.jobs.jobs) };
     let mut report = Report { floors_hold: args.cluster.is_swarm(), ..Report::new(report::SEED, plan.jobs) };
     let mut progress = Progress::new(args.for_time.map_or(Goal::Seeds(plan.len()), Goal::Time));
-    let mut last = String::new();
+    let (mut last, mut first) = (String::new(), None);
     let ends = |outcome: &Outcome| !args.keep_going && !outcome.passed();
     jobs::sweep(&plan, &|seed| guarded(options, seed), &ends, &mut |news| {
         if let News::Done(seed, outcome) = news {
             report.add(&outcome);
             if let Some(kind) = Kind::of(&outcome) {
                 last = keep(args, &mut report, &outcome, kind, seed);
+                first = first.take().or(outcome.case);
                 if !args.keep_going {
                     return Then::Stop;
                 }
@@ -60,7 +63,19 @@ fn seeds(args: &RunArgs, options: &Options) -> Exit {
     progress.end();
     report.interrupted = guard::is_interrupted();
     (report.wall, report.cpu) = (watch.wall(), watch.cpu(plan.jobs));
+    if let Some(case) = first.filter(|_| !args.no_shrink && !report.interrupted) {
+        shrink_first(&case, &mut report, &mut last, args);
+    }
     conclude(&report, &last, args)
+}
+
+/// What can be left out of the first failure without its property holding again.
+fn shrink_first(case: &Case, report: &mut Report, last: &mut String, args: &RunArgs) {
+    let Some(failure) = report.failures.first_mut() else { return };
+    failure.small = small(case, &args.out, &format!("seed-{}", failure.seed));
+    if let (Some(small), false) = (&failure.small, args.keep_going) {
+        *last = failure::with_small(last, small);
+    }
 }
 
 /// One seed. A panic that the run did not catch itself is one that the simulator made: told all the same.
@@ -136,5 +151,6 @@ fn again(args: &RunArgs, seed: u64) -> String {
 }
 
 fn first_again(first: &report::Failure) -> String {
-    format!("the first of them again:\n{}", first.replay)
+    let small = first.small.as_ref().map_or_else(String::new, |small| format!("{}\n", small.text()));
+    format!("{small}the first of them again:\n{}", first.replay)
 }

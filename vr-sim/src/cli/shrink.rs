@@ -198,6 +198,7 @@ impl Told<'_> {
     }
 }
 
-fn decisions(case: &Case) -> u64 {
+/// How many decisions depart from the default schedule.
+pub(crate) fn decisions(case: &Case) -> u64 {
     u64::try_from(case.decisions.len()).unwrap_or(u64::MAX)
 }
