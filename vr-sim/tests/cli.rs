@@ -402,7 +402,7 @@ fn the_first_failure_of_a_run_is_shrunk_without_being_asked() {
 #[test]
 fn planted_bugs_are_listed_and_an_unknown_one_is_refused() {
     let listed = run(&["mutants", "--json"]).json();
-    assert!(listed.as_array().is_some_and(|bugs| bugs.len() >= 25));
+    assert!(listed["mutants"].as_array().is_some_and(|bugs| bugs.len() >= 25));
     let ran = run(&["run", "--mutant", "no_such_bug"]);
     assert_eq!((ran.code, ran.err.lines().count()), (2, 1), "{}", ran.err);
 }
@@ -412,11 +412,11 @@ fn planted_bugs_are_listed_and_an_unknown_one_is_refused() {
 fn a_hunt_catches_every_planted_bug_by_what_is_aimed_at_it() {
     let ran = run(&["mutants", "--hunt", "--seeds", "1", "--json"]);
     assert_eq!(ran.code, 0, "{}", ran.out);
-    for bug in ran.json().as_array().expect("a list") {
+    for bug in ran.json()["mutants"].as_array().expect("a list") {
         let aimed = bug["directed"].as_array().expect("a list");
         assert!(!aimed.is_empty() || bug["equivalent"].is_string(), "{bug}");
         assert!(aimed.iter().all(|one| one["caught_by"] == one["expected"]), "{bug}");
-        assert_eq!(number(&bug["swarm"], "seeds"), 1, "{bug}");
+        assert!(bug["equivalent"].is_string() || number(bug, "swarm_seeds") == 1, "{bug}");
     }
 }
 

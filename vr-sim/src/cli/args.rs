@@ -270,12 +270,24 @@ pub(crate) struct ListArgs {
 /// Options of `mutants`.
 #[derive(Args, Debug)]
 pub(crate) struct MutantsArgs {
+    /// Only these, by name
+    #[arg(value_name = "NAME")]
+    pub(crate) only: Vec<String>,
     /// Hunt each of them: what catches it, after how many seeds and seconds
     #[arg(long)]
     pub(crate) hunt: bool,
-    /// The swarm hunts each of them in so many seeds
-    #[arg(long, value_name = "N|A..B", value_parser = seeds, default_value = "1000")]
-    pub(crate) seeds: Range<u64>,
+    /// The swarm hunts each of them for so long, and as long again may be spent on shrinking what it found
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s", requires = "hunt")]
+    pub(crate) budget: Duration,
+    /// The swarm hunts each of them in these seeds only: 1000, or 5000..6000 [default: as many as the budget lasts for]
+    #[arg(long, value_name = "N|A..B", value_parser = seeds, requires = "hunt")]
+    pub(crate) seeds: Option<Range<u64>>,
+    /// From so many different first seeds; what counts is the median
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "hunt", conflicts_with = "seeds", value_parser = clap::value_parser!(u8).range(1..=15))]
+    pub(crate) bases: u8,
+    /// Write the shrunk case of each bug that the swarm found into this directory
+    #[arg(long, value_name = "DIR", requires = "hunt")]
+    pub(crate) cases: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) jobs: JobsArg,
     /// Print JSON instead of text

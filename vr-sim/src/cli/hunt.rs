@@ -4,16 +4,17 @@
 //! is a gap in the checks, so that the hunt fails. Must not know what a bug does: that stands beside the rule it
 //! breaks, in vr-core. Exists under the feature `mutants` only. PROTOCOL §3.
 
+mod swarm;
+
+use self::swarm::Swarm;
 use super::args::MutantsArgs;
-use super::jobs::{self, News, Plan, Then};
-use super::run::{guarded, watched};
+use super::run::watched;
 use super::screen::{Figure, WIDTH, bad, count, counted, good, lasting, strong, wrapped};
 use super::{Exit, failure, guard, screen};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 use vr_core::{Mutant, Rules};
 use vr_sim::scenario::{self, Kill, mode_of};
-use vr_sim::swarm::Options;
 
 /// Is there such a bug?
 ///
@@ -33,8 +34,14 @@ struct Bug {
     /// Why nothing can see it, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     equivalent: Option<&'static str>,
-    directed: Vec<Directed>,
+    /// What caught it: `swarm`, else `scenario`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    layer: Option<&'static str>,
+    /// What did not hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    property: Option<String>,
+    directed: Vec<Directed>,
+    #[serde(flatten)]
     swarm: Option<Swarm>,
 }
 
@@ -52,28 +59,31 @@ struct Directed {
     seconds: Option<Figure>,
 }
 
-/// What the swarm did to it.
+/// All of them, and what a hunt was.
 #[derive(Serialize)]
-struct Swarm {
-    caught_by: Option<String>,
-    seed: Option<u64>,
-    seeds: u64,
-    seconds: Figure,
+struct Hunt {
+    planted: u64,
+    /// So many the swarm found, by the median over its first seeds.
+    swarm_found: u64,
+    budget_seconds: Figure,
+    bases: u8,
+    mutants: Vec<Bug>,
 }
 
 /// Carries out `mutants`.
 ///
 /// # Errors
-/// Never: nothing of it can be asked for wrongly.
-#[allow(clippy::unnecessary_wraps)] // as every verb
+/// In one line, when there is no bug of such a name, or a file cannot be written.
 pub(crate) fn mutants(args: &MutantsArgs) -> Result<Exit, String> {
+    args.only.iter().try_for_each(|name| known(name))?;
     guard::listen();
     let mut exit = Exit::Held;
     let mut bugs = Vec::new();
-    for mutant in Mutant::all().take_while(|_| !guard::is_interrupted()) {
+    let asked = |mutant: &Mutant| args.only.is_empty() || args.only.iter().any(|name| name == mutant.name());
+    for mutant in Mutant::all().filter(asked).take_while(|_| !guard::is_interrupted()) {
         let mut bug = bug(mutant);
         if args.hunt {
-            hunt(mutant, &mut bug, args);
+            hunt(mutant, &mut bug, args)?;
             if bug.has_survived() {
                 exit = Exit::Vacuous;
             }
@@ -86,11 +96,16 @@ pub(crate) fn mutants(args: &MutantsArgs) -> Result<Exit, String> {
     if guard::is_interrupted() {
         exit = Exit::Interrupted;
     }
-    if args.json {
-        screen::say(&serde_json::to_string_pretty(&bugs).expect("plain numbers and strings"));
-    } else {
-        screen::say(&summary(&bugs, args.hunt));
-    }
+    let text = (!args.json).then(|| summary(&bugs, args.hunt));
+    let number = |of: usize| u64::try_from(of).expect("an address has at most 64 bits");
+    let all = Hunt {
+        planted: number(bugs.len()),
+        swarm_found: number(bugs.iter().filter(|bug| bug.is_found()).count()),
+        budget_seconds: Figure::seconds(args.budget),
+        bases: args.bases,
+        mutants: bugs,
+    };
+    screen::say(&text.unwrap_or_else(|| serde_json::to_string_pretty(&all).expect("plain numbers and strings")));
     Ok(exit)
 }
 
@@ -102,6 +117,8 @@ fn bug(mutant: Mutant) -> Bug {
         defect: mutant.defect(),
         sentence: mutant.sentence(),
         equivalent: equivalent.map(|equivalent| equivalent.why),
+        layer: None,
+        property: None,
         directed: aimed.map(directed).collect(),
         swarm: None,
     }
@@ -117,7 +134,7 @@ fn directed(kill: &Kill) -> Directed {
     }
 }
 
-fn hunt(mutant: Mutant, bug: &mut Bug, args: &MutantsArgs) {
+fn hunt(mutant: Mutant, bug: &mut Bug, args: &MutantsArgs) -> Result<(), String> {
     let rules = Rules { mutant: Some(mutant) };
     let aimed = scenario::kills().iter().filter(|kill| kill.mutant == mutant);
     for (directed, kill) in bug.directed.iter_mut().zip(aimed) {
@@ -126,30 +143,16 @@ fn hunt(mutant: Mutant, bug: &mut Bug, args: &MutantsArgs) {
         directed.caught_by = outcome.failure().map(str::to_owned);
         directed.seconds = Some(Figure::seconds(started.elapsed()));
     }
-    bug.swarm = Some(swarm(mutant, args));
-}
-
-/// Seeds, until one of them fails that holds when no bug is planted.
-fn swarm(mutant: Mutant, args: &MutantsArgs) -> Swarm {
-    let planted = Options { mutant: Some(mutant.name().to_owned()), ..Options::default() };
-    let caught = |seed: u64| {
-        let outcome = guarded(&planted, seed);
-        let caught_by = outcome.failure().map(str::to_owned);
-        caught_by.filter(|_| guarded(&Options::default(), seed).passed())
+    let swarm = if bug.equivalent.is_none() { Some(swarm::hunt(mutant, args)?) } else { None };
+    bug.layer = match &swarm {
+        Some(swarm) if swarm.is_found() => Some("swarm"),
+        _ if bug.directed.iter().any(Directed::is_caught) => Some("scenario"),
+        _ => None,
     };
-    let shard = super::args::Shard { part: 1, of: 1 };
-    let plan = Plan { seeds: args.seeds.clone(), shard, until: None, jobs: jobs::threads(args.jobs.jobs) };
-    let started = Instant::now();
-    let mut swarm = Swarm { caught_by: None, seed: None, seeds: 0, seconds: Figure::default() };
-    jobs::sweep(&plan, &caught, &Option::is_some, &mut |news| {
-        let News::Done(seed, caught_by) = news else { return Then::GoOn };
-        swarm.seeds += 1;
-        swarm.seed = caught_by.is_some().then_some(seed);
-        swarm.caught_by = caught_by;
-        if swarm.seed.is_some() { Then::Stop } else { Then::GoOn }
-    });
-    swarm.seconds = Figure::seconds(started.elapsed());
-    swarm
+    bug.property = swarm.as_ref().and_then(|swarm| swarm.property.clone());
+    bug.property = bug.property.take().or_else(|| bug.directed.first().and_then(|one| one.caught_by.clone()));
+    bug.swarm = swarm;
+    Ok(())
 }
 
 impl Directed {
@@ -173,23 +176,15 @@ impl Directed {
     }
 }
 
-impl Swarm {
-    fn text(&self) -> String {
-        let effort = format!("{} and {}", counted(self.seeds, "seed"), said(self.seconds));
-        match (&self.caught_by, self.seed) {
-            (Some(property), Some(seed)) => {
-                format!("  swarm     {} in seed {seed}, after {effort}", good().apply_to(property))
-            }
-            _ => format!("  swarm     not seen in {effort}"),
-        }
-    }
-}
-
 impl Bug {
     /// A bug must be caught by a scenario that is aimed at it, and by each of them under the right property.
     fn has_survived(&self) -> bool {
         let aimed_well = !self.directed.is_empty() && self.directed.iter().all(Directed::is_caught);
         self.equivalent.is_none() && !aimed_well
+    }
+
+    fn is_found(&self) -> bool {
+        self.swarm.as_ref().is_some_and(Swarm::is_found)
     }
 
     /// Runs what is aimed at it, or what should be.
@@ -220,7 +215,7 @@ impl Bug {
 }
 
 /// Seconds, as a person says them.
-fn said(seconds: Figure) -> String {
+pub(super) fn said(seconds: Figure) -> String {
     lasting(Duration::try_from_secs_f64(seconds.0).unwrap_or_default())
 }
 
@@ -230,7 +225,7 @@ fn summary(bugs: &[Bug], hunted: bool) -> String {
     if !hunted {
         return format!("{planted}; `vr-sim mutants --hunt` hunts them");
     }
-    let swarmed = bugs.iter().filter(|bug| bug.swarm.as_ref().is_some_and(|swarm| swarm.seed.is_some())).count();
+    let swarmed = bugs.iter().filter(|bug| bug.is_found()).count();
     let told = format!("{planted}, {} of them seen by the swarm", count(number(swarmed)));
     let survivors: Vec<_> = bugs.iter().filter(|bug| bug.has_survived()).collect();
     let Some(first) = survivors.first() else {
