@@ -5,6 +5,7 @@
 
 use crate::decider::{ChoiceKind, Decision};
 use crate::setup::Setup;
+use crate::trail::Trail;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -44,6 +45,9 @@ pub struct Case {
     /// The hash of everything that happened.
     #[serde(with = "text")]
     pub digest: u64,
+    /// The same on the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trail: Option<Trail>,
 }
 
 /// Why a case file is refused, in one line.
@@ -88,6 +92,7 @@ impl Case {
             decisions,
             violation: None,
             digest,
+            trail: None,
         }
     }
 

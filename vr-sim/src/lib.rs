@@ -48,6 +48,7 @@ pub mod shrink;
 pub mod simulate;
 pub mod swarm;
 pub mod tape;
+pub mod trail;
 pub mod view;
 pub mod workload;
 pub mod world;

@@ -10,6 +10,7 @@ use crate::odds::Odds;
 use crate::setup::Setup;
 use crate::swarm::{Options, draw};
 use crate::tape::Tape;
+use crate::trail::{Sample, Tracker};
 use crate::workload::{App, KvClients};
 use crate::world::World;
 use std::any::Any;
@@ -78,7 +79,7 @@ pub fn run_seed(options: &Options, seed: u64) -> Outcome {
 /// When the setup is impossible.
 #[must_use]
 pub fn run_drawn(setup: &Setup, odds: &Odds, seed: u64) -> Outcome {
-    let (mut outcome, _) = run(setup, Decider::seeded(seed, odds.clone()), seed);
+    let mut outcome = run(setup, Decider::seeded(seed, odds.clone()), seed);
     if !outcome.passed() {
         outcome.case = record_drawn(setup, odds, seed).case;
     }
@@ -96,9 +97,22 @@ pub fn record_seed(options: &Options, seed: u64) -> Outcome {
 }
 
 fn record_drawn(setup: &Setup, odds: &Odds, seed: u64) -> Outcome {
-    let (mut outcome, decisions) = run(setup, Decider::seeded(seed, odds.clone()).recording(), seed);
-    let mut case = Case::new(seed, setup.clone(), decisions, outcome.digest);
+    recorded(setup, Decider::seeded(seed, odds.clone()), seed)
+}
+
+/// Runs and gives the case, with its trail.
+pub(crate) fn recorded(setup: &Setup, decider: Decider, seed: u64) -> Outcome {
+    let mut world = world_of(setup, decider.recording());
+    let mut tracker = Tracker::default();
+    let panicked = caught(|| {
+        while world.step_event() {
+            tracker.pass(|| Sample { steps: world.steps(), digest: world.digest() });
+        }
+    });
+    let mut outcome = outcome(&world, seed, panicked);
+    let mut case = Case::new(seed, setup.clone(), world.decisions().to_vec(), outcome.digest);
     case.violation = outcome.failure().map(str::to_owned);
+    case.trail = Some(tracker.into_trail());
     outcome.case = Some(Box::new(case));
     outcome
 }
@@ -109,7 +123,7 @@ fn record_drawn(setup: &Setup, odds: &Odds, seed: u64) -> Outcome {
 /// When its setup is impossible; [`Case::read`] refuses such a one.
 #[must_use]
 pub fn run_case(case: &Case) -> Outcome {
-    run(&case.setup, Decider::recorded(&case.decisions), case.seed).0
+    run(&case.setup, Decider::recorded(&case.decisions), case.seed)
 }
 
 /// Runs a case again and gives the tape of everything that happened. `repro` is the command that repeats it.
@@ -138,16 +152,19 @@ pub fn world_of(setup: &Setup, decider: Decider) -> World<KvClients> {
     World::new(setup.clone(), clients, decider).expect("a setup that was validated")
 }
 
-fn run(setup: &Setup, decider: Decider, seed: u64) -> (Outcome, Vec<crate::decider::Decision>) {
+fn run(setup: &Setup, decider: Decider, seed: u64) -> Outcome {
     let mut world = world_of(setup, decider);
     let panicked = catch(&mut world);
-    let decisions = world.decisions().to_vec();
-    (outcome(&world, seed, panicked), decisions)
+    outcome(&world, seed, panicked)
 }
 
 /// Runs a world to its end; what it panicked with, if it did.
 pub(crate) fn catch<A: App>(world: &mut World<A>) -> Option<String> {
-    let result = catch_unwind(AssertUnwindSafe(|| world.run()));
+    caught(|| world.run())
+}
+
+fn caught(run: impl FnOnce()) -> Option<String> {
+    let result = catch_unwind(AssertUnwindSafe(run));
     result.err().map(|payload| what_panicked(&*payload))
 }
 

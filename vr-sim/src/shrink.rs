@@ -8,7 +8,7 @@ mod moves;
 
 use crate::case::Case;
 use crate::decider::{Decider, Decision};
-use crate::run::{catch, outcome, world_of};
+use crate::run::{catch, outcome, recorded, world_of};
 use std::fmt::Write;
 
 /// How far it is.
@@ -58,7 +58,9 @@ pub fn shrink(case: &Case, go_on: &mut dyn FnMut(&Progress) -> bool) -> Result<S
     shrinker.note();
     while shrinker.pass() && !shrinker.is_told_to_end {}
     let Shrinker { best, progress, is_told_to_end, .. } = shrinker;
-    Ok(Shrunk { case: best.case, progress, is_done: !is_told_to_end })
+    let Case { seed, setup, decisions, .. } = &best.case;
+    let case = *recorded(setup, Decider::recorded(decisions), *seed).case.expect("recording gives a case");
+    Ok(Shrunk { case, progress, is_done: !is_told_to_end })
 }
 
 /// A run that failed.

@@ -242,6 +242,21 @@ fn a_case_that_does_something_else_now_is_not_reproduced() {
     assert!(ran.last_line().contains("another run than the recorded one"), "{}", ran.out);
 }
 
+#[test]
+fn a_replay_that_goes_another_way_says_where_it_left() {
+    let room = Room::new();
+    let recorded = vr_sim::run::record_seed(&vr_sim::swarm::Options::default(), 3);
+    let mut other = *recorded.case.expect("recording gives a case");
+    let half = other.decisions.len() / 2;
+    assert!(other.trail.is_some() && half > 0, "a case has a trail");
+    other.decisions.truncate(half);
+    let case = room.file("other.vrcase", &other.write());
+    let ran = run_in(&room, &["replay", &case]);
+    assert!(ran.last_line().contains("it diverged at step "), "{}", ran.out);
+    let divergence = &run_in(&room, &["replay", &case, "--json"]).json()["divergence"];
+    assert!(number(divergence, "same_through_step") < number(divergence, "by_step"), "{divergence}");
+}
+
 /// A case file that a person edited until it cannot hold: what must not happen happens in it.
 fn edited_case(edit: impl FnOnce(&mut vr_sim::setup::Setup)) -> String {
     let mut case = vr_sim::case::Case::read(&case_of_a_quiet_seed()).expect("it was just written");
@@ -391,6 +406,9 @@ fn the_first_failure_of_a_run_is_shrunk_without_being_asked() {
     let again = run_in(&room, &["replay", small, "--json"]);
     assert_eq!((again.code, again.json()["reproduced"].as_bool()), (1, Some(true)), "{}", again.out);
     assert!(room.0.join(small.replace(".vrcase", ".html")).exists());
+    let told = run_in(&room, &["replay", small, "--explain"]).out;
+    let story: Vec<_> = told.lines().take_while(|line| !line.is_empty()).collect();
+    assert!((3..=30).contains(&story.len()) && story.last().is_some_and(|it| it.contains("VIOLATION of")), "{told}");
     let told = run_in(&room, &["run", "--seeds", "500", "--mutant", "count_acks", "--json", "--keep-going"]).json();
     let [first, second] = [&told["failures"][0], &told["failures"][1]];
     let decisions = |name: &str| first["small"][name].as_u64().expect("a number");

@@ -9,6 +9,7 @@ mod replay;
 pub(crate) use lab::LabArgs;
 pub(crate) use replay::{Export, ReplayArgs};
 
+use clap::builder::TypedValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -283,7 +284,7 @@ pub(crate) struct MutantsArgs {
     #[arg(long, value_name = "N|A..B", value_parser = seeds, requires = "hunt")]
     pub(crate) seeds: Option<Range<u64>>,
     /// From so many different first seeds; what counts is the median
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "hunt", conflicts_with = "seeds", value_parser = clap::value_parser!(u8).range(1..=15))]
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "hunt", conflicts_with = "seeds", value_parser = bases())]
     pub(crate) bases: u8,
     /// Write the shrunk case of each bug that the swarm found into this directory
     #[arg(long, value_name = "DIR", requires = "hunt")]
@@ -293,6 +294,10 @@ pub(crate) struct MutantsArgs {
     /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn bases() -> impl TypedValueParser<Value = u8> {
+    clap::value_parser!(u8).range(1..=15)
 }
 
 /// Options of `doctor`.

@@ -16,6 +16,8 @@ use vr_sim::lab::Session;
 use vr_sim::run::{Severity, Violation, world_of};
 use vr_sim::swarm::draw;
 use vr_sim::tape::Tape;
+use vr_sim::trail::{Divergence, Follower, Trail};
+use vr_sim::view::explain::{self, Sentence, explain};
 use vr_sim::view::table::Table;
 use vr_sim::view::text::text;
 use vr_sim::workload::KvClients;
@@ -44,6 +46,7 @@ struct Played {
 struct Recorded {
     violation: Option<String>,
     digest: u64,
+    trail: Option<Trail>,
 }
 
 /// What happened now.
@@ -52,6 +55,8 @@ struct Seen {
     panicked: Option<String>,
     /// It was stopped before its end, after so many events.
     stopped: bool,
+    /// Where it left the recorded run.
+    divergence: Option<Divergence>,
 }
 
 impl Seen {
@@ -81,7 +86,7 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Exit, String> {
     }
     let (seen, tape) = match played {
         Some(played) => recall(&mut world, played, args),
-        None => play(&mut world, args.until),
+        None => play(&mut world, args.until, recorded.as_ref().and_then(|recorded| recorded.trail.as_ref())),
     };
     show(args, &tape)?;
     let table = if args.table { Some(Table::of(&tape.events, args.at)?) } else { None };
@@ -92,7 +97,8 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<Exit, String> {
     write(&args.trace, &|| tape.write())?;
     write(&args.html, &|| trace::page(&tape, &format!("seed {seed}")))?;
     let verdict = judge(&seen, recorded.as_ref(), world.digest());
-    let told = Told { seed, recorded, seen, verdict, tape, table };
+    let story = if args.explain { Some(explain(&tape.events).unwrap_or_default()) } else { None };
+    let told = Told { seed, recorded, seen, verdict, tape, table, story };
     if args.json {
         screen::say(&told.json(&world, args));
     } else {
@@ -141,7 +147,7 @@ fn subject(args: &ReplayArgs) -> Result<Subject, String> {
     if let Some(option) = args.cluster.words().first() {
         return Err(told(&format!("a case file brings its own cluster; {option} is for seeds")));
     }
-    let recorded = Some(Recorded { violation: case.violation.clone(), digest: case.digest });
+    let recorded = Some(Recorded { violation: case.violation.clone(), digest: case.digest, trail: case.trail.clone() });
     if case.is_session() {
         let session = guard::watched(|| Session::of_case(&case, &args.case, None)).and_then(|session| session);
         let session = session.map_err(|why| told(&why))?;
@@ -174,19 +180,21 @@ pub(super) fn text_of(path: &str) -> Result<String, String> {
     }
 }
 
-/// Runs it to its end, or until so many events happened.
-fn play(world: &mut World<KvClients>, until: Option<u64>) -> (Seen, Tape) {
+/// Runs it to its end, or until so many events happened; along its trail, where it has one.
+fn play(world: &mut World<KvClients>, until: Option<u64>, trail: Option<&Trail>) -> (Seen, Tape) {
     let mut stopped = false;
-    let run = guard::watched(|| match until {
-        None => world.run(),
-        Some(most) => {
-            while !stopped && world.step_event() {
-                stopped = trace::is_full(world, most);
+    let mut follower = trail.map(Follower::new);
+    let run = guard::watched(|| {
+        while !stopped && world.step_event() {
+            if let Some(follower) = &mut follower {
+                follower.pass(|| world.digest());
             }
+            stopped = until.is_some_and(|most| trace::is_full(world, most));
         }
     });
     let tape = trace::end(world, run.is_err(), until);
-    (Seen { violation: world.violation().cloned(), panicked: run.err(), stopped }, tape)
+    let divergence = follower.filter(|_| !stopped).and_then(Follower::divergence);
+    (Seen { violation: world.violation().cloned(), panicked: run.err(), stopped, divergence }, tape)
 }
 
 /// A session as it was played: to its end, or as much of it as is asked for.
@@ -196,7 +204,7 @@ fn recall(world: &mut World<KvClients>, played: Played, args: &ReplayArgs) -> (S
     }
     let tape = trace::end(world, played.panicked.is_some(), args.until);
     let stopped = args.until.is_some_and(|most| trace::events(&tape) >= most);
-    (Seen { violation: world.violation().cloned(), panicked: played.panicked, stopped }, tape)
+    (Seen { violation: world.violation().cloned(), panicked: played.panicked, stopped, divergence: None }, tape)
 }
 
 /// Did it do what was recorded?
@@ -218,27 +226,23 @@ fn judge(seen: &Seen, recorded: Option<&Recorded>, digest: u64) -> Verdict {
         return told(None, words, exit);
     };
     let same = recorded.digest == digest;
+    let left = match seen.divergence {
+        Some(it) => format!("it diverged at step {} (the same through step {})", it.by_step, it.same_through_step),
+        None => format!("it is another run than the recorded one, {}", hex(recorded.digest)),
+    };
+    let not = |words: String| told(Some(false), words, Exit::NotReproduced);
     match (recorded.violation.as_deref(), seen.failure()) {
         (Some(then), Some(now)) if then == now && same => {
             told(Some(true), format!("reproduced: {now}, the same run to the last event"), exit)
         }
-        (Some(then), Some(now)) if then == now => {
-            let words =
-                format!("reproduced: {now}, but on another way than the recorded one, {}", hex(recorded.digest));
-            told(Some(true), words, exit)
-        }
+        (Some(then), Some(now)) if then == now => told(Some(true), format!("reproduced: {now}, but {left}"), exit),
         (Some(then), Some(now)) => {
-            told(Some(false), format!("not reproduced: {then} was recorded, and now it is {now}"), Exit::NotReproduced)
+            not(format!("different violation: {then} was recorded, and now it is {now}; {left}"))
         }
-        (Some(then), None) => {
-            told(Some(false), format!("not reproduced: {then} was recorded, and now all held"), Exit::NotReproduced)
-        }
+        (Some(then), None) => not(format!("not reproduced: {then} was recorded, and now all held; {left}")),
         (None, Some(now)) => told(Some(false), format!("all held when it was recorded, and now {now} does not"), exit),
         (None, None) if same => told(Some(true), "all held, as recorded".into(), exit),
-        (None, None) => {
-            let words = format!("all held, but it is another run than the recorded one, {}", hex(recorded.digest));
-            told(Some(false), words, Exit::NotReproduced)
-        }
+        (None, None) => not(format!("all held, but {left}")),
     }
 }
 
@@ -250,11 +254,17 @@ struct Told {
     verdict: Verdict,
     tape: Tape,
     table: Option<Table>,
+    /// Why a property does not hold; empty where all held.
+    story: Option<Vec<Sentence>>,
 }
 
 impl Told {
     fn text(&self, world: &World<KvClients>, cluster: &str) -> String {
         let mut lines: Vec<_> = self.table.iter().map(Table::text).collect();
+        lines.extend(self.story.iter().map(|story| match story.as_slice() {
+            [] => "nothing is to be explained: no property was violated".to_owned(),
+            story => explain::text(story),
+        }));
         lines.push(format!("{}: {cluster}", strong().apply_to(format!("seed {}", self.seed))));
         lines.extend((0..world.members()).map(|at| replica(world, at)));
         if self.seen.stopped {
@@ -294,6 +304,7 @@ impl Told {
             recorded_property: self.recorded.as_ref().and_then(|recorded| recorded.violation.as_deref()),
             recorded_digest: self.recorded.as_ref().map(|recorded| hex(recorded.digest)),
             reproduced: self.verdict.reproduced,
+            divergence: self.seen.divergence,
             stopped: self.seen.stopped,
             virtual_seconds: Figure::seconds(virtual_time(world.now().0.into())),
             steps: world.steps(),
@@ -303,6 +314,7 @@ impl Told {
             trace: args.trace.as_ref(),
             page: args.html.as_ref(),
             table: self.table.as_ref().map(Table::json),
+            story: self.story.as_deref(),
             exit: self.verdict.exit.code(),
         };
         serde_json::to_string_pretty(&object).expect("plain numbers and strings")
@@ -334,6 +346,8 @@ struct Json<'a> {
     recorded_property: Option<&'a str>,
     recorded_digest: Option<String>,
     reproduced: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    divergence: Option<Divergence>,
     stopped: bool,
     virtual_seconds: Figure,
     steps: u64,
@@ -344,6 +358,8 @@ struct Json<'a> {
     page: Option<&'a PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     table: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    story: Option<&'a [Sentence]>,
     exit: u8,
 }
 
@@ -359,11 +375,11 @@ mod tests {
             replicas: Vec::new(),
             ops: Vec::new(),
         });
-        Seen { violation, panicked: None, stopped: false }
+        Seen { violation, panicked: None, stopped: false, divergence: None }
     }
 
     fn judged(then: Option<&str>, now: Option<&'static str>, digest: u64) -> (Option<bool>, u8) {
-        let recorded = Recorded { violation: then.map(str::to_owned), digest: 7 };
+        let recorded = Recorded { violation: then.map(str::to_owned), digest: 7, trail: None };
         let verdict = judge(&seen(now), Some(&recorded), digest);
         (verdict.reproduced, verdict.exit.code())
     }
@@ -382,7 +398,7 @@ mod tests {
     #[test]
     fn what_was_stopped_early_is_not_judged() {
         let stopped = Seen { stopped: true, ..seen(None) };
-        let recorded = Recorded { violation: Some("S1 agreement".into()), digest: 7 };
+        let recorded = Recorded { violation: Some("S1 agreement".into()), digest: 7, trail: None };
         assert_eq!(judge(&stopped, Some(&recorded), 8).exit, Exit::Held);
         assert_eq!(judge(&stopped, Some(&recorded), 8).reproduced, None);
     }

@@ -30,6 +30,9 @@ pub(crate) struct ReplayArgs {
     /// Print one line per event
     #[arg(long)]
     pub(crate) text: bool,
+    /// Tell why the property does not hold: what led to the violation, in at most 30 sentences
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Print in what the replicas disagree, at the violation or at the end
     #[arg(long)]
     pub(crate) table: bool,
@@ -59,7 +62,7 @@ impl ReplayArgs {
     }
 
     const fn is_shown(&self) -> bool {
-        self.text || self.table || self.export.is_some()
+        self.text || self.explain || self.table || self.export.is_some()
     }
 }
 

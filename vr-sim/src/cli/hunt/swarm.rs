@@ -1,7 +1,8 @@
-//! The swarm hunts one planted bug: seeds until one fails that holds without the bug, and what is left of it when it is shrunk.
+//! The swarm hunts one planted bug: seeds until one fails that holds without the bug, and what is left of it when it
+//! is shrunk.
 //!
-//! Owns from which seeds it starts and what counts: the median over several first seeds, so that luck does not. Must not
-//! know which bug it hunts. PROTOCOL §3.
+//! Owns from which seeds it starts and what counts: the median over several first seeds, so that luck does not. Must
+//! not know which bug it hunts. PROTOCOL §3.
 
 use super::said;
 use crate::cli::args::{MutantsArgs, Shard};
@@ -12,7 +13,6 @@ use crate::cli::shrink;
 use serde::Serialize;
 use std::fs;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::time::Instant;
 use vr_core::Mutant;
 use vr_sim::run::Outcome;
@@ -39,9 +39,6 @@ pub(super) struct Swarm {
     shrunk_decisions: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shrunk_seconds: Option<Figure>,
-    /// Where that was written.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shrunk_case: Option<PathBuf>,
 }
 
 /// One hunt.
@@ -73,7 +70,6 @@ pub(super) fn hunt(mutant: Mutant, args: &MutantsArgs) -> Result<Swarm, String> 
         swarm_found_from: u8::try_from(found_from).unwrap_or(u8::MAX),
         shrunk_decisions: None,
         shrunk_seconds: None,
-        shrunk_case: None,
     };
     let Some(case) = outcome.and_then(|outcome| outcome.case) else { return Ok(swarm) };
     let began = Instant::now();
@@ -84,7 +80,6 @@ pub(super) fn hunt(mutant: Mutant, args: &MutantsArgs) -> Result<Swarm, String> 
         let path = directory.join(format!("{}.vrcase", mutant.name()));
         let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, shrunk.case.write()));
         written.map_err(|why| format!("{}: {why}", path.display()))?;
-        swarm.shrunk_case = Some(path);
     }
     Ok(swarm)
 }
