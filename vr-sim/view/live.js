@@ -3,21 +3,29 @@
 // Owns the connection, its cursor, and what is said while there is none. Must not know
 // panels. VIEW §5.2, checks 4–6.
 VR.live = (() => {
-  const { $, put, h, show } = VR.base;
+  const { $, h, show } = VR.base;
   const KEEP = 120000; // events that are kept to look back at
 
   function make(app) {
     const links = new Map();
     let source = null,
+      missing = '', // what is said of events that are not there, until a snapshot without any
       cursor = 0,
       arrived = performance.now(),
       batches = 0,
       resumed = 0;
 
+    const isOpen = () => source !== null && source.readyState === 1;
+    const lack = text => {
+      missing = text;
+      app.store.banner = text;
+      app.banner();
+    };
+
     function head() {
       const up = [...links.values()].filter(l => l.link === 'up').length,
         all = links.size;
-      const open = source && source.readyState === 1;
+      const open = isOpen();
       show(
         $('links'),
         h(
@@ -48,6 +56,9 @@ VR.live = (() => {
       store.started = true;
       reducer.begin(members, s.nodes, s.next);
       cursor = s.next;
+      if (missing) store.banner = `${missing} What is shown begins at #${s.next}.`;
+      missing = '';
+      links.clear();
       for (const n of s.nodes) links.set(n.n, n);
       head();
       app.opened();
@@ -63,8 +74,7 @@ VR.live = (() => {
         if (e.i < store.next) continue; // came twice
         if (e.i > store.next) {
           // Never silently: what is missing is asked for anew.
-          store.banner = `Events #${store.next} to #${e.i - 1} did not arrive.`;
-          app.banner();
+          lack(`Events #${store.next} to #${e.i - 1} did not arrive.`);
           reconnect();
           return;
         }
@@ -99,17 +109,18 @@ VR.live = (() => {
       source.addEventListener('open', () => {
         resumed += 1;
         head();
+        app.redraw();
       });
       source.addEventListener('error', () => {
         head();
+        app.redraw();
         if (source.readyState === 2) setTimeout(reconnect, 1000);
       });
       source.addEventListener('snapshot', e => snapshot(e.data));
       source.addEventListener('batch', e => batch(e.data));
       source.addEventListener('gap', e => {
         const { lost } = JSON.parse(e.data);
-        app.store.banner = `This page was too slow: ${lost} events were left out.`;
-        app.banner();
+        lack(`This page was too slow: ${lost} events were left out.`);
       });
       source.addEventListener('node', e => {
         const n = JSON.parse(e.data);
@@ -123,6 +134,9 @@ VR.live = (() => {
     return {
       /** Now, on the trace's clock: it goes on while nothing arrives. */
       now: () => (app.store.count ? app.store.t(app.store.last) + (performance.now() - arrived) * 1e6 : 0),
+      get isOpen() {
+        return isOpen();
+      },
       get cursor() {
         return cursor;
       },
@@ -136,7 +150,6 @@ VR.live = (() => {
       get source() {
         return source;
       },
-      put,
     };
   }
 

@@ -106,10 +106,13 @@ VR.ring = (() => {
     }
 
     function node(n, seat) {
-      const [glyph, word] = role(n),
+      // Without a connection nothing is known of anybody.
+      const isCut = app.live && !app.live.isOpen,
+        [glyph, word] = isCut ? ['▨', 'no news'] : role(n),
         s = app.store;
-      const kind =
-        !n.known || n.unknown
+      const kind = isCut
+        ? 'silent'
+        : !n.known || n.unknown
           ? 'unknown'
           : n.link === 'down' || !n.up
             ? 'down'
