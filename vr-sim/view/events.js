@@ -226,7 +226,7 @@ VR.events = (() => {
 
     function drawInspector() {
       const panel = $('inspector');
-      if (!app.store.started || panel.offsetParent === null) return;
+      if (app.store.count === 0 || panel.offsetParent === null) return;
       const s = app.store,
         i = app.sel,
         e = s.event(i),
