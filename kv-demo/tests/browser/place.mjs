@@ -36,8 +36,8 @@ const inert = text =>
     .replace(/\u2029/g, '\\u2029');
 
 /** An exported page around another trace. */
-export const pageOf = (html, trace, name) =>
-  within(within(html, 'boot', inert(JSON.stringify({ mode: 'file', name }))), 'trace', inert(trace));
+export const pageOf = (html, trace, name, escaped = inert) =>
+  within(within(html, 'boot', inert(JSON.stringify({ mode: 'file', name }))), 'trace', escaped(trace));
 
 /** An exported page that waits for a file. */
 export const emptyPage = html => within(within(html, 'boot', '{"mode":"empty","name":""}'), 'trace', '');

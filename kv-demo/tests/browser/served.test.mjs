@@ -15,7 +15,7 @@ check('a hostile trace from the service does nothing either', async (open, conte
     one = await open(url);
   await ready(one);
   assert.equal(await one.evaluate(() => VR.app.debug.count()), events.length);
-  await walksHarmlessly(one, events, 7);
+  await walksHarmlessly(one, events, 23);
   assert.match(await one.locator('#mode').innerText(), /TRACE/);
 });
 

@@ -41,7 +41,7 @@ function started(words) {
     child.kill(signal);
     await ended;
   };
-  return { child, line, stop, said };
+  return { child, line, stop, ended, said };
 }
 
 /** `kv-demo view` with these options; ends with the test. */
