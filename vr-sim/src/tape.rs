@@ -3,6 +3,8 @@
 //! Owns which fact of the simulator becomes which event; what a step of a replica becomes is `vr_core::trace`'s. A
 //! run that is not recorded pays nothing. Must not know the world. VIEW §5.1.
 
+mod evidence;
+
 use crate::check::{Happening, Severity, Violation};
 use crate::faults::Fault;
 use crate::setup::Setup;
@@ -179,14 +181,11 @@ impl Tape {
             Severity::Safety => vr_core::trace::Severity::Safety,
             Severity::Liveness => vr_core::trace::Severity::Liveness,
         };
-        let broken = Violated {
-            inv: violation.property.into(),
-            sev,
-            msg: violation.message.clone(),
-            nodes: violation.replicas.iter().copied().map(Node::Replica).collect(),
-            ops: violation.ops.iter().map(|op| op.0).collect(),
-            ev: self.recorder.next_index().checked_sub(1).into_iter().collect(),
-        };
+        let nodes: Vec<_> = violation.replicas.iter().copied().map(Node::Replica).collect();
+        let ops: Vec<_> = violation.ops.iter().map(|op| op.0).collect();
+        let ev = evidence::of(&self.events, &nodes, &ops);
+        let (inv, msg) = (violation.property.into(), violation.message.clone());
+        let broken = Violated { inv, sev, msg, nodes, ops, ev };
         self.at(at, Node::Sim, What::Violated(broken));
     }
 
