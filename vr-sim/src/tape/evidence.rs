@@ -126,7 +126,7 @@ mod tests {
         ];
         assert_eq!(of_facts(facts.clone(), &[node(0), node(1)], &[5]), [0, 2, 3, 4, 5, 7, 8, 9]);
         assert_eq!(of_facts(facts, &[], &[]), [4, 8, 9], "when nobody is concerned, what caused it");
-        assert_eq!(of_facts(Vec::new(), &[node(0)], &[1]), [] as [u64; 0]);
+        assert_eq!(of_facts(Vec::new(), &[node(0)], &[1]), Vec::<u64>::new());
     }
 
     #[test]
