@@ -117,4 +117,27 @@ mod tests {
         }
         assert!(given_up > 0, "no client gave up in any of these seeds");
     }
+
+    #[test]
+    fn a_client_that_does_not_know_how_its_call_ended_goes_on_as_another_process() {
+        use vr_core::ClientId;
+        use vr_core::trace::{Invoked, Returned};
+        let client = Node::Client(ClientId(7));
+        let call = |req| What::Invoked(Invoked { client, req, f: "put".into(), input: "x".to_owned() });
+        let end = |req, st| What::Returned(Returned { client, req, out: None, st });
+        let facts =
+            [call(1), end(1, Settled::Ok), call(2), end(0, Settled::Info), call(3), call(4), end(4, Settled::Fail)];
+        let events = facts.map(|what| TraceEvent::at(0, client, what));
+        let seen: Vec<_> = steps(&events).into_iter().map(|step| (step.process, step.kind, step.req)).collect();
+        let expected = [
+            (0, "invoke", 1),
+            (0, "ok", 1),
+            (0, "invoke", 2),
+            (0, "info", 2),
+            (1, "invoke", 3),
+            (2, "invoke", 4),
+            (2, "fail", 4),
+        ];
+        assert_eq!(seen, expected.map(|(process, kind, req)| (process, Name::Borrowed(kind), req)));
+    }
 }
