@@ -156,10 +156,10 @@ fn play(info: &ScenarioInfo, durability: Durability, rules: Rules, recording: bo
     setup.clients = 4;
     setup.mutant = mutant_of(rules).map(str::to_owned);
     (info.tune)(&mut setup);
-    let mut scenario = Scenario::new(setup);
-    if recording {
-        scenario.record(info.command(durability, rules));
-    }
+    let mut scenario = match recording {
+        true => Scenario::recorded(setup, info.command(durability, rules)),
+        false => Scenario::new(setup),
+    };
     let verdict = catch_unwind(AssertUnwindSafe(|| (info.play)(&mut scenario).and_then(|()| scenario.conclude())));
     let (violation, panicked) = match verdict {
         Ok(Ok(())) => (None, None),

@@ -1,5 +1,6 @@
 //! Every scenario passes in every mode in which it makes sense, a test per chapter; and runs alike each time.
 
+use vr_core::trace::{TraceEvent, What};
 use vr_core::{Durability, Rules};
 use vr_sim::scenario::{self, ScenarioInfo, mode_of};
 
@@ -99,4 +100,7 @@ fn a_scenario_can_be_traced_and_its_trace_names_its_command() {
     assert!(outcome.passed());
     assert!(tape.write().contains(&info.command(info.modes[0], Rules::default())));
     assert!(tape.events.len() > 50);
+    let begins = |event: &TraceEvent| matches!(event.what, What::Snap(_));
+    let told: Vec<_> = tape.events.iter().filter(|event| begins(event)).map(|event| event.n.clone()).collect();
+    assert_eq!(told.len(), usize::from(info.replicas), "and begins with the state of each replica: {told:?}");
 }

@@ -90,21 +90,24 @@ impl Scenario {
     /// When the setup is impossible.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        Self::with(setup, &[])
+        Self::with(setup, &[], None)
     }
 
-    fn with(setup: Setup, decisions: &[Decision]) -> Self {
+    /// A fresh cluster; everything that happens from its first start on is put on a tape, which names this command.
+    pub(super) fn recorded(setup: Setup, command: String) -> Self {
+        Self::with(setup, &[], Some(command))
+    }
+
+    fn with(setup: Setup, decisions: &[Decision], recorded: Option<String>) -> Self {
         let clients = KvClients::new(setup.seed, setup.mix);
-        let world = World::by_hand(setup, clients, Decider::recorded(decisions)).expect("a setup that was thought of");
-        Self { world, ending: Ending::Rest, recorded: None }
-    }
-
-    /// Puts everything that happens on a tape.
-    pub(super) fn record(&mut self, command: String) {
-        let mut tape = Tape::default();
-        tape.begin(self.world.setup(), Some(command.clone()));
-        self.world.record(tape);
-        self.recorded = Some(command);
+        let tape = recorded.as_ref().map(|command| {
+            let mut tape = Tape::default();
+            tape.begin(&setup, Some(command.clone()));
+            tape
+        });
+        let decider = Decider::recorded(decisions);
+        let world = World::on_tape(setup, clients, decider, tape).expect("a setup that was thought of");
+        Self { world, ending: Ending::Rest, recorded }
     }
 
     // ---- who
@@ -259,8 +262,7 @@ impl Scenario {
         let key = u64::try_from(at).expect("few replicas");
         let decision = Decision { kind: ChoiceKind::Outsider, key, occurrence: 0, value };
         let recorded = self.recorded.take();
-        *self = Self::with(self.world.setup().clone(), &[decision]);
-        recorded.into_iter().for_each(|command| self.record(command));
+        *self = Self::with(self.world.setup().clone(), &[decision], recorded);
     }
 
     /// These are healed, started and linked; everything that is waited for must come, and they must agree. The
