@@ -118,6 +118,8 @@ const faults = (one, touch) =>
       const box = e.getBoundingClientRect(),
         // In a line of text a link may be as high as its line.
         inText = e.classList.contains('link') || e.closest('p, label, #story');
+      if (e.tagName === 'BUTTON' && e.scrollWidth > e.clientWidth + 1)
+        bad.push(`${e.textContent} does not fit its button`);
       if (finger && !inText && Math.min(box.width, box.height) < 23.5)
         bad.push(`${e.id || e.textContent} is ${Math.round(box.width)} × ${Math.round(box.height)}`);
     }
