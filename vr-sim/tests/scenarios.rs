@@ -101,6 +101,6 @@ fn a_scenario_can_be_traced_and_its_trace_names_its_command() {
     assert!(tape.write().contains(&info.command(info.modes[0], Rules::default())));
     assert!(tape.events.len() > 50);
     let begins = |event: &TraceEvent| matches!(event.what, What::Snap(_));
-    let told: Vec<_> = tape.events.iter().filter(|event| begins(event)).map(|event| event.n.clone()).collect();
+    let told: Vec<_> = tape.events.iter().filter(|event| begins(event)).map(|event| event.n).collect();
     assert_eq!(told.len(), usize::from(info.replicas), "and begins with the state of each replica: {told:?}");
 }
