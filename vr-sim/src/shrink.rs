@@ -1,15 +1,26 @@
 //! The shrinker: a failing run, made as small as it can be while the same property still breaks.
 //!
 //! Owns what is left out, in which order, and when it is small enough: whole kinds of decisions, replicas, clients, operations,
-//! oddities of the cluster, then single decisions by delta debugging, then their values. Every attempt re-executes the real core.
+//! oddities of the cluster, by chance where there is much, then single decisions by delta debugging, then their values. Every attempt re-executes the real core.
 //! Must not know a clock: whoever calls says when to end. DESIGN 9.13; PROTOCOL §3.
 
 mod moves;
 
 use crate::case::Case;
 use crate::decider::{Decider, Decision};
+use crate::rng::{Chance, Rng};
 use crate::run::{catch, outcome, recorded, world_of};
+use crate::setup::Setup;
+use crate::swarm::{Options, draw};
 use std::fmt::Write;
+
+/// More decisions than this are too many to be read.
+const LARGE: usize = 15;
+/// So many throws without luck are enough, and so many thinnings.
+const THROWS: u32 = 250;
+const THINNINGS: u32 = 40;
+/// From the beginning so often.
+const STARTS: u32 = 24;
 
 /// How far it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,9 +65,23 @@ pub fn shrink(case: &Case, go_on: &mut dyn FnMut(&Progress) -> bool) -> Result<S
     }
     first.case.seed = case.seed;
     let progress = Progress { runs: 1, ..Progress::default() };
-    let mut shrinker = Shrinker { best: first, progress, go_on, is_told_to_end: false };
+    let mut shrinker = Shrinker { best: first.clone(), progress, go_on, is_told_to_end: false };
     shrinker.note();
     while shrinker.pass() && !shrinker.is_told_to_end {}
+    let mut best = shrinker.best.clone();
+    // What is still large gets other chances from the beginning: where shrinking ends depends on where it passes.
+    for _ in 1..STARTS {
+        if best.case.decisions.len() <= LARGE || shrinker.is_told_to_end {
+            break;
+        }
+        shrinker.best = first.clone();
+        while shrinker.pass() && !shrinker.is_told_to_end {}
+        if is_smaller(&shrinker.best, &best) {
+            best = shrinker.best.clone();
+        }
+    }
+    shrinker.best = best;
+    shrinker.note();
     let Shrinker { best, progress, is_told_to_end, .. } = shrinker;
     let Case { seed, setup, decisions, .. } = &best.case;
     let case = *recorded(setup, Decider::recorded(decisions), *seed).case.expect("recording gives a case");
@@ -64,6 +89,7 @@ pub fn shrink(case: &Case, go_on: &mut dyn FnMut(&Progress) -> bool) -> Result<S
 }
 
 /// A run that failed.
+#[derive(Clone)]
 struct Failing {
     case: Case,
     steps: u64,
@@ -75,14 +101,18 @@ struct Failing {
 /// never happened. `None` when nothing fails, or something else than `property`.
 fn attempt(candidate: &Case, property: Option<&str>) -> Option<Failing> {
     candidate.setup.validate().ok()?;
-    let mut world = world_of(&candidate.setup, Decider::recorded(&candidate.decisions).recording());
+    run(&candidate.setup, Decider::recorded(&candidate.decisions), candidate.seed, property)
+}
+
+fn run(setup: &Setup, decider: Decider, seed: u64, property: Option<&str>) -> Option<Failing> {
+    let mut world = world_of(setup, decider.recording());
     let panicked = catch(&mut world);
-    let found = outcome(&world, candidate.seed, panicked);
+    let found = outcome(&world, seed, panicked);
     let failure = found.failure()?;
     if property.is_some_and(|property| property != failure) {
         return None;
     }
-    let mut case = Case::new(candidate.seed, candidate.setup.clone(), world.decisions().to_vec(), found.digest);
+    let mut case = Case::new(seed, setup.clone(), world.decisions().to_vec(), found.digest);
     case.violation = Some(failure.to_owned());
     Some(Failing { case, steps: found.steps, at: found.virtual_ns })
 }
@@ -101,18 +131,24 @@ impl Shrinker<'_> {
         self.progress.steps = self.best.steps;
     }
 
+    /// May there be one more run?
+    fn goes_on(&mut self) -> bool {
+        self.is_told_to_end |= !(self.go_on)(&self.progress);
+        self.progress.runs += u64::from(!self.is_told_to_end);
+        !self.is_told_to_end
+    }
+
     /// Is this candidate as good? Then it is the best one from now on.
     fn take(&mut self, candidate: &Case) -> bool {
-        if self.is_told_to_end || !(self.go_on)(&self.progress) {
-            self.is_told_to_end = true;
+        if self.is_told_to_end || !self.goes_on() {
             return false;
         }
-        self.progress.runs += 1;
-        let property = self.best.case.violation.clone();
-        let Some(found) = attempt(candidate, property.as_deref()) else { return false };
-        if !is_smaller(&found, &self.best) {
-            return false;
-        }
+        let found = attempt(candidate, self.best.case.violation.as_deref());
+        self.adopt(found)
+    }
+
+    fn adopt(&mut self, found: Option<Failing>) -> bool {
+        let Some(found) = found.filter(|found| is_smaller(found, &self.best)) else { return false };
         self.best = found;
         self.progress.accepted += 1;
         self.note();
@@ -129,6 +165,8 @@ impl Shrinker<'_> {
         let before = self.progress.accepted;
         self.leave_out_kinds();
         self.simplify_setup();
+        self.throw_again();
+        self.thin_out();
         self.delta_debug();
         self.simplify_values();
         self.progress.accepted > before
@@ -160,6 +198,36 @@ impl Shrinker<'_> {
                 }
             }
         }
+    }
+
+    /// The same cluster with other chance, for as long as that finds the same failure after fewer decisions: what a decision is
+    /// about has other names once an early one is left out, so that a long run is not cut down part by part.
+    fn throw_again(&mut self) {
+        let options = Options { mutant: self.best.case.setup.mutant.clone(), ..Options::default() };
+        let mut missed = 0;
+        while self.is_large() && missed < THROWS && self.goes_on() {
+            let throw = Rng::fork(self.best.case.seed ^ self.progress.runs, "throw").wide();
+            let decider = Decider::seeded(throw, draw(throw, &options).1);
+            let found = run(&self.best.case.setup, decider, self.best.case.seed, self.best.case.violation.as_deref());
+            missed = if self.adopt(found) { 0 } else { missed + 1 };
+        }
+    }
+
+    /// A random half of the decisions, then three quarters, then most of them.
+    fn thin_out(&mut self) {
+        let mut rng = Rng::fork(self.best.case.seed ^ self.progress.runs, "thin");
+        for keep in [4, 6, 7] {
+            let mut missed = 0;
+            while self.is_large() && missed < THINNINGS && !self.is_told_to_end {
+                let kept = self.best.case.decisions.iter().filter(|_| rng.happens(Chance::of(keep, 8)));
+                let kept = kept.copied().collect();
+                missed = if self.take_decisions(kept) { 0 } else { missed + 1 };
+            }
+        }
+    }
+
+    fn is_large(&self) -> bool {
+        self.best.case.decisions.len() > LARGE
     }
 
     /// Zeller's ddmin over decisions: ever smaller parts are left out, as long as it fails.
