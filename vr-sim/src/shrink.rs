@@ -1,8 +1,8 @@
 //! The shrinker: a failing run, made as small as it can be while the same property still breaks.
 //!
 //! Owns what is left out, in which order, and when it is small enough: whole kinds of decisions, replicas, clients, operations,
-//! oddities of the cluster, by chance where there is much, then single decisions by delta debugging, then their values. Every attempt re-executes the real core.
-//! Must not know a clock: whoever calls says when to end. DESIGN 9.13; PROTOCOL §3.
+//! oddities of the cluster, by chance where there is much, then single decisions by delta debugging, then their values. Every
+//! attempt re-executes the real core. Must not know a clock: whoever calls says when to end. DESIGN 9.13; PROTOCOL §3.
 
 mod moves;
 
