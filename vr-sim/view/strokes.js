@@ -48,7 +48,7 @@ VR.strokes = (() => {
     const state = app.reducer.stateAt(Math.max(i0, app.reducer.earliest));
     const shot = n => ({
       view: n.view,
-      up: n.up && n.link !== 'down',
+      up: n.up && n.link === 'up',
       known: n.known && !n.unknown,
       status: n.status,
       primary: n.primary === n.name,

@@ -44,6 +44,7 @@ VR.trace = (() => {
   const REPLICAS_MAX = 64;
   const NESTING_MAX = 16;
   const NONE = 0xffff;
+  const LINKS = new Set(['unreachable', 'reachable', 'silent']);
 
   class Bad extends Error {
     constructor(line, why) {
@@ -287,8 +288,10 @@ VR.trace = (() => {
         this.marks.push([i, e.k]);
       } else if (e.k === 'set' && (e.view !== undefined || e.status !== undefined)) {
         this.marks.push([i, e.view === undefined ? 'status' : 'view']);
-      } else if (e.k === 'gap' || (e.k === 'note' && (e.what === 'unreachable' || e.what === 'reachable'))) {
+      } else if (e.k === 'gap' || (e.k === 'note' && LINKS.has(e.what))) {
         this.marks.push([i, 'link']);
+      } else if (e.k === 'snap' && !(this.has(i - 1) && this.kind(i - 1) === 'restart')) {
+        this.marks.push([i, 'known']);
       } else if (e.k === 'end') {
         this.end = e;
       }

@@ -207,6 +207,20 @@ export async function showsSilenceAsSilence(page, silences) {
   }
 }
 
+/** The band of a node in the diagram: is one drawn just before an event of it, and just after? */
+export async function bandsAround(page, i) {
+  await page.evaluate(() => VR.app.diagram.whole());
+  await settled(page);
+  return page.evaluate(at => {
+    const canvas = document.getElementById('diagram'),
+      { x, y } = VR.app.diagram.placeOf(at),
+      ratio = devicePixelRatio;
+    // Beside what is drawn for the event itself, and off the line of the lane.
+    const isBand = dx => canvas.getContext('2d').getImageData((x + dx) * ratio, (y + 3) * ratio, 1, 1).data[3] > 200;
+    return [isBand(-20), isBand(20)];
+  }, i);
+}
+
 /** Nothing ran, and nothing on the page hides or reorders what is read. */
 export async function isHarmless(page) {
   const seen = await page.evaluate(source => {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { check, go, ready, settled, until } from './harness.mjs';
 import { fixture, read, shots, urlOf } from './place.mjs';
-import { listsTheEvents, marksCommittedSlots, places, showsSilenceAsSilence } from './checks.mjs';
+import { bandsAround, listsTheEvents, marksCommittedSlots, places, showsSilenceAsSilence } from './checks.mjs';
 import { showsWhatTheTraceSays, stepsExactly } from './checks.mjs';
 import { logsAt, parse } from './oracle.mjs';
 
@@ -119,4 +119,10 @@ check('whoever is silent, unreachable, down or missing events never looks health
   const one = await open(page('silence'));
   await ready(one);
   await showsSilenceAsSilence(one, JSON.parse(read('silence.json')));
+  // Nor has it a band in the diagram.
+  for (const [what, i] of Object.entries({ silent: 4, gap: 5, unreachable: 6 })) {
+    await go(one, 2);
+    assert.deepEqual(await bandsAround(one, i), [true, false], what);
+  }
+  assert.deepEqual(await bandsAround(one, 7), [false, true], 'and one again when its state is known');
 });
