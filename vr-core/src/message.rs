@@ -8,7 +8,6 @@ use crate::id::{Beat, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, Re
 use crate::log::Head;
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::ops::{Deref, DerefMut};
@@ -40,9 +39,10 @@ pub struct Header {
     pub seq: Seq,
 }
 
-/// One message: an envelope that is written once and shared from then on. Cloning one copies a pointer.
+/// One message: an envelope, written once. Moving one copies a pointer; its receiver takes out what it keeps. It has one
+/// owner, as counting owners costs more than a copy for each receiver.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Message(Arc<Envelope>);
+pub struct Message(pub(crate) Box<Envelope>);
 
 /// What a message holds.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ impl Message {
     /// A message that says `body`.
     #[must_use]
     pub fn new(header: Header, body: Body) -> Self {
-        Self(Arc::new(Envelope { header, body }))
+        Self(Box::new(Envelope { header, body }))
     }
 }
 
@@ -68,10 +68,9 @@ impl Deref for Message {
     }
 }
 
-/// Changes this message only, not its clones.
 impl DerefMut for Message {
     fn deref_mut(&mut self) -> &mut Envelope {
-        Arc::make_mut(&mut self.0)
+        &mut self.0
     }
 }
 
@@ -83,12 +82,13 @@ impl Serialize for Message {
 
 impl<'de> Deserialize<'de> for Message {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Envelope::deserialize(deserializer).map(|envelope| Self(Arc::new(envelope)))
+        Envelope::deserialize(deserializer).map(|envelope| Self(Box::new(envelope)))
     }
 }
 
 /// What is said.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[repr(u64)] // the tag is a word: what follows it is moved in whole words
 pub enum Body {
     /// VRR §4.1 step 3. A batch of consecutive entries and the primary's commit-number.
     Prepare {

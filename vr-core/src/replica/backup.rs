@@ -41,7 +41,7 @@ impl Backup {
     }
 
     /// A message of our view.
-    pub(super) fn on_message(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, body: &Body) -> Next {
+    pub(super) fn on_message(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, body: Body) -> Next {
         let kind = body.kind();
         let from_primary = from == common.primary();
         match body {
@@ -49,20 +49,20 @@ impl Backup {
                 common.ignore(out, from, kind, Ignored::WrongRole);
             }
             Body::Prepare { entries, commit, beat } => {
-                self.hear(common, *beat);
-                return self.on_prepare(common, out, entries, *commit);
+                self.hear(common, beat);
+                return self.on_prepare(common, out, entries, commit);
             }
             Body::Commit { commit, head, beat } => {
-                self.hear(common, *beat);
-                return self.on_commit(common, out, *commit, *head);
+                self.hear(common, beat);
+                return self.on_commit(common, out, commit, head);
             }
             Body::StartView(start) => {
                 common.hear_primary();
-                self.on_start_view(common, out, start);
+                self.on_start_view(common, out, &start);
             }
-            Body::CheckpointPart(part) => self.on_part(common, out, from, part),
-            Body::GetState(question) => state_transfer::answer(common, out, from, question, true),
-            Body::NewState(page) => self.on_new_state(common, out, from, page),
+            Body::CheckpointPart(part) => self.on_part(common, out, from, &part),
+            Body::GetState(question) => state_transfer::answer(common, out, from, &question, true),
+            Body::NewState(page) => self.on_new_state(common, out, from, &page),
             Body::PrepareOk { .. } | Body::CommitOk { .. } | Body::DoViewChange(_) => {
                 common.ignore(out, from, kind, Ignored::WrongRole);
             }
@@ -82,7 +82,7 @@ impl Backup {
     }
 
     /// VRR §4.1 step 4, in op order, never across a hole.
-    fn on_prepare(&mut self, common: &mut Common, out: &mut Out, entries: &Entries, commit: Op) -> Next {
+    fn on_prepare(&mut self, common: &mut Common, out: &mut Out, entries: Entries, commit: Op) -> Next {
         let primary = common.primary();
         let Some((first, last)) = entries.first().zip(entries.last()) else {
             common.ignore(out, primary, MessageKind::Prepare, Ignored::Malformed);
@@ -103,7 +103,10 @@ impl Backup {
             }
             self.catch_up(common, out);
         } else {
-            let news = entries.skip(crate::log::span(first, head.op.next()));
+            let news = match crate::log::span(first, head.op.next()) {
+                0 => entries,
+                known => entries.skip(known),
+            };
             if !continues(&news, head) {
                 return Next::Halt(HaltReason::ContradictsLog { op: head.op });
             }

@@ -185,8 +185,10 @@ impl Common {
     #[inline]
     fn emit(&mut self, out: &mut Out, to: To, body: Body) {
         if self.pending.is_header_durable() {
-            self.header.seq = self.header.seq.next();
-            let message = Message::new(self.header, body);
+            // Read before it is written, in pieces of another size: the other way round it waits for the write.
+            let header = Header { seq: self.header.seq.next(), ..self.header };
+            self.header.seq = header.seq;
+            let message = Message::new(header, body);
             Action::put(out, || Action::Send { to, message });
         } else {
             self.pending.hold(to, body);

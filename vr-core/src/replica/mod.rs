@@ -31,7 +31,7 @@ use crate::action::{Action, EnterCause, HaltReason, Ignored, Note};
 use crate::config::Config;
 use crate::event::{Event, Input};
 use crate::id::{Hash, Incarnation, ReplicaId, Time, View};
-use crate::message::{Body, Header, Message, MessageKind, Recovery};
+use crate::message::{Body, Envelope, Header, Message, MessageKind, Recovery};
 use crate::stored::{Damage, Stored};
 use crate::timer::Timer;
 use alloc::vec::Vec;
@@ -139,7 +139,7 @@ impl Replica {
             return;
         }
         match event.input {
-            Input::Message(message) => self.on_envelope(out, message),
+            Input::Message(message) => self.on_message(out, message),
             Input::Request(request) => self.on_request(out, request),
             Input::Requests(requests) => self.on_requests(out, requests),
             Input::Persisted(upto) => self.on_persisted(out, upto),
@@ -167,10 +167,6 @@ impl Replica {
             self.settle(out);
         }
         self.check_invariants();
-    }
-
-    fn on_envelope(&mut self, out: &mut Out, message: Message) {
-        self.on_message(out, &message.header, &message.body);
     }
 
     /// When the next [`Input::Tick`] is due; `None` when only something from outside can move this replica.
@@ -219,14 +215,16 @@ impl Replica {
 
     // ---- messages: one gate
 
-    fn on_message(&mut self, out: &mut Out, header: &Header, body: &Body) {
+    fn on_message(&mut self, out: &mut Out, message: Message) {
+        let Envelope { ref header, body } = *message.0;
         let (from, kind) = (header.from, body.kind());
         let common = &mut self.common;
+        let sender = common.config.cluster.position(from).filter(|sender| *sender != common.me);
         let refused = if header.config != common.header().config {
             Some(Ignored::WrongCluster)
         } else if header.epoch != common.epoch() {
             Some(Ignored::WrongEpoch)
-        } else if from == common.config.me || common.config.cluster.position(from).is_none() {
+        } else if sender.is_none() {
             Some(Ignored::NotAMember)
         } else if header.view >= LAST_VIEW {
             Some(Ignored::Malformed)
@@ -236,41 +234,33 @@ impl Replica {
         if let Some(why) = refused {
             return common.ignore(out, from, kind, why);
         }
-        if let Some(position) = common.config.cluster.position(from) {
-            common.gate.hear(position, common.now);
+        if let Some(sender) = sender {
+            common.gate.hear(sender, common.now);
         }
         if let Status::Recovering(recovering) = &mut self.status {
             let votes = matches!(body, Body::StartViewChange { .. } | Body::DoViewChange(_));
             let plays = common.rules.votes_while_recovering(recovering.is_damaged());
             if !(votes && plays && header.view > common.view()) {
-                let next = recovering.on_message(common, out, from, (header.view, body));
+                let next = recovering.on_message(common, out, from, (header.view, &body));
                 return self.transition(out, next);
             }
         }
-        if let Body::Recovery(question) = body {
-            return self.on_recovery(out, from, question);
-        }
-        if let Body::GetCheckpoint { head, offset } = body {
-            return checkpoints::serve(common, out, from, *head, *offset);
-        }
-        if matches!(body, Body::CheckpointPart(_)) {
-            // Named by content, so exempt from the gate.
-            return self.on_current(out, from, (header.incarnation, body));
-        }
-        if matches!(body, Body::RecoveryResponse(_)) {
-            return self.common.ignore(out, from, kind, Ignored::NotAsked);
-        }
-        match header.view.cmp(&self.common.view()) {
-            Ordering::Greater => self.on_news(out, header, body),
-            Ordering::Less => self.on_older(out, header, body),
-            Ordering::Equal => self.on_current(out, from, (header.incarnation, body)),
+        match (header.view.cmp(&common.view()), body) {
+            // These are exempt from the gate: who asks is in no view, and a checkpoint is named by its content.
+            (_, Body::Recovery(question)) => self.on_recovery(out, from, &question),
+            (_, Body::GetCheckpoint { head, offset }) => checkpoints::serve(common, out, from, head, offset),
+            (_, Body::RecoveryResponse(_)) => common.ignore(out, from, kind, Ignored::NotAsked),
+            (_, body @ Body::CheckpointPart(_)) => self.on_current(out, from, (header.incarnation, body)),
+            (Ordering::Equal, body) => self.on_current(out, from, (header.incarnation, body)),
+            (Ordering::Greater, body) => self.on_news(out, header, body),
+            (Ordering::Less, body) => self.on_older(out, header, &body),
         }
     }
 
     /// A message of our view.
-    fn on_current(&mut self, out: &mut Out, from: ReplicaId, message: (Incarnation, &Body)) {
+    fn on_current(&mut self, out: &mut Out, from: ReplicaId, (incarnation, body): (Incarnation, Body)) {
         let common = &mut self.common;
-        if let Body::StartViewChange { want, hears } = *message.1 {
+        if let Body::StartViewChange { want, hears } = body {
             if let Some(position) = common.config.cluster.position(from) {
                 common.gate.vote(position, want, hears, common.now);
             }
@@ -280,16 +270,16 @@ impl Replica {
             return self.transition(out, Next::AskGate);
         }
         let next = match &mut self.status {
-            Status::Primary(primary) => primary.on_message(common, out, from, message.1),
-            Status::Backup(backup) => backup.on_message(common, out, from, message.1),
-            Status::ViewChange(between) => between.on_message(common, out, from, message),
+            Status::Primary(primary) => primary.on_message(common, out, from, &body),
+            Status::Backup(backup) => backup.on_message(common, out, from, body),
+            Status::ViewChange(between) => between.on_message(common, out, from, (incarnation, &body)),
             Status::Recovering(_) | Status::Halted => Next::Stay,
         };
         self.transition(out, next);
     }
 
     /// A message of a later view: a quorum has left ours, so do we. Our log and log_view stay as they are.
-    fn on_news(&mut self, out: &mut Out, header: &Header, body: &Body) {
+    fn on_news(&mut self, out: &mut Out, header: &Header, body: Body) {
         let common = &mut self.common;
         let rules = common.rules;
         let early = matches!(body, Body::DoViewChange(_) | Body::StartViewChange { .. });

@@ -125,14 +125,10 @@ impl Primary {
     /// Turns waiting requests into batches while the pipeline has room (VRR §4.1 step 3, §6.2).
     pub(super) fn flush(&mut self, common: &mut Common, out: &mut Out) {
         while !self.queue.is_empty() && self.has_room(common) && !self.abdicated {
-            let entries = self.build(common);
-            common.append(out, entries.clone());
-            self.batches.push_back(common.log.op());
-            let beat = self.next_beat(common, false);
-            common.broadcast(out, Plain::prepare(entries, common.commit(), beat));
-            if !common.timers.is_armed(Timer::Retransmit) && common.members() > 1 {
-                self.arm_retransmit(common);
-            }
+            let fit = self.fit(common);
+            let queued = core::iter::from_fn(|| self.queue.pop_front());
+            let entries = Self::chain(&mut self.predicted, common, fit, queued);
+            self.prepare(common, out, entries);
         }
         if self.registering.len() > 64 + self.queue.len() {
             let issued = common.execution.issued();
@@ -140,12 +136,24 @@ impl Primary {
         }
     }
 
+    /// Logs a batch and sends it out.
+    fn prepare(&mut self, common: &mut Common, out: &mut Out, entries: Entries) {
+        common.append(out, entries.clone());
+        self.batches.push_back(common.log.op());
+        let beat = self.next_beat(common, false);
+        common.broadcast(out, Plain::prepare(entries, common.commit(), beat));
+        if !common.timers.is_armed(Timer::Retransmit) && common.members() > 1 {
+            self.arm_retransmit(common);
+        }
+    }
+
     fn has_room(&self, common: &Common) -> bool {
         common.may_append() && count(self.batches.len()) < u64::from(common.config.batching.pipeline)
     }
 
-    fn build(&mut self, common: &Common) -> Entries {
-        let (mut head, mut room) = (common.log.head(), common.page_bytes());
+    /// How many of those that wait make the next batch.
+    fn fit(&self, common: &Common) -> usize {
+        let mut room = common.page_bytes();
         let limit = index(u64::from(common.config.batching.batch_entries));
         let fits = |(at, request): &(usize, &Request)| {
             let cost = request.body.len() + ENTRY_OVERHEAD_BYTES;
@@ -153,12 +161,23 @@ impl Primary {
             room = room.saturating_sub(cost);
             fits
         };
-        let fit = self.queue.iter().take(limit).enumerate().take_while(fits).count();
+        self.queue.iter().take(limit).enumerate().take_while(fits).count()
+    }
+
+    /// The entries that so many requests become.
+    #[inline(always)] // see `Entry::new`
+    fn chain(
+        predicted: &mut Predicted,
+        common: &Common,
+        length: usize,
+        mut requests: impl Iterator<Item = Request>,
+    ) -> Entries {
+        let mut head = common.log.head();
         let (epoch, view, rules) = (common.epoch(), common.view(), common.rules);
-        Entries::build(fit, || {
-            let request = self.queue.pop_front().expect("so many were counted");
-            self.predicted = rules.predicted(self.predicted, request.predicted);
-            let request = Request { predicted: self.predicted, ..request };
+        Entries::build(length, || {
+            let request = requests.next().expect("so many were counted");
+            *predicted = rules.predicted(*predicted, request.predicted);
+            let request = Request { predicted: *predicted, ..request };
             let entry = Entry::new(epoch, view, head.op.next(), head.hash, request);
             head = Head { op: entry.op(), hash: entry.hash() };
             entry

@@ -9,8 +9,8 @@ use crate::contender::{Applied, Case, Cluster, Contender, closed_loop};
 use bytes::Bytes;
 use std::time::Duration;
 use vr_core::{
-    Action, ClientId, ClusterConfig, ClusterId, Config, Entries, Event, Input, Instance, Kind, Message, Predicted,
-    Replica, ReplicaId, Reply, Request, RequestNumber, Session, Stored, Time, To, Wait,
+    Action, ClientId, ClusterConfig, ClusterId, Config, Entries, Event, Input, Instance, Kind, Predicted, Replica,
+    ReplicaId, Reply, Request, RequestNumber, Session, Stored, Time, To, Wait,
 };
 
 /// The column.
@@ -86,12 +86,14 @@ impl Clients {
     }
 }
 
-/// A replica and its driver: what it is told to do is done at once, by disk and service too.
+/// A replica and its driver: what it is told to do is done at once, by disk and service too; what it is told to send
+/// stays where it is until it is sent.
 struct Node {
     replica: Replica,
     applied: Applied,
     actions: Vec<Action>,
-    outbox: Vec<(To, Message)>,
+    /// So many of the actions are carried out.
+    done: usize,
 }
 
 impl Node {
@@ -114,9 +116,8 @@ impl Node {
 
     /// Does what the replica asked for, in order, and what that leads to.
     fn carry_out(&mut self, at: Time, clients: &mut Clients) {
-        let mut next = 0;
-        while let Some(action) = self.actions.get(next) {
-            next += 1;
+        while let Some(action) = self.actions.get(self.done) {
+            self.done += 1;
             let done = match action {
                 Action::Persist { id, .. } => Input::Persisted(*id),
                 Action::Execute(entries) => Self::execute(&mut self.applied, entries),
@@ -131,11 +132,6 @@ impl Node {
                 Action::Halt(reason) => panic!("halted: {reason:?}"),
             };
             self.step(at, done);
-        }
-        for action in self.actions.drain(..) {
-            if let Action::Send { to, message } = action {
-                self.outbox.push((to, message));
-            }
         }
     }
 }
@@ -156,7 +152,7 @@ impl Nodes {
             let disk = Stored::format(cluster.cluster, cluster.digest(), *id, Instance(id.0.into()));
             let (config, mut actions) = (Config::new(cluster.clone(), *id), Vec::new());
             let replica = Replica::open(config, disk, Time::ZERO, &mut actions).expect("a valid configuration");
-            let mut node = Node { replica, applied: Applied::default(), actions, outbox: Vec::new() };
+            let mut node = Node { replica, applied: Applied::default(), actions, done: 0 };
             node.carry_out(Time::ZERO, &mut clients);
             node
         };
@@ -185,9 +181,12 @@ impl Nodes {
 impl Cluster for Nodes {
     fn leader_in(&mut self) -> usize {
         for backup in &mut self.backups {
-            for (_, message) in backup.outbox.drain(..) {
-                self.primary.step(self.now, Input::Message(message));
+            for action in backup.actions.drain(..) {
+                if let Action::Send { message, .. } = action {
+                    self.primary.step(self.now, Input::Message(message));
+                }
             }
+            backup.done = 0;
         }
         self.primary.carry_out(self.now, &mut self.clients);
         self.clients.answered
@@ -205,7 +204,8 @@ impl Cluster for Nodes {
     }
 
     fn exchange(&mut self) {
-        for (to, message) in self.primary.outbox.drain(..) {
+        for action in self.primary.actions.drain(..) {
+            let Action::Send { to, message } = action else { continue };
             let (last, others) = match to {
                 To::One(ReplicaId(id)) => (self.backups.get_mut(usize::from(id) - 1), [].as_mut_slice()),
                 To::Others => self.backups.split_last_mut().map_or((None, [].as_mut_slice()), |(l, o)| (Some(l), o)),
@@ -213,6 +213,7 @@ impl Cluster for Nodes {
             others.iter_mut().for_each(|backup| backup.step(self.now, Input::Message(message.clone())));
             last.expect("a backup").step(self.now, Input::Message(message));
         }
+        self.primary.done = 0;
         for backup in &mut self.backups {
             backup.carry_out(self.now, &mut self.clients);
         }

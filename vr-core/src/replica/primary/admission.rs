@@ -16,7 +16,12 @@ impl Primary {
     /// VRR §4.1 step 2.
     pub(in super::super) fn on_request(&mut self, common: &mut Common, out: &mut Out, request: Request) {
         if self.takes(common, out, &request, self.queue.len()) {
-            self.queue.push_back(request);
+            if self.queue.is_empty() && self.has_room(common) {
+                let entries = Self::chain(&mut self.predicted, common, 1, core::iter::once(request));
+                self.prepare(common, out, entries);
+            } else {
+                self.queue.push_back(request);
+            }
         }
         self.flush(common, out);
     }
