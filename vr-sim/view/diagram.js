@@ -30,9 +30,9 @@ VR.diagram = (() => {
         whole = Math.max(last - first, axis === 'time' ? short : 4);
       const least = axis === 'time' ? 1000 : 4,
         span = Math.min(Math.max(win.high - win.low, least), whole * 1.06);
-      let low = win.low;
-      if (low < first - whole * 0.03) low = first - whole * 0.03;
-      if (low + span > last + whole * 0.03) low = last + whole * 0.03 - span;
+      const margin = span * 0.03;
+      let low = Math.max(win.low, first - margin);
+      if (low + span > last + margin) low = last + margin - span;
       win.low = low;
       win.high = low + span;
     }

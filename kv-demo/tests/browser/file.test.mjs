@@ -28,6 +28,17 @@ for (const [name, result] of [
     assert.equal(await one.evaluate(() => VR.app.debug.count()), all.length);
     for (const panel of ['#now .card', '#ring .node', '#log tr', '#table tr', '#events .row', '#inspector pre'])
       assert.ok((await one.locator(panel).count()) > 0, `${panel} is empty`);
+    // Its window is of the trace, not of what was before it or comes after it.
+    for (const end of ['Home', 'End']) {
+      await one.keyboard.press(end);
+      await settled(one);
+      const { low, high, first, last } = await one.evaluate(() => {
+        const { store, diagram } = VR.app;
+        return { ...diagram.window, first: store.t(store.base), last: store.t(store.last) };
+      });
+      const margin = (high - low) * 0.05;
+      assert.ok(low >= first - margin && high <= last + margin, `${end}: ${low} to ${high} of ${first} to ${last}`);
+    }
     const drawn = canvas => {
       const { width, height } = canvas,
         data = canvas.getContext('2d').getImageData(0, 0, width, height).data;

@@ -104,16 +104,15 @@ export function check(title, look, options = {}) {
   test(title, { timeout: 120_000, ...options }, context => holds(open => look(open, context), title));
 }
 
-/** Waits until a trace is there. */
-export const ready = page =>
-  page.waitForFunction(
-    () =>
-      globalThis.VR?.app?.store.started &&
-      !document.body.classList.contains('starting') &&
-      document.getElementById('loading').textContent === '',
-    null,
-    { timeout: 60_000 },
-  );
+/** Waits until a trace is there, and drawn. */
+export async function ready(page) {
+  const isThere = () =>
+    globalThis.VR?.app?.store.started &&
+    !document.body.classList.contains('starting') &&
+    document.getElementById('loading').textContent === '';
+  await page.waitForFunction(isThere, null, { timeout: 60_000 });
+  await settled(page);
+}
 
 /** Waits until what was asked for is drawn. */
 export const settled = page =>
