@@ -21,6 +21,7 @@ use vr_core::{ClientId, Op, ReplicaId, Reply, RequestNumber, Session, View};
 const SESSION: Session = Session(41);
 
 /// What a scripted replica does with the next request; with none left, it answers.
+#[derive(Clone)]
 enum Step {
     Refuse(Refused),
     /// Says nothing, ever.
