@@ -107,6 +107,14 @@ pub enum Write {
         /// The view and the log_view from now on.
         view: View,
     },
+    /// The log through `keep`, then `entries`: the very log that was here before records of it rotted. One atomic
+    /// record, which changes no promise (PROTOCOL D56, D58).
+    Repair {
+        /// What follows this was damaged.
+        keep: Op,
+        /// All of what follows it.
+        entries: Entries,
+    },
 }
 
 /// An answer for a client.
@@ -392,14 +400,23 @@ pub enum Note {
         /// Where.
         op: Op,
     },
-    /// Opened with a log of which confirmed records do not check any more: whatever follows `from` is asked of the
-    /// others, and until it is here this replica promises nothing.
+    /// Opened with a log of which confirmed records do not check any more: what is lost is asked of the others, and
+    /// until it is here this replica promises nothing.
     DamagedLog {
         /// The first op that is lost here.
         from: Op,
     },
-    /// So many members ask for their memory at once that the others are no quorum. They cannot help each other: unless
-    /// a primary still leads, they wait for their operator (PROTOCOL D63, §6 b). Said when there are more than before.
+    /// Everything that had been lost of the own log is here again, verified by its hashes: this replica goes on as if
+    /// nothing had happened to its disk (PROTOCOL D56, D58).
+    RepairedLog {
+        /// The first op that had been lost.
+        from: Op,
+        /// So many entries came from the others.
+        entries: u64,
+    },
+    /// So many members ask for their memory at once that the others are no quorum. Unless a
+    /// primary still leads, or those whose logs are damaged can give each other what they lost, they wait for their
+    /// operator (PROTOCOL D63, D58, §6 b). Said when there are more than before.
     Outnumbered {
         /// Who asks, this replica included.
         asking: ReplicaSet,

@@ -206,6 +206,21 @@ impl Log {
         Entries::share(&mut page)
     }
 
+    /// The entries that end in the one at `last`, as many as fit `bytes`, counted from the end; always one if it is kept.
+    #[must_use]
+    pub fn page_through(&self, last: Op, bytes: usize) -> Entries {
+        let (mut first, mut left) = (last, bytes);
+        while let Some(entry) = self.entry(first) {
+            let cost = entry.body().len() + ENTRY_OVERHEAD_BYTES;
+            if cost > left && first < last {
+                break;
+            }
+            left = left.saturating_sub(cost);
+            first = first.previous();
+        }
+        self.page(first, last, usize::MAX)
+    }
+
     /// Positions with their hashes by which another replica finds where our logs part: the head, then
     /// ever wider steps back, never before `floor`, and `floor` itself.
     #[must_use]

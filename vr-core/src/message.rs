@@ -149,6 +149,14 @@ pub enum Body {
     },
     /// VRR §5.2: one part of a checkpoint.
     CheckpointPart(Box<CheckpointPart>),
+    /// "My disk lost the entries that end in this one" (PROTOCOL D58). Whoever has them answers, in whatever view:
+    /// they are named by content.
+    GetEntries {
+        /// The last one that is lost.
+        through: Head,
+    },
+    /// Entries that were asked for by name, as many as fit a message; the last is the one that was named.
+    Entries(Entries),
 }
 
 /// A piece of a log that leads towards its head: the entries after `base`, as many as fit a message.
@@ -258,11 +266,13 @@ pub enum MessageKind {
     RecoveryResponse,
     GetCheckpoint,
     CheckpointPart,
+    GetEntries,
+    Entries,
 }
 
 impl MessageKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Prepare,
         Self::PrepareOk,
         Self::Commit,
@@ -276,6 +286,8 @@ impl MessageKind {
         Self::RecoveryResponse,
         Self::GetCheckpoint,
         Self::CheckpointPart,
+        Self::GetEntries,
+        Self::Entries,
     ];
 
     /// The paper's name.
@@ -295,6 +307,8 @@ impl MessageKind {
             Self::RecoveryResponse => "RecoveryResponse",
             Self::GetCheckpoint => "GetCheckpoint",
             Self::CheckpointPart => "CheckpointPart",
+            Self::GetEntries => "GetEntries",
+            Self::Entries => "Entries",
         }
     }
 }
@@ -317,6 +331,8 @@ impl Body {
             Self::RecoveryResponse(_) => MessageKind::RecoveryResponse,
             Self::GetCheckpoint { .. } => MessageKind::GetCheckpoint,
             Self::CheckpointPart(_) => MessageKind::CheckpointPart,
+            Self::GetEntries { .. } => MessageKind::GetEntries,
+            Self::Entries(_) => MessageKind::Entries,
         }
     }
 }

@@ -107,6 +107,10 @@ pub enum Mutant {
     DamagedVotes,
     /// D56: a damaged log is repaired from a view earlier than the promised one.
     RepairInAnyView,
+    /// D57: a log of which the end is lost is taken for one that ends where its last whole piece does.
+    UncertainEndWillDo,
+    /// D58: an entry that nobody gives is given up, with what followed it.
+    LostEntriesGivenUp,
     /// DESIGN 9.11: entries are written to a disk without room for them.
     AppendsWithoutSpace,
     /// DESIGN 9.11: a primary keeps its job though its disk stays full.
@@ -262,6 +266,18 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "repair_in_any_view",
         "D56",
         "a damaged log is repaired from a view earlier than the promised one",
+    ),
+    (
+        Mutant::UncertainEndWillDo,
+        "nack_corrupt",
+        "D57",
+        "a log of which the end is lost is taken for one that ends where its last whole piece does",
+    ),
+    (
+        Mutant::LostEntriesGivenUp,
+        "skip_unservable",
+        "D58",
+        "an entry that nobody gives is given up, with what followed it",
     ),
     (
         Mutant::AppendsWithoutSpace,

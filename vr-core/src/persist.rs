@@ -58,6 +58,12 @@ impl Plain {
     pub(crate) fn checkpoint_part(part: CheckpointPart) -> Self {
         Self(Body::CheckpointPart(Box::new(part)))
     }
+    pub(crate) const fn get_entries(through: Head) -> Self {
+        Self(Body::GetEntries { through })
+    }
+    pub(crate) const fn entries(entries: Entries) -> Self {
+        Self(Body::Entries(entries))
+    }
     pub(crate) fn into_body(self) -> Body {
         self.0
     }

@@ -125,7 +125,7 @@ mod tests {
     fn opening() -> Opening {
         let config = Config::new(ClusterConfig::of_size(ClusterId(1), 3), ReplicaId(2));
         let mut stored = Stored::format(ClusterId(1), config.cluster.digest(), ReplicaId(2), Instance(7));
-        stored.damage = Some(Damage { from: Op(1) });
+        stored.damage = Some(Damage::of_end(Op(1)));
         Opening { config, stored, at: Time(5), host: Time(500) }
     }
 

@@ -306,6 +306,17 @@ impl Rules {
         planted!(self, DamagePassedOver)
     }
 
+    /// Who knows for certain where its damaged log ended, in the view it has on its disk, and has its memory, knows what
+    /// belongs in the holes. Who does not cannot tell an entry that it had from one that it never had (D57).
+    pub(crate) fn repairs_by_content(self, is_end_certain: bool, remembers: bool) -> bool {
+        remembers && (is_end_certain || planted!(self, UncertainEndWillDo))
+    }
+
+    /// An entry that nobody can give is waited for, however long: others may have committed it with this copy (D58).
+    pub(crate) fn waits_for_lost_entries(self, beats: u32) -> bool {
+        !(beats > 20 && planted!(self, LostEntriesGivenUp))
+    }
+
     /// The answer to a recovering replica holds the uncommitted entries too (D49).
     pub(crate) fn recovery_log_ends_at(self, op: Op, commit: Op) -> Op {
         if planted!(self, RecoveryCommittedOnly) { commit } else { op }

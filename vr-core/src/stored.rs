@@ -8,22 +8,52 @@ use crate::checkpoint::Checkpoint;
 use crate::entry::{Entries, genesis};
 use crate::id::{ClusterId, Epoch, Hash, Incarnation, Instance, Op, ReplicaId, View};
 use crate::log::{Head, Log};
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// What a disk says of the end of its log that it can no longer read.
+/// What a disk says of the part of its log that it can no longer read.
 ///
 /// A record that was never confirmed durable and does not check was torn by the crash, and is simply not there. A
-/// confirmed one that does not check is *rotten*: this replica may have acknowledged what stood in it, so that it must
-/// be neither passed over in silence nor taken for the end of the log (PROTOCOL D56, DESIGN 9.6).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// confirmed one that does not check is *rotten*, and so is one that is not where it was written: this replica may have
+/// acknowledged what stood in it, so that it must be neither passed over in silence nor taken for the end of the log
+/// (PROTOCOL D56, D57, DESIGN 9.6).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Damage {
     /// The first op that is lost: everything before it is whole, and the log that is given ends before it.
     pub from: Op,
+    /// What is whole behind it, in order, with a hole before each: a piece begins after its base, which its first
+    /// entry names. A hole may be of no length where it is not sure that a piece follows what stands before it. No more
+    /// than 65,536 of them: with more, what lies behind these is left out, and the end is not certain.
+    pub pieces: Vec<Log>,
+    /// The last piece ends where the log ended for certain, and `view` and `log_view` are those of that log. The chain
+    /// of hashes then names the whole log that was here, lost entries included. False when what is lost may be the end
+    /// of the log, or a record that made it the log of another view; and when there is no piece.
+    pub is_end_certain: bool,
+}
+
+/// Where a log ended, by the newest entry of it that can be read.
+pub(crate) struct End {
+    /// The view in which that entry was made.
+    pub(crate) view: View,
+}
+
+impl Damage {
+    /// A log of which everything from `from` on is lost, and with it where it ended.
+    #[must_use]
+    pub const fn of_end(from: Op) -> Self {
+        Self { from, pieces: Vec::new(), is_end_certain: false }
+    }
+
+    /// The end of the log, if it is known for certain: what does not end in an entry is not.
+    pub(crate) fn end(&self) -> Option<End> {
+        let last = self.pieces.last().filter(|_| self.is_end_certain)?;
+        last.entry(last.op()).map(|entry| End { view: entry.view() })
+    }
 }
 
 /// The durable state of one replica.
 ///
-/// Incarnation and view are kept apart from the log, twice over: a disk that lost *them* is not opened at all
+/// Incarnation, view and log_view are kept apart from the log, twice over: a disk that lost *them* is not opened at all
 /// (PROTOCOL D45, D60). What can rot here is the log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Stored {
@@ -48,9 +78,11 @@ pub struct Stored {
     /// Whether confirmed records of the log do not check any more. Found when a disk is opened, never written; gone
     /// once a whole log has taken the place of the damaged one.
     pub damage: Option<Damage>,
-    /// The last life ended in an orderly stop and nothing followed: all that the replica knew is here.
+    /// The last life ended in an orderly stop and nothing followed: all that the replica knew is here. Never with a
+    /// damage.
     pub clean: bool,
-    /// The newest checkpoint, if there is one: what a start begins from. The log begins at or before it.
+    /// The newest checkpoint, if there is one: what a start begins from. The log begins at or before it and reaches it:
+    /// what is lost before it is not missed.
     pub checkpoint: Option<Checkpoint>,
 }
 
@@ -104,6 +136,11 @@ impl Stored {
                 (self.view, self.log_view) = (view, view);
                 self.damage = None;
             }
+            Write::Repair { keep, entries } => {
+                self.log.truncate(keep);
+                self.log.append(entries);
+                self.damage = None;
+            }
         }
     }
 
@@ -122,7 +159,8 @@ impl Stored {
             | Write::Clean
             | Write::Checkpoint(_)
             | Write::Cut { .. }
-            | Write::Install { .. } => {}
+            | Write::Install { .. }
+            | Write::Repair { .. } => {}
         }
     }
 
@@ -130,7 +168,10 @@ impl Stored {
     #[must_use]
     pub const fn entries_of(write: &Write) -> Option<&Entries> {
         match write {
-            Write::Append(entries) | Write::Replace { entries, .. } | Write::Install { entries, .. } => Some(entries),
+            Write::Append(entries)
+            | Write::Replace { entries, .. }
+            | Write::Install { entries, .. }
+            | Write::Repair { entries, .. } => Some(entries),
             Write::Incarnation(_) | Write::View(_) | Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } => None,
         }
     }
@@ -185,12 +226,15 @@ mod tests {
     #[test]
     fn a_damaged_log_is_whole_again_once_another_takes_its_place_and_not_before() {
         let (mut stored, entries) = disk();
-        stored.damage = Some(Damage { from: Op(1) });
+        stored.damage = Some(Damage::of_end(Op(1)));
         stored.apply(Write::Incarnation(Incarnation(1)));
         stored.apply(Write::View(View(3)));
         assert!(stored.damage.is_some());
-        stored.apply(Write::Replace { keep: Op(0), entries, view: View(3) });
-        assert_eq!(stored.damage, None);
+        let mut repaired = stored.clone();
+        stored.apply(Write::Replace { keep: Op(0), entries: entries.clone(), view: View(3) });
+        assert_eq!((stored.damage, stored.log_view), (None, View(3)));
+        repaired.apply(Write::Repair { keep: Op(0), entries });
+        assert_eq!((repaired.damage, repaired.view, repaired.log_view), (None, View(3), View(0)));
     }
 
     fn chain(from: Head, n: u64) -> Entries {

@@ -129,6 +129,8 @@ fn said() -> BoxedStrategy<Body> {
         (head(), wide(), any_number(), any_number(), body()).prop_map(|(head, digest, length, offset, bytes)| {
             Body::CheckpointPart(Box::new(CheckpointPart { head, digest: Hash(digest), length, offset, bytes }))
         }),
+        head().prop_map(|through| Body::GetEntries { through }),
+        tail_of(1).prop_map(|tail| Body::Entries(tail.entries)),
     ]
     .boxed()
 }
@@ -163,6 +165,7 @@ fn write() -> BoxedStrategy<Write> {
         tail_of(0)
             .prop_flat_map(|tail| (checkpoint_at(tail.base), Just(tail.entries), number()))
             .prop_map(|(checkpoint, entries, view)| Write::Install { checkpoint, entries, view: View(view) }),
+        tail_of(0).prop_map(|tail| Write::Repair { keep: tail.base.op, entries: tail.entries }),
         number().prop_map(|incarnation| Write::Incarnation(Incarnation(incarnation))),
         number().prop_map(|view| Write::View(View(view))),
         Just(Write::Clean),
@@ -361,6 +364,8 @@ fn no_message_costs_more_than_the_core_reckons_with() {
                 offset: u64::MAX,
                 bytes: Bytes::from(vec![7; entries.len() * body]),
             })),
+            Body::GetEntries { through: far },
+            Body::Entries(entries.clone()),
         ];
         assert_eq!(bodies.each_ref().map(Body::kind), MessageKind::ALL);
         let room = usize::try_from(MESSAGE_OVERHEAD_BYTES).unwrap() + entries.len() * (ENTRY_OVERHEAD_BYTES + body);
@@ -429,12 +434,12 @@ fn a_payload_that_nobody_sends_is_refused_with_its_reason() {
     assert!(decode(&sealed(b'M', &payload(&[3, 9]))).is_ok(), "CommitOk, beat 9: the form of what follows");
     assert_eq!(refused(&[3]), WireError::Ended);
     assert_eq!(refused(&[3, 9, 0]), WireError::Trailing { bytes: 1 });
-    assert_eq!(refused(&[13]), WireError::Variant { of: "Body" });
+    assert_eq!(refused(&[15]), WireError::Variant { of: "Body" });
     assert_eq!(refused(&[3, 251, 9, 0]), WireError::Number, "9 in three bytes");
     assert_eq!(refused(&[3, 255]), WireError::Number, "no such number");
     assert_eq!(refused(&[3, 253, 0, 0, 0, 0, 0, 0, 0, 128]), WireError::Counter);
     assert_eq!(refused(&[4, 2, 0]), WireError::Variant { of: "bool" });
-    assert_eq!(refused(&[0, 0, 0, 0]), WireError::EmptyPrepare);
+    assert_eq!(refused(&[0, 0, 0, 0]), WireError::NoEntries);
     let entry = [0, 0, 5, 7, 1, 1, 1, 1, 0, 0, 0];
     let two = [[0, 2].as_slice(), &entry, &entry, &[0, 0]].concat();
     assert_eq!(refused(&two), WireError::BrokenChain);

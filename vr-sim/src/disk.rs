@@ -4,7 +4,7 @@
 //! when a sync begins and ends. PROTOCOL §6, F5, F9, D55, D56; the fold is vr-core's own.
 
 use std::collections::VecDeque;
-use vr_core::{Damage, Head, Op, Stored, Write, WriteId};
+use vr_core::{Damage, Hash, Head, Log, Op, Stored, Write, WriteId};
 
 /// The disk of one replica.
 #[derive(Clone, Debug)]
@@ -98,33 +98,75 @@ impl Disk {
                 | Write::Clean
                 | Write::Checkpoint(_)
                 | Write::Cut { .. }
-                | Write::Install { .. },
+                | Write::Install { .. }
+                | Write::Repair { .. },
             )
             | None => 0,
         }
     }
 
-    /// Where the log ended at the last sync that was reported: nothing before this is torn by a crash.
+    /// Where the log ended at the last sync that was reported, as far as it can be read: nothing before this is torn by
+    /// a crash.
     #[must_use]
-    pub const fn confirmed(&self) -> Head {
-        self.durable.log.head()
+    pub fn confirmed(&self) -> Head {
+        let pieces = self.durable.damage.as_ref().and_then(|damage| damage.pieces.last());
+        pieces.unwrap_or(&self.durable.log).head()
     }
 
-    /// How many of the entries that were confirmed before a crash are still the log's after it. Only these can be
-    /// found rotten; what was not confirmed and does not check was torn.
+    /// The op of the newest entry that was confirmed before a crash and is still the log's after it, and the first op
+    /// that is kept: only these can be found rotten; what was not confirmed and does not check was torn. `None` when
+    /// there is none.
     #[must_use]
-    pub fn may_rot(&self, confirmed: Head) -> u64 {
+    pub fn may_rot(&self, confirmed: Head) -> Option<(Op, Op)> {
         let log = &self.durable.log;
-        if log.contains(confirmed) { log.base().op.distance_to(confirmed.op) } else { 0 }
+        let known = |piece: &Log| piece.contains(confirmed);
+        let pieces = || self.durable.damage.iter().flat_map(|damage| &damage.pieces);
+        let is_there = known(log) || pieces().any(known);
+        (is_there && confirmed.op > log.base().op).then(|| (log.base().op.next(), confirmed.op))
     }
 
-    /// The confirmed record of an op does not check any more. What follows it is not part of a log.
-    ///
-    /// # Panics
-    /// When the log does not hold it.
+    /// The hash of the entry at `op`, if it can be read.
+    #[must_use]
+    pub fn readable(&self, op: Op) -> Option<Hash> {
+        let pieces = self.durable.damage.iter().flat_map(|damage| &damage.pieces);
+        let mut logs = std::iter::once(&self.durable.log).chain(pieces);
+        logs.find_map(|log| log.entry(op)).map(vr_core::Entry::hash)
+    }
+
+    /// Would the disk still know where its log ends if the record of this op rotted?
+    #[must_use]
+    pub fn knows_end_without(&self, op: Op) -> bool {
+        match &self.durable.damage {
+            None => op < self.durable.log.op(),
+            Some(damage) => damage.is_end_certain && damage.pieces.last().is_some_and(|last| op < last.op()),
+        }
+    }
+
+    /// The confirmed record of an op does not check any more, or is not where it was written. What follows it is whole
+    /// and no part of the beginning; what the checkpoint holds is not missed. Nothing if it cannot be read already.
     pub fn rot(&mut self, op: Op) {
-        self.durable.log.truncate(op.previous());
-        self.durable.damage = Some(Damage { from: op });
+        let Stored { log, damage, checkpoint, clean, .. } = &mut self.durable;
+        let begins = checkpoint.as_ref().map_or(log.base(), vr_core::Checkpoint::head);
+        let (mut parts, mut is_end_certain) = (vec![log.clone()], true);
+        if let Some(before) = damage.take() {
+            is_end_certain = before.is_end_certain;
+            parts.extend(before.pieces);
+        }
+        if let Some(at) = parts.iter().position(|part| part.entry(op).is_some()) {
+            let mut behind = parts[at].clone();
+            behind.cut(op);
+            is_end_certain &= !behind.is_empty() || at + 1 < parts.len();
+            parts[at].truncate(op.previous());
+            parts.insert(at + 1, behind);
+        }
+        let first = parts.iter().position(|part| part.contains(begins));
+        let beginning = first.map_or_else(|| Log::new(begins), |first| parts.remove(first));
+        parts.drain(..first.unwrap_or(0));
+        parts.retain(|part| !part.is_empty() && part.base().op >= beginning.op());
+        let is_damaged = !(parts.is_empty() && is_end_certain);
+        *clean &= !is_damaged;
+        *damage = is_damaged.then(|| Damage { from: beginning.op().next(), pieces: parts, is_end_certain });
+        *log = beginning;
     }
 
     /// Power fails: the first `survivors` writes under way are there, of the next one its first `pieces`.
@@ -219,5 +261,58 @@ mod tests {
         disk.issue(WriteId(1), Write::View(View(9)));
         disk.crash(0, 1);
         assert_eq!(disk.durable().view, View(0));
+    }
+
+    /// What is left of a log after its records of these ops rotted: where the beginning ends, the parts behind it, and
+    /// whether the end is known.
+    fn left(disk: &Disk) -> (u64, Vec<(u64, u64)>, bool) {
+        let Stored { log, damage, .. } = disk.durable();
+        let Some(damage) = damage else { return (log.op().0, Vec::new(), true) };
+        assert_eq!(damage.from, log.op().next());
+        let parts = damage.pieces.iter().map(|part| (part.base().op.0, part.op().0)).collect();
+        (log.op().0, parts, damage.is_end_certain)
+    }
+
+    fn rotten(ops: &[u64]) -> Disk {
+        let mut disk = disk();
+        let run = entries(&disk, 9);
+        disk.durable.apply(Write::Append(run));
+        ops.iter().for_each(|op| disk.rot(Op(*op)));
+        disk
+    }
+
+    #[test]
+    fn rot_leaves_what_is_whole_on_both_sides_of_it() {
+        assert_eq!(left(&rotten(&[4])), (3, vec![(4, 9)], true));
+        assert_eq!(left(&rotten(&[7, 4])), (3, vec![(4, 6), (7, 9)], true));
+        assert_eq!(left(&rotten(&[4, 5, 6])), (3, vec![(6, 9)], true));
+        assert_eq!(left(&rotten(&[4, 4])), left(&rotten(&[4])), "what cannot be read cannot rot");
+        assert_eq!(left(&rotten(&[9])), (8, vec![], false));
+        assert_eq!(left(&rotten(&[4, 9])), (3, vec![(4, 8)], false));
+        assert_eq!(left(&rotten(&[4, 9, 8])), (3, vec![(4, 7)], false), "an end that is lost stays lost");
+        let disk = rotten(&[4]);
+        let readable = |op| disk.readable(Op(op)).is_some();
+        assert_eq!((readable(3), readable(4), readable(5)), (true, false, true));
+        assert!(disk.knows_end_without(Op(8)) && !disk.knows_end_without(Op(9)));
+    }
+
+    #[test]
+    fn what_is_lost_before_the_checkpoint_is_not_missed() {
+        let at = |op: u64| {
+            let mut disk = disk();
+            let run = entries(&disk, 9);
+            let hash = run.as_slice()[5].hash();
+            disk.durable.apply(Write::Append(run));
+            let (table, state) = (Bytes::new(), Bytes::new());
+            let head = Head { op: Op(6), hash };
+            let checkpoint = vr_core::Checkpoint::new(head, Predicted::default(), table, state);
+            disk.durable.apply(Write::Checkpoint(Box::new(checkpoint)));
+            disk.rot(Op(op));
+            assert!(disk.durable().log.contains(head));
+            (disk.durable().log.base().op.0, left(&disk))
+        };
+        assert_eq!(at(3), (3, (9, vec![], true)));
+        assert_eq!(at(6), (6, (9, vec![], true)));
+        assert_eq!(at(7), (0, (6, vec![(7, 9)], true)));
     }
 }

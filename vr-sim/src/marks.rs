@@ -74,8 +74,12 @@ marks! {
     recoveries 380,
     /// Records rotted on disks.
     rotten_records 300,
+    /// Records rotted with more than f damaged disks about, but a quorum of good copies.
+    rotten_together 80,
     /// Replicas were opened with a damaged log.
     opened_damaged 450,
+    /// Damaged logs were put together again from good copies, entry by entry.
+    repairs_by_content 150,
     /// Damaged logs were repaired.
     repairs 220,
     /// Replicas learnt that too many had lost their memory.

@@ -92,6 +92,8 @@ pub const fn place_of(kind: MessageKind) -> usize {
         MessageKind::RecoveryResponse => 10,
         MessageKind::GetCheckpoint => 11,
         MessageKind::CheckpointPart => 12,
+        MessageKind::GetEntries => 13,
+        MessageKind::Entries => 14,
     }
 }
 

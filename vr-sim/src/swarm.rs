@@ -228,7 +228,7 @@ fn draw_clients(setup: &mut Setup, rng: &mut Rng, regime: Regime) {
     }
 }
 
-const ALL_KINDS: [MessageKind; 13] = MessageKind::ALL;
+const ALL_KINDS: [MessageKind; 15] = MessageKind::ALL;
 
 /// Makes messages of these types fare as badly as this, on top of how they fare already.
 fn spoil(odds: &mut Odds, kinds: &[MessageKind], fates: Fates) {

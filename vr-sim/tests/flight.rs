@@ -87,11 +87,18 @@ fn a_message_that_arrived_otherwise_than_it_was_sent_is_found_out() {
 
 #[test]
 fn a_disk_that_came_back_without_what_was_durable_is_found_out() {
-    let came_back = |life: &Life| life.opening.stored.damage.is_none() && life.opening.stored.log.len() > 3;
+    let begins = |life: &Life| {
+        let stored = &life.opening.stored;
+        stored.checkpoint.as_ref().map_or(stored.log.base().op, vr_core::Checkpoint::op)
+    };
+    let came_back = |life: &Life| {
+        let stored = &life.opening.stored;
+        stored.damage.is_none() && stored.incarnation.0 > 0 && stored.log.op() > begins(life)
+    };
     let mut lives = first(Durability::Sync, |lives| lives.iter().any(came_back));
     let life = lives.iter_mut().find(|life| came_back(life)).expect("there is one");
-    let base = life.opening.stored.log.base().op;
-    life.opening.stored.log.truncate(base);
+    let kept = begins(life);
+    life.opening.stored.log.truncate(kept);
     let Err(Fault::Violated(violation)) = judge(&lives) else { panic!("{:?}", judge(&lives)) };
     assert_eq!(violation.property, "S4 crash image");
 }

@@ -13,6 +13,7 @@ VR.verdict = (() => {
     'NewState',
     'RecoveryResponse',
     'CheckpointPart',
+    'Entries',
   ]);
 
   const properties = () => {

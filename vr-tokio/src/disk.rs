@@ -315,7 +315,12 @@ impl Worker {
 /// Is it synced at once in the asynchronous mode too?
 const fn is_promise_of(write: &Write) -> bool {
     match write {
-        Write::Incarnation(_) | Write::View(_) | Write::Replace { .. } | Write::Install { .. } | Write::Clean => true,
+        Write::Incarnation(_)
+        | Write::View(_)
+        | Write::Replace { .. }
+        | Write::Repair { .. }
+        | Write::Install { .. }
+        | Write::Clean => true,
         Write::Append(_) | Write::Checkpoint(_) | Write::Cut { .. } => false,
     }
 }

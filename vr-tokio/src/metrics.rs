@@ -178,6 +178,7 @@ impl Metrics {
             Note::Evicted { .. } => "evicted",
             Note::SkippedDuplicate { .. } => "skipped_duplicate",
             Note::DamagedLog { .. } => "damaged_log",
+            Note::RepairedLog { .. } => "repaired_log",
             Note::Outnumbered { .. } => "outnumbered",
             Note::Stopped { .. } => "stopped",
             Note::DuplicateRequest { .. } => "duplicate_request",

@@ -69,7 +69,9 @@ impl Backup {
             Body::StartViewChange { .. }
             | Body::Recovery(_)
             | Body::RecoveryResponse(_)
-            | Body::GetCheckpoint { .. } => {
+            | Body::GetCheckpoint { .. }
+            | Body::GetEntries { .. }
+            | Body::Entries(_) => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }

@@ -182,11 +182,11 @@ fn capacity(config: &Config) -> usize {
     index(u64::from(config.cluster.client_capacity))
 }
 
-/// The client table that a disk begins with; `None` when its log begins after a checkpoint that it does not hold, or
+/// The client table that a disk begins with; `None` when its log does not go on from the checkpoint that it holds, or
 /// that cannot be read.
 pub(super) fn table_on(config: &Config, stored: &Stored) -> Option<ClientTable> {
     match &stored.checkpoint {
-        Some(checkpoint) if checkpoint.op() >= stored.log.base().op => {
+        Some(checkpoint) if stored.log.contains(checkpoint.head()) => {
             ClientTable::decode(checkpoint.table().clone(), capacity(config))
         }
         None if stored.log.base().op == Op::ZERO => Some(ClientTable::new(capacity(config))),
@@ -201,7 +201,7 @@ pub(super) fn table_on(config: &Config, stored: &Stored) -> Option<ClientTable> 
 pub(super) fn install(common: &mut Common, out: &mut Out, checkpoint: Box<Checkpoint>, entries: Entries) {
     let (op, digest, view) = (checkpoint.op(), checkpoint.digest(), common.view());
     let interval = u64::from(common.config.cluster.checkpoint_interval);
-    common.founded(Log::new(checkpoint.head()));
+    common.log = Log::new(checkpoint.head());
     common.log.append(entries.clone());
     common.pending.cut(Op::ZERO);
     common.persist(out, Write::Install { checkpoint: checkpoint.clone(), entries, view });

@@ -11,6 +11,7 @@ use super::execution::{Desk, Execution};
 use super::shelf::Shelf;
 use super::snapshot::{Snapshot, StatusName};
 use crate::action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejection, Reply, To, Write};
+use crate::checkpoint::Checkpoint;
 use crate::clients::ClientTable;
 use crate::config::{Config, Durability, MESSAGE_OVERHEAD_BYTES};
 use crate::entry::{Entries, Request};
@@ -36,6 +37,8 @@ pub(super) type Out = Vec<Action>;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Next {
     Stay,
+    /// The disk is whole again: go on where its promises and its log say.
+    Resume,
     /// Do enough members want to leave the view?
     AskGate,
     Enter(View, EnterCause),
@@ -69,8 +72,6 @@ pub(super) struct Common {
     /// The last view in which this replica led or followed in this life: what clients are told.
     pub(super) normal_view: View,
     pub(super) log: Log,
-    /// The log on the disk does not reach its checkpoint: what is written next begins with the checkpoint.
-    parted: bool,
     commit: Op,
     pub(super) execution: Execution,
     pub(super) shelf: Shelf,
@@ -95,7 +96,8 @@ impl Common {
             incarnation: stored.incarnation.next(),
             seq: crate::id::Seq::ZERO,
         };
-        let (log, begins, parted) = foundation(&stored);
+        let begins = stored.checkpoint.as_ref().map_or(stored.log.base().op, Checkpoint::op);
+        let log = stored.log;
         let interval = u64::from(config.cluster.checkpoint_interval);
         let barrier = config.rules.barrier_after(begins, interval, u64::from(config.me.0));
         Self {
@@ -118,7 +120,6 @@ impl Common {
             // Answers to an earlier life's questions are recognised as such.
             fetches: FetchId(header.incarnation.0 << 32),
             log,
-            parted,
             shelf: Shelf::new(stored.checkpoint),
             config,
         }
@@ -331,20 +332,21 @@ impl Common {
         self.log.truncate(keep);
         self.log.append(entries.clone());
         self.pending.cut(keep);
-        let write = match self.shelf.newest().filter(|_| self.parted) {
-            Some(checkpoint) => Write::Install { checkpoint: Box::new(checkpoint.clone()), entries, view },
-            None => Write::Replace { keep, entries, view },
-        };
-        self.parted = false;
-        self.persist(out, write);
+        self.persist(out, Write::Replace { keep, entries, view });
         self.pending.log_view_issued();
         self.log_view = view;
         self.appended();
     }
 
-    /// The log begins with a checkpoint that is about to be written down.
-    pub(super) fn founded(&mut self, log: Log) {
-        (self.log, self.parted) = (log, false);
+    /// The log through `keep` followed by `entries` is the log that this disk had, as it was. No promise changes, but
+    /// what was about to be asked is not asked any more.
+    pub(super) fn repair(&mut self, out: &mut Out, keep: Op, entries: Entries) {
+        self.pending.discard_held();
+        self.log.truncate(keep);
+        self.log.append(entries.clone());
+        self.pending.cut(keep);
+        self.persist(out, Write::Repair { keep, entries });
+        self.appended();
     }
 
     /// Promises never to act in an earlier view again. What was about to be said is not said any more.
@@ -484,14 +486,5 @@ impl Common {
         }
         self.say_vote(out);
         self.arm_heartbeat();
-    }
-}
-
-/// The log of a disk, the op execution goes on from, and whether a damaged log ends before that: it is given up then.
-fn foundation(stored: &Stored) -> (Log, Op, bool) {
-    match &stored.checkpoint {
-        Some(checkpoint) if stored.log.contains(checkpoint.head()) => (stored.log.clone(), checkpoint.op(), false),
-        Some(checkpoint) => (Log::new(checkpoint.head()), checkpoint.op(), true),
-        None => (stored.log.clone(), stored.log.base().op, false),
     }
 }

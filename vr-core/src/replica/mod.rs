@@ -1,7 +1,7 @@
 //! The state machine of one replica: one gate for cluster, epoch and view, then one status; transitions.
 //!
-//! Owns the status, which only [`Replica::transition`] assigns, and the decision "older / mine / newer", which is
-//! made here once. Must not know how a status does its work. Paper: VRR §4 to §5.
+//! Owns the status, which only [`Replica::transition`] and the beginning of a life assign, and the decision "older / mine /
+//! newer", which is made here once. Must not know how a status does its work. Paper: VRR §4 to §5.
 //!
 //! ```text
 //!              quorum wants, or news of a later view
@@ -10,7 +10,8 @@
 //!      ▲  ▲      the log of the view is whole             │    │ q reports, log durable
 //!      │  └───────────────────────────────────────────────┘    └──────────────► Primary
 //!      └──────── Recovering ◄── restart without memory,        anything ──► Halted
-//!                               or with a damaged log
+//!                    │          or with a damaged log
+//!                    └ its log is what it was: where a restart with a whole log leads
 //! ```
 
 mod backup;
@@ -22,6 +23,7 @@ mod invariants;
 mod open;
 mod primary;
 mod recovery;
+mod repair;
 mod shelf;
 mod snapshot;
 mod state_transfer;
@@ -96,19 +98,26 @@ impl Replica {
 
     fn start(&mut self, out: &mut Out, found: Found) {
         let common = &mut self.common;
-        let (view, log_view) = (common.view(), common.log_view);
         let Found { virgin, damage, clean } = found;
-        if let Some(Damage { from }) = damage {
+        if let Some(Damage { from, .. }) = damage {
             out.push(Action::Note(Note::DamagedLog { from }));
         }
-        let damaged = damage.is_some() && !common.rules.takes_what_is_left();
+        let damage = damage.filter(|_| !common.rules.takes_what_is_left());
         let remembers = common.rules.remembers(common.is_sync(), virgin, clean);
         let forgot = !remembers && !common.rules.restarts_normal_without_memory();
+        if forgot || damage.is_some() {
+            self.status = Status::Recovering(Recovering::enter(common, out, damage, remembers));
+        } else {
+            self.resume(out, virgin);
+        }
+    }
+
+    /// Goes on with what the disk holds, all of it.
+    fn resume(&mut self, out: &mut Out, virgin: bool) {
+        let common = &mut self.common;
+        let (view, log_view, commit) = (common.view(), common.log_view, common.commit());
         let resumes = virgin || common.rules.resumes_as_primary();
-        let commit = common.commit();
-        if forgot || damaged {
-            self.status = Status::Recovering(Recovering::enter(common, out, damaged));
-        } else if log_view < view {
+        if log_view < view {
             self.status = Status::ViewChange(ViewChange::enter(common, out));
             self.common.gate.content(&self.common.config, self.common.header().incarnation, view);
             self.common.arm_view_change();
@@ -249,7 +258,11 @@ impl Replica {
             // These are exempt from the gate: who asks is in no view, and a checkpoint is named by its content.
             (_, Body::Recovery(question)) => self.on_recovery(out, from, &question),
             (_, Body::GetCheckpoint { head, offset }) => checkpoints::serve(common, out, from, head, offset),
-            (_, Body::RecoveryResponse(_)) => common.ignore(out, from, kind, Ignored::NotAsked),
+            (_, Body::GetEntries { through }) => {
+                let lent = repair::lend(core::iter::once(&common.log), through, common.page_bytes());
+                repair::give(common, out, from, lent);
+            }
+            (_, Body::RecoveryResponse(_) | Body::Entries(_)) => common.ignore(out, from, kind, Ignored::NotAsked),
             (_, body @ Body::CheckpointPart(_)) => self.on_current(out, from, (header.incarnation, body)),
             (Ordering::Equal, body) => self.on_current(out, from, (header.incarnation, body)),
             (Ordering::Greater, body) => self.on_news(out, header, body),
@@ -372,6 +385,7 @@ impl Replica {
         let common = &mut self.common;
         match next {
             Next::Stay => {}
+            Next::Resume => self.resume(out, false),
             Next::AskGate => {
                 let leaving = matches!(self.status, Status::ViewChange(_));
                 if common.gate.opens(&common.config, common.quorum, leaving, common.now) {

@@ -16,7 +16,7 @@ pub enum OpenError {
     Config(ConfigError),
     /// The disk belongs to another cluster, another configuration or another replica.
     ForeignDisk,
-    /// The log on the disk begins after a checkpoint that is not there, or cannot be read.
+    /// The log on the disk goes on from a checkpoint that is not there, or cannot be read, or that is another one.
     NoCheckpoint,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Config(error) => write!(f, "invalid configuration: {error}"),
             Self::ForeignDisk => f.write_str("this disk was formatted for another cluster, configuration or replica"),
-            Self::NoCheckpoint => f.write_str("the log on this disk begins after a checkpoint that it does not hold"),
+            Self::NoCheckpoint => f.write_str("the log on this disk does not go on from the checkpoint that it holds"),
         }
     }
 }
@@ -33,7 +33,7 @@ impl fmt::Display for OpenError {
 impl core::error::Error for OpenError {}
 
 /// What a disk says of the life before.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Found {
     /// There was none.
     pub(super) virgin: bool,
@@ -44,6 +44,6 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn on(stored: &Stored) -> Self {
-        Self { virgin: stored.incarnation == Incarnation::ZERO, damage: stored.damage, clean: stored.clean }
+        Self { virgin: stored.incarnation == Incarnation::ZERO, damage: stored.damage.clone(), clean: stored.clean }
     }
 }

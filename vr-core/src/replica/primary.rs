@@ -206,7 +206,9 @@ impl Primary {
             | Body::Recovery(_)
             | Body::RecoveryResponse(_)
             | Body::GetCheckpoint { .. }
-            | Body::CheckpointPart(_) => {
+            | Body::CheckpointPart(_)
+            | Body::GetEntries { .. }
+            | Body::Entries(_) => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }

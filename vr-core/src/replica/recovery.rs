@@ -7,8 +7,10 @@
 //! **A damaged log** (DESIGN 9.6, PROTOCOL D56) is the same case in the synchronous mode. The replica may have
 //! acknowledged, as a backup, as a primary or in a report, what stood in the rotten records, so that what is left
 //! must not count as its log: not in a report, nor for an acknowledgement, nor as a view it leads. What it does
-//! have is its promise: `view` is durable and whole. It counts as crashed without a memory until it holds the log
-//! of the primary of a view w ≥ `view`, answered in this very life; then nothing it ever said is untrue:
+//! have is its promise: `view` is durable and whole. It comes back in one of two ways, whichever is possible first. Who
+//! knows where its log ended gets that very log back, entry by entry ([`super::repair`]). Everybody else, and who is not
+//! helped by that, counts as crashed without a memory until it holds the log of the primary of a view w ≥ `view`,
+//! answered in this very life; then nothing it ever said is untrue:
 //!
 //! - an acknowledgement of op n in a view u < w: if n was committed in u, the quorum that started w meets the quorum
 //!   that acknowledged n. If they meet in this replica alone, it reported for w before the damage, from a whole log;
@@ -17,17 +19,21 @@
 //!   resumes a view, and answered after the crash, with everything;
 //! - a report for a view up to w: it described a log that was whole then, and there is no later report for it.
 //!
-//! With more than f damaged at a time nobody may be left who leads: they wait, say so ([`Note::Outnumbered`]), and
-//! lose nothing. A lone replica with a damaged log waits for its operator.
+//! With more than f damaged at a time nobody may be left who leads: then those who know where their logs ended help each
+//! other, and where that is not enough they wait, say so ([`Note::Outnumbered`]), and lose nothing. A lone replica with a
+//! damaged log waits for its operator.
 
 use super::checkpoints::{self, Took};
 use super::common::{Common, Next, Out};
+use super::repair::{self, Repair, Repaired};
 use super::state_transfer::{self, Assembly};
 use crate::action::{Action, Ignored, Note};
+use crate::entry::Entries;
 use crate::id::{Nonce, Op, ReplicaId, Time, View, count};
 use crate::message::{Body, CheckpointPart, MessageKind, Recovery, RecoveryResponse, StartView};
 use crate::persist::Plain;
 use crate::quorum::{Position, ReplicaSet};
+use crate::stored::Damage;
 use alloc::vec;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -36,8 +42,11 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Recovering {
     nonce: Nonce,
     view_min: View,
-    /// The memory is whole, as far as there is one: it is the log on the own disk that is not.
-    damaged: bool,
+    /// The memory is whole, as far as there is one: it is the log on the own disk that is not. This is what there is
+    /// of it.
+    repair: Option<Repair>,
+    /// So many beats passed since the repair got on.
+    waited: u32,
     /// Per member, when it last asked for its memory, too.
     asking: Vec<Option<Time>>,
     /// So many were said to ask at once.
@@ -55,18 +64,26 @@ struct Arriving {
 
 impl Recovering {
     /// VRR §4.3 step 1.
-    pub(super) fn enter(common: &mut Common, out: &mut Out, damaged: bool) -> Self {
+    pub(super) fn enter(common: &mut Common, out: &mut Out, damage: Option<Damage>, remembers: bool) -> Self {
+        let damaged = damage.is_some();
+        let repair = damage.map(|damage| {
+            let is_known = damage.end().is_some_and(|end| end.view <= common.log_view);
+            let is_sure = common.rules.repairs_by_content(is_known, remembers);
+            Repair::new(&common.log, damage, common.commit(), is_sure)
+        });
+
         let nonce = Nonce { incarnation: common.header().incarnation, counter: 0 };
         let view_min = common.rules.view_min(common.view(), damaged);
         out.push(Action::Note(Note::Recovering { view_min }));
         let asking = vec![None; common.members()];
-        let mut this = Self { nonce, view_min, damaged, asking, outnumbered: 0, arriving: None };
+        let mut this = Self { nonce, view_min, repair, waited: 0, asking, outnumbered: 0, arriving: None };
         this.ask(common, out);
+        this.ask_lost(common, out, common.another(0));
         this
     }
 
     pub(super) const fn is_damaged(&self) -> bool {
-        self.damaged
+        self.repair.is_some()
     }
 
     fn ask(&mut self, common: &mut Common, out: &mut Out) {
@@ -85,10 +102,11 @@ impl Recovering {
         if common.rules.repeats_recovery() {
             self.ask(common, out);
         }
-        Next::Stay
+        self.on_repair_beat(common, out)
     }
 
-    /// Are those who do not ask for their memory still a quorum? If not, only a primary that leads still can help.
+    /// Are those who do not ask for their memory still a quorum? If not, only a primary that leads still can help, or a
+    /// damaged log that has what another one lacks.
     fn count_asking(&mut self, common: &Common, out: &mut Out) {
         let patience = common.config.timeouts.view_change_min;
         let asks = |at: usize| self.asking[at].is_some_and(|when| common.now.since(when) <= patience);
@@ -103,7 +121,7 @@ impl Recovering {
         }
     }
 
-    /// Only answers are heard.
+    /// Only answers are heard, and questions for what is named by content.
     pub(super) fn on_message(
         &mut self,
         common: &mut Common,
@@ -116,6 +134,16 @@ impl Recovering {
         match body {
             Body::RecoveryResponse(answer) => return self.on_answer(common, out, from, view, answer),
             Body::CheckpointPart(part) => return self.on_part(common, out, from, part),
+            Body::Entries(entries) => return self.on_entries(common, out, from, entries),
+            // By content: whoever needs them may have them, also from somebody who recovers.
+            Body::GetEntries { through } => {
+                let bytes = common.page_bytes();
+                let lent = match &self.repair {
+                    Some(repair) => repair.lend(*through, bytes),
+                    None => repair::lend(core::iter::once(&common.log), *through, bytes),
+                };
+                repair::give(common, out, from, lent);
+            }
             Body::Prepare { .. }
             | Body::PrepareOk { .. }
             | Body::Commit { .. }
@@ -135,6 +163,54 @@ impl Recovering {
         }
         Next::Stay
     }
+
+    // ---- the log that was here
+
+    fn ask_lost(&self, common: &mut Common, out: &mut Out, of: ReplicaId) {
+        if let Some(through) = self.repair.as_ref().and_then(Repair::wanted) {
+            common.send(out, of, Plain::get_entries(through));
+        }
+    }
+
+    /// The beat H. Whoever was asked last may not have it, or not be there: another one is asked.
+    fn on_repair_beat(&mut self, common: &mut Common, out: &mut Out) -> Next {
+        let Some(repair) = &mut self.repair else { return Next::Stay };
+        self.waited = self.waited.saturating_add(1);
+        if !common.rules.waits_for_lost_entries(self.waited) {
+            repair.give_up();
+        }
+        if self.waited > 1 {
+            self.ask_lost(common, out, common.another(self.waited.into()));
+        }
+        self.repaired(common, out)
+    }
+
+    fn on_entries(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, entries: &Entries) -> Next {
+        if !self.repair.as_mut().is_some_and(|repair| repair.take(entries)) {
+            common.ignore(out, from, MessageKind::Entries, Ignored::NotAsked);
+            return Next::Stay;
+        }
+        self.waited = 0;
+        self.ask_lost(common, out, from);
+        self.repaired(common, out)
+    }
+
+    /// Nothing is missing: the log is what it was, and so is this replica. What was on its way from a later view's log is
+    /// none of it (PROTOCOL D32).
+    fn repaired(&self, common: &mut Common, out: &mut Out) -> Next {
+        let may_append = common.may_append();
+        let Some(whole) = self.repair.as_ref().filter(|_| may_append).and_then(Repair::whole) else {
+            return Next::Stay;
+        };
+        let Repaired { from, keep, entries, received } = whole;
+        state_transfer::stop(common);
+        common.shelf.stop();
+        common.repair(out, keep, entries);
+        out.push(Action::Note(Note::RepairedLog { from, entries: received }));
+        Next::Resume
+    }
+
+    // ---- the log of a primary
 
     /// VRR §4.3 step 3: one answer of the primary of a view no earlier than the promised one.
     fn on_answer(

@@ -96,7 +96,9 @@ impl ViewChange {
             Body::StartViewChange { .. }
             | Body::Recovery(_)
             | Body::RecoveryResponse(_)
-            | Body::GetCheckpoint { .. } => {
+            | Body::GetCheckpoint { .. }
+            | Body::GetEntries { .. }
+            | Body::Entries(_) => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }

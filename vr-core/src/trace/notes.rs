@@ -62,11 +62,17 @@ pub(super) fn remark(note: &Note) -> Option<(&'static str, String)> {
         }
         Note::DamagedLog { from } => (
             "damaged_log",
-            format!("its log is rotten from op {from} on: promises nothing until the others gave it back"),
+            format!("its log is damaged, op {from} is the first that is lost: promises nothing until it is whole"),
+        ),
+        Note::RepairedLog { from, entries } => (
+            "repaired_log",
+            format!(
+                "its log is whole again from op {from} on: {entries} entries came from the others, by their hashes"
+            ),
         ),
         Note::Outnumbered { asking } => (
             "outnumbered",
-            format!("{} members ask for their memory at once: too many to help each other", asking.len()),
+            format!("{} members ask for what they lost at once: the others are no quorum", asking.len()),
         ),
         Note::Stopped { clean: true } => ("stopped", "stops in good order".into()),
         Note::Stopped { clean: false } => ("stopped", "stops, without all it knew: it will ask again".into()),

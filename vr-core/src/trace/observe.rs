@@ -273,14 +273,14 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
                 ("append", Some(self.log_end))
             }
             Write::Replace { keep, entries, view: _ } => {
-                if *keep < self.log_end {
-                    self.log_end = *keep;
-                    let act = LogAct::Truncate;
-                    let (client, req, ck, val) = (None, None, None, None);
-                    self.emit(What::Log(LogSlot { op: keep.0, view: None, client, req, ck, act, val }));
-                }
+                self.cut_back(*keep);
                 self.filled(entries);
                 ("replace", Some(self.log_end))
+            }
+            Write::Repair { keep, entries } => {
+                self.cut_back(*keep);
+                self.filled(entries);
+                ("repair", Some(self.log_end))
             }
             Write::Checkpoint(checkpoint) => ("checkpoint", Some(checkpoint.op())),
             Write::Cut { through } => ("cut", Some(*through)),
@@ -293,6 +293,15 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
         let mut event = disk_event(DiskAct::Write, Some(id), None);
         (event.what, event.op) = (Some(what.into()), op.map(|op| op.0));
         self.emit(What::Disk(event));
+    }
+
+    fn cut_back(&mut self, keep: Op) {
+        if keep < self.log_end {
+            self.log_end = keep;
+            let act = LogAct::Truncate;
+            let (client, req, ck, val) = (None, None, None, None);
+            self.emit(What::Log(LogSlot { op: keep.0, view: None, client, req, ck, act, val }));
+        }
     }
 
     fn filled(&mut self, entries: &Entries) {

@@ -189,6 +189,14 @@ fn said(body: &Body) -> (Option<u64>, Option<u64>, Summary) {
         Body::CheckpointPart(part) => {
             (Some(part.head.op.0), None, Summary { log_ck: Some(short_hash(part.head.hash)), ..nothing })
         }
+        Body::GetEntries { through } => {
+            (Some(through.op.0), None, Summary { log_ck: Some(short_hash(through.hash)), ..nothing })
+        }
+        Body::Entries(entries) => {
+            let (last, n) = (entries.last(), Some(count(entries.len())));
+            let log_ck = last.map(|last| short_hash(last.hash()));
+            (last.map(|last| last.op().0), None, Summary { n, log_ck, ..nothing })
+        }
     }
 }
 

@@ -71,8 +71,8 @@ pub enum WireError {
     EntryAtZero,
     /// The entries are not consecutive, or not one chain.
     BrokenChain,
-    /// A Prepare without entries.
-    EmptyPrepare,
+    /// A message of entries without any.
+    NoEntries,
     /// The entries do not continue what they are said to continue.
     NotAfterBase,
     /// The entries do not lead to the head they are said to lead to.
@@ -112,7 +112,7 @@ impl WireError {
             Self::TooMany { .. } => "too_many",
             Self::EntryAtZero => "entry_at_zero",
             Self::BrokenChain => "broken_chain",
-            Self::EmptyPrepare => "empty_prepare",
+            Self::NoEntries => "no_entries",
             Self::NotAfterBase => "not_after_base",
             Self::NotTowardsHead => "not_towards_head",
             Self::WrongDigest => "wrong_digest",
@@ -134,7 +134,7 @@ impl WireError {
             | Self::TooMany { .. }
             | Self::EntryAtZero
             | Self::BrokenChain
-            | Self::EmptyPrepare
+            | Self::NoEntries
             | Self::NotAfterBase
             | Self::NotTowardsHead
             | Self::WrongDigest => Fault::Sender,
@@ -160,7 +160,7 @@ impl fmt::Display for WireError {
             Self::TooMany { what, claimed, limit } => write!(f, "{claimed} {what} are announced, {limit} may follow"),
             Self::EntryAtZero => f.write_str("an entry at op 0, and the first op is 1"),
             Self::BrokenChain => f.write_str("the entries are not one chain of consecutive ops"),
-            Self::EmptyPrepare => f.write_str("a Prepare without entries"),
+            Self::NoEntries => f.write_str("a message of entries without any"),
             Self::NotAfterBase => f.write_str("the entries do not continue their base"),
             Self::NotTowardsHead => f.write_str("the entries do not lead to their head"),
             Self::WrongDigest => f.write_str("the checkpoint is not the one that its digest names"),

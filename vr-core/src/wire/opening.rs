@@ -39,7 +39,7 @@ fields! {
     ClusterConfig {
         cluster, members, durability, client_capacity, checkpoint_interval, max_message_bytes, max_request_bytes,
     }
-    Damage { from }
+    Damage { from, pieces, is_end_certain }
     Stored {
         cluster, config, id, instance, incarnation, epoch, view, log_view, log, damage, clean, checkpoint,
     }
@@ -78,6 +78,23 @@ impl Shape for Vec<ReplicaId> {
             return Err(WireError::TooMany { what: "members", claimed: count(length), limit: MEMBERS_MAX });
         }
         (0..length).map(|_| ReplicaId::get(from)).collect()
+    }
+}
+
+/// As many pieces as a damaged log is told in: what lies behind more holes than these is not told.
+const PIECES_MAX: usize = 1 << 16;
+
+impl Shape for Vec<Log> {
+    fn put(&self, to: &mut impl Sink) {
+        put_number(count(self.len()), to);
+        self.iter().for_each(|piece| piece.put(to));
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        let length = from.list_length("pieces", 1)?;
+        if length > PIECES_MAX {
+            return Err(WireError::TooMany { what: "pieces", claimed: count(length), limit: PIECES_MAX });
+        }
+        (0..length).map(|_| Log::get(from)).collect()
     }
 }
 

@@ -229,6 +229,8 @@ variants! {
         10 => RecoveryResponse(answer),
         11 => GetCheckpoint { head, offset },
         12 => CheckpointPart(part),
+        13 => GetEntries { through },
+        14 => Entries(entries) where not_empty(&entries),
     }
     Write {
         0 => Incarnation(incarnation),
@@ -239,6 +241,7 @@ variants! {
         5 => Checkpoint(checkpoint),
         6 => Cut { through },
         7 => Install { checkpoint, entries, view } where on(&entries, &checkpoint),
+        8 => Repair { keep, entries } where after(&entries, keep),
     }
     Input {
         0 => Tick,
@@ -259,7 +262,7 @@ variants! {
 pub(super) use {fields, plain, variants};
 
 fn not_empty(entries: &Entries) -> Result<(), WireError> {
-    if entries.is_empty() { Err(WireError::EmptyPrepare) } else { Ok(()) }
+    if entries.is_empty() { Err(WireError::NoEntries) } else { Ok(()) }
 }
 
 fn after(entries: &Entries, op: Op) -> Result<(), WireError> {

@@ -28,7 +28,7 @@ fn messages() -> Vec<(String, Message)> {
     let hears = [0, 2, 63].into_iter().filter_map(Position::new).collect();
     let have = vec![last, base];
     let bodies = [
-        Body::Prepare { entries, commit, beat: Beat(17) },
+        Body::Prepare { entries: entries.clone(), commit, beat: Beat(17) },
         Body::PrepareOk { head: last, beat: Beat(17) },
         Body::Commit { commit, head: last, beat: Beat(18) },
         Body::CommitOk { beat: Beat(18) },
@@ -47,6 +47,8 @@ fn messages() -> Vec<(String, Message)> {
             offset: 70_000,
             bytes: Bytes::from_static(b"state"),
         })),
+        Body::GetEntries { through: last },
+        Body::Entries(entries),
     ];
     let header = Header {
         config: Hash(0xC0FF_EE00_0000_0000_0000_0000_0000_0002),
@@ -80,7 +82,8 @@ fn writes() -> Vec<(String, Write)> {
         ("write.Replace".into(), Write::Replace { keep: Op(300), entries: entries.clone(), view: View(3) }),
         ("write.Checkpoint".into(), Write::Checkpoint(checkpoint.clone())),
         ("write.Cut".into(), Write::Cut { through: Op(300) }),
-        ("write.Install".into(), Write::Install { checkpoint, entries, view: View(3) }),
+        ("write.Install".into(), Write::Install { checkpoint, entries: entries.clone(), view: View(3) }),
+        ("write.Repair".into(), Write::Repair { keep: Op(300), entries }),
     ]
 }
 

@@ -152,6 +152,8 @@ impl Lie {
                 0 => self.head(head),
                 _ => *offset = self.number(*offset),
             },
+            Body::GetEntries { through } => self.head(through),
+            Body::Entries(entries) => *entries = self.entries(entries),
             Body::CheckpointPart(part) => match field % 5 {
                 0 => self.head(&mut part.head),
                 1 => part.digest = Hash(u128::from(self.value)),

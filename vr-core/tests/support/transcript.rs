@@ -255,6 +255,7 @@ fn written(write: &Write) -> String {
         Write::Replace { keep, entries, view } => {
             format!("the log of view {view}: ops to {keep}, then {}", ops(entries))
         }
+        Write::Repair { keep, entries } => format!("the log that was here: ops to {keep}, then {}", ops(entries)),
         Write::Clean => "that all is here".to_owned(),
         Write::Checkpoint(checkpoint) => format!("a checkpoint after op {}", checkpoint.op()),
         Write::Cut { through } => format!("that ops to {through} may go"),
@@ -303,6 +304,8 @@ fn said(message: &Message) -> String {
             None => format!("{name} view {view}: not its primary"),
         },
         Body::GetCheckpoint { head, offset } => format!("{name} after op {}, from byte {offset} on", head.op),
+        Body::GetEntries { through } => format!("{name} through op {}", through.op),
+        Body::Entries(entries) => format!("{name} {}", ops(entries)),
         Body::CheckpointPart(part) => {
             format!(
                 "{name} after op {}, {} bytes from {} of {}",
@@ -410,6 +413,9 @@ fn noted(note: &Note) -> Option<String> {
             format!("asks {of:?} for the checkpoint after op {op} from byte {offset} on")
         }
         Note::CheckpointInstalled { op, .. } => format!("installs the checkpoint after op {op}"),
+        Note::RepairedLog { from, entries } => {
+            format!("has its log back from op {from} on, {entries} entries of it from others")
+        }
         other => panic!("{other:?} has no words yet"),
     })
 }

@@ -110,7 +110,7 @@ impl Watch {
             }
             Body::Prepare { .. } | Body::Commit { .. } | Body::CommitOk { .. } | Body::StartViewChange { .. } => {}
             Body::GetState(_) | Body::NewState(_) | Body::Recovery(_) | Body::RecoveryResponse(_) => {}
-            Body::GetCheckpoint { .. } | Body::CheckpointPart(_) => {}
+            Body::GetCheckpoint { .. } | Body::CheckpointPart(_) | Body::GetEntries { .. } | Body::Entries(_) => {}
         }
     }
 

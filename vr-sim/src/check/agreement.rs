@@ -37,6 +37,9 @@ impl Agreement {
                 (found, format!("its log continues at op {expected}, but it writes op {found} next"))
             }
             Misfit::BrokenChain(op) => (op, format!("op {op} is chained to another entry than the one before it")),
+            Misfit::AnotherLog { end } => {
+                (end, format!("it repairs its log with one that ends at op {end} and is not the one that was here"))
+            }
             Misfit::NothingToKeep(op) => (op, format!("it keeps its log through op {op}, which it does not have")),
             Misfit::OldIncarnation(_) | Misfit::OldView(_) => (Op::ZERO, "its promise goes back".to_owned()),
         };

@@ -41,7 +41,7 @@ properties! {
     "S5 durable header", "§8.2", "promises":
         "no message names a view or an incarnation that its sender's disk does not";
     "S6 log match", "§8.1", "agreement":
-        "in one view all logs agree, and only its primary makes new entries";
+        "in one view all logs agree, and only its primary makes new entries; a repaired log is the one that was there";
     "S7 one start", "§4.2 step 3", "views":
         "a view starts once; a restarted primary does not resume its view";
     "S7 justified start", "§4.2 step 3", "promises":

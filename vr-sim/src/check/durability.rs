@@ -12,7 +12,8 @@
 //!   started before, from q reports of which one was made by a sender of these acknowledgements, after it
 //!   (S10), so that by induction over the views in between the best log reported held D. A write in flight
 //!   leaves the old image or the new one (S4), and both hold D. A disk whose log was found rotten (PROTOCOL D56) is
-//!   counted until its log is replaced, for the reason below: its replica recovers like one that lost its memory.
+//!   counted until its log is whole: repaired it is what it was (S6), and replaced it holds D for the reason below, as
+//!   its replica recovers like one that lost its memory.
 //! - **asynchronous**: replicas whose *memory* holds D, plus those that are down, halted or recovering. A sender
 //!   of an acknowledgement keeps D in memory for the same reasons until it crashes; then it counts among the others
 //!   until it has recovered. It recovers in a view no earlier than any it acknowledged in (rule V), from the log

@@ -6,7 +6,7 @@
 
 use super::index;
 use std::collections::VecDeque;
-use vr_core::{Checkpoint, Damage, Entries, Entry, Hash, Head, Incarnation, Op, Stored, View, Write, WriteId};
+use vr_core::{Checkpoint, Damage, Entries, Entry, Hash, Head, Incarnation, Log, Op, Stored, View, Write, WriteId};
 
 /// Promise, log and incarnation, folded from writes.
 #[derive(Clone, Debug)]
@@ -17,12 +17,23 @@ pub(super) struct Image {
     /// The last write was the mark of an orderly stop.
     pub(super) clean: bool,
     /// Confirmed records were found rotten: what was acknowledged is not here, and must come from others.
-    pub(super) damaged: bool,
+    pub(super) gone: Option<Box<Gone>>,
     base: Head,
     /// Of the ops after the base.
     hashes: Vec<Hash>,
     /// The newest checkpoint: its head and its digest.
     checkpoint: Option<(Head, Hash)>,
+}
+
+/// What a disk lost of its log, by what stood on it before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Gone {
+    /// Where the log ended, if the disk still knows.
+    pub(super) end: Option<Head>,
+    /// The entries that are lost.
+    pub(super) lost: Vec<Head>,
+    /// The entries behind the first lost one that can be read.
+    pub(super) behind: Vec<Head>,
 }
 
 /// Why a write does not continue an image.
@@ -38,13 +49,15 @@ pub(super) enum Misfit {
     BrokenChain(Op),
     /// A replacement that keeps more than there is, or cuts into the base.
     NothingToKeep(Op),
+    /// A repair that ends elsewhere than the log that was here, or of a log that is not known or not damaged.
+    AnotherLog { end: Op },
 }
 
 impl Image {
     /// The image of an empty disk.
     pub(super) const fn empty(base: Head) -> Self {
         let (incarnation, view, log_view) = (Incarnation::ZERO, View::ZERO, View::ZERO);
-        Self { incarnation, view, log_view, clean: false, damaged: false, base, hashes: Vec::new(), checkpoint: None }
+        Self { incarnation, view, log_view, clean: false, gone: None, base, hashes: Vec::new(), checkpoint: None }
     }
 
     /// What a disk holds.
@@ -55,7 +68,7 @@ impl Image {
             view: stored.view,
             log_view: stored.log_view,
             clean: stored.clean,
-            damaged: stored.damage.is_some(),
+            gone: stored.damage.as_ref().map(|damage| Box::new(Gone::found(damage))),
             base,
             hashes: stored.log.after(base.op).map(Entry::hash).collect(),
             checkpoint: stored.checkpoint.as_ref().map(named),
@@ -66,7 +79,7 @@ impl Image {
     pub(super) fn copy(&mut self, other: &Self) {
         (self.incarnation, self.view, self.log_view) = (other.incarnation, other.view, other.log_view);
         (self.base, self.clean, self.checkpoint) = (other.base, other.clean, other.checkpoint);
-        self.damaged = other.damaged;
+        self.gone.clone_from(&other.gone);
         self.hashes.clone_from(&other.hashes);
     }
 
@@ -91,14 +104,6 @@ impl Image {
         match distance.checked_sub(1) {
             None => Some(self.base.hash),
             Some(place) => self.hashes.get(index(place)).copied(),
-        }
-    }
-
-    /// What is left of a damaged log may end before the checkpoint: whoever starts from it begins with the checkpoint.
-    pub(super) fn begin_on_checkpoint(&mut self) {
-        if let Some((head, _)) = self.checkpoint.filter(|(head, _)| self.hash(head.op) != Some(head.hash)) {
-            self.base = head;
-            self.hashes.clear();
         }
     }
 
@@ -141,6 +146,13 @@ impl Image {
                 }
             }
             Write::Checkpoint(_) | Write::Cut { .. } => None,
+            Write::Repair { keep, entries } => {
+                let Some(hash) = self.hash(*keep) else { return Some(Misfit::NothingToKeep(*keep)) };
+                let kept = Head { op: *keep, hash };
+                let end = entries.last().map_or(kept, at);
+                let other = self.gone.as_ref().and_then(|gone| gone.end) != Some(end);
+                broken(kept, entries).or_else(|| other.then_some(Misfit::AnotherLog { end: end.op }))
+            }
             Write::Install { checkpoint, entries, view } => {
                 let older = (*view < self.view).then_some(Misfit::OldView(*view));
                 older.or_else(|| broken(checkpoint.head(), entries))
@@ -160,7 +172,12 @@ impl Image {
                 self.hashes.truncate(index(self.base.op.distance_to(*keep)));
                 self.append(entries.as_slice());
                 (self.view, self.log_view) = (*view, *view);
-                self.damaged = false;
+                self.gone = None;
+            }
+            Write::Repair { keep, entries } => {
+                self.hashes.truncate(index(self.base.op.distance_to(*keep)));
+                self.append(entries.as_slice());
+                self.gone = None;
             }
             Write::Checkpoint(checkpoint) => self.checkpoint = Some(named(checkpoint)),
             Write::Cut { through } => self.cut((*through).min(self.op())),
@@ -169,7 +186,7 @@ impl Image {
                 self.hashes.clear();
                 self.append(entries.as_slice());
                 (self.view, self.log_view) = (*view, *view);
-                self.damaged = false;
+                self.gone = None;
             }
         }
     }
@@ -187,14 +204,60 @@ impl Image {
     }
 
     fn is(&self, stored: &Stored) -> bool {
-        let head = stored.log.head();
-        let is_log = match stored.damage {
-            None => !self.damaged && self.head() == head,
-            // Of the rotten log what is left is a beginning, which ends before the damage.
-            Some(Damage { from }) => head.op < from && self.holds(head) && (self.damaged || self.op() >= from),
+        let is_log = match &stored.damage {
+            None => self.gone.is_none() && self.head() == stored.log.head(),
+            Some(damage) => self.leaves(&stored.log, damage),
         };
-        let is_base = self.base == stored.log.base() && self.checkpoint == stored.checkpoint.as_ref().map(named);
-        is_log && is_base && self.promises_of(stored) && self.clean == stored.clean
+        let is_mark = self.clean == stored.clean || (stored.damage.is_some() && !stored.clean);
+        is_log && is_mark && self.is_base(stored) && self.promises_of(stored)
+    }
+
+    /// What is lost before the checkpoint is not missed: the log begins later then, but not behind it.
+    fn is_base(&self, stored: &Stored) -> bool {
+        let (base, checkpoint) = (stored.log.base(), stored.checkpoint.as_ref().map(named));
+        let moved = base.op > self.base.op && base.op <= self.checkpointed() && self.hash(base.op) == Some(base.hash);
+        self.checkpoint == checkpoint && (self.base == base || moved)
+    }
+
+    /// Is this what rot may leave of the log? Each part of it was here, and the end is known only if it is there.
+    fn leaves(&self, log: &Log, damage: &Damage) -> bool {
+        let was_here = |head: Head| self.holds(head) || self.gone.iter().any(|gone| gone.behind.contains(&head));
+        let parts = || std::iter::once(log).chain(&damage.pieces);
+        let all = parts().all(|part| part.after(part.base().op).map(at).all(was_here));
+        let end = self.gone.as_ref().map_or(Some(self.head()), |gone| gone.end);
+        let is_end = !damage.is_end_certain || (end.is_some() && damage.pieces.last().map(Log::head) == end);
+        // What is lost was here, or is in the checkpoint.
+        let was_there = self.gone.is_some() || self.op() >= damage.from || log.op() == self.checkpointed();
+        all && is_end && was_there && log.op() < damage.from
+    }
+
+    /// Becomes what is left of it.
+    fn lose(&mut self, stored: &Stored) {
+        let Some(damage) = &stored.damage else {
+            self.cut(stored.log.base().op);
+            return;
+        };
+        self.clean = false;
+        let mut known: Vec<Head> = self.heads().filter(|head| head.op > stored.log.op()).collect();
+        let before = self.gone.take();
+        let end = before.as_ref().map_or(Some(self.head()), |gone| gone.end).filter(|_| damage.is_end_certain);
+        known.extend(before.into_iter().flat_map(|gone| gone.lost.into_iter().chain(gone.behind)));
+        let behind = Gone::found(damage).behind;
+        let lost = known.into_iter().filter(|head| !behind.contains(head)).collect();
+        self.gone = Some(Box::new(Gone { end, lost, behind }));
+        self.cut(stored.log.base().op);
+        self.hashes.truncate(index(self.base.op.distance_to(stored.log.op())));
+    }
+
+    fn heads(&self) -> impl Iterator<Item = Head> {
+        let ops = std::iter::successors(Some(self.base.op.next()), |op| Some(op.next()));
+        ops.zip(&self.hashes).map(|(op, hash)| Head { op, hash: *hash })
+    }
+
+    /// Can this very entry be read on this disk?
+    pub(super) fn can_read(&self, entry: Head) -> bool {
+        let is_kept = entry.op > self.base.op && self.hash(entry.op) == Some(entry.hash);
+        is_kept || self.gone.iter().any(|gone| gone.behind.contains(&entry))
     }
 
     fn promises_of(&self, stored: &Stored) -> bool {
@@ -205,27 +268,41 @@ impl Image {
     /// Becomes what a crash left behind: this image, some of the writes that were in flight, in order, and
     /// perhaps the first entries of one more append. False when `stored` is none of these.
     pub(super) fn survive(&mut self, in_flight: &mut VecDeque<(WriteId, Write)>, stored: &Stored) -> bool {
+        let damaged = stored.damage.as_ref().and_then(|damage| damage.pieces.last());
+        let end = damaged.unwrap_or(&stored.log).head();
         loop {
             if self.is(stored) {
                 in_flight.clear();
-                self.hashes.truncate(index(self.base.op.distance_to(stored.log.op())));
-                self.damaged = stored.damage.is_some();
+                self.lose(stored);
                 return true;
             }
             let Some((_, write)) = in_flight.pop_front() else { return false };
             if let Write::Append(entries) = &write
                 && self.promises_of(stored)
-                && stored.damage.is_none()
-                && let Some(torn) = torn_at(entries, stored.log.head())
+                && let Some(torn) = torn_at(entries, end)
             {
                 self.append(&entries.as_slice()[..torn]);
                 self.clean = false;
                 in_flight.clear();
-                return true;
+            } else {
+                self.apply(&write);
             }
-            self.apply(&write);
         }
     }
+}
+
+impl Gone {
+    /// What can be told from the disk alone: the first time it is seen.
+    fn found(damage: &Damage) -> Self {
+        let behind = damage.pieces.iter().flat_map(|piece| piece.after(piece.base().op).map(at)).collect();
+        let end = damage.pieces.last().map(Log::head).filter(|_| damage.is_end_certain);
+        Self { end, lost: Vec::new(), behind }
+    }
+}
+
+/// The place of an entry, and its hash.
+fn at(entry: &Entry) -> Head {
+    Head { op: entry.op(), hash: entry.hash() }
 }
 
 fn named(checkpoint: &Checkpoint) -> (Head, Hash) {
@@ -326,13 +403,66 @@ mod tests {
             let left = entries.take(ends);
             move |disk: &mut Stored| {
                 disk.log.append(left.clone());
-                disk.damage = Some(Damage { from: Op(from) });
+                disk.damage = Some(Damage::of_end(Op(from)));
             }
         };
         assert_eq!(left(&rotten(1, 0)), Some(Op(0)), "op 1 was found rotten");
         assert_eq!(left(&rotten(1, 1)), None, "what is rotten is not given");
         assert_eq!(left(&rotten(3, 1)), None, "op 3 was torn, if anything: the view is missing");
+        // Op 1 is lost and the rest of a torn append is whole behind it; so much and no more.
+        let behind = |entries: Entries, is_end_certain: bool| {
+            let pieces = [entries.skip(1)].into_iter().map(|run| {
+                let before = run.first().expect("some").parent();
+                let mut piece = Log::new(Head { op: Op(1), hash: before });
+                piece.append(run);
+                piece
+            });
+            let damage = Damage { from: Op(1), pieces: pieces.collect(), is_end_certain };
+            move |disk: &mut Stored| {
+                disk.view = View(1);
+                disk.damage = Some(damage.clone());
+            }
+        };
+        assert_eq!(left(&behind(entries.take(3), true)), Some(Op(0)));
+        assert_eq!(left(&behind(entries.take(3), false)), Some(Op(0)));
+        let other = chain(disk.log.head(), View(7), 1..=3);
+        assert_eq!(left(&behind(other, true)), None, "that never was there");
         assert_eq!(left(&|disk| disk.apply(Write::View(View(1)))), None, "a hole before a later write");
         assert_eq!(left(&|disk| disk.apply(Write::Append(entries.take(3)))), None, "the view is missing");
+    }
+
+    #[test]
+    fn a_log_is_repaired_with_what_was_there_and_with_nothing_else() {
+        let (mut disk, mut image, entries) = images();
+        disk.apply(Write::Append(entries.clone()));
+        image.apply(&Write::Append(entries.clone()));
+        let whole = image.clone();
+        let name = |op: usize| at(&entries.as_slice()[op - 1]);
+        disk.damage = Some(Damage {
+            from: Op(2),
+            pieces: vec![{
+                let mut piece = disk.log.clone();
+                piece.cut(Op(2));
+                piece
+            }],
+            is_end_certain: true,
+        });
+        disk.log.truncate(Op(1));
+        assert!(image.survive(&mut VecDeque::new(), &disk));
+        let gone = image.gone.clone().expect("op 2 is lost");
+        assert_eq!((gone.end, gone.lost, gone.behind), (Some(name(4)), vec![name(2)], vec![name(3), name(4)]));
+        assert!(image.can_read(name(1)) && !image.can_read(name(2)) && image.can_read(name(3)));
+        let repair = |keep, entries| Write::Repair { keep: Op(keep), entries };
+        assert_eq!(image.misfit(&repair(1, entries.skip(1))), None);
+        assert_eq!(image.misfit(&repair(1, entries.cut(1, 3))), Some(Misfit::AnotherLog { end: Op(3) }), "too little");
+        let longer = chain(disk.log.head(), View(0), 2..=5);
+        assert_eq!(image.misfit(&repair(1, longer)), Some(Misfit::AnotherLog { end: Op(5) }));
+        assert_eq!(
+            whole.misfit(&repair(1, entries.skip(1))),
+            Some(Misfit::AnotherLog { end: Op(4) }),
+            "nothing is lost"
+        );
+        image.apply(&repair(1, entries.skip(1)));
+        assert!(image.gone.is_none() && image.head() == whole.head());
     }
 }

@@ -7,8 +7,9 @@
 //! Excused is
 //! - everything, in the asynchronous mode, once more than f replicas were down, halted or recovering at a time:
 //!   the group waits for its operator (PROTOCOL §6 b);
-//! - everything, while the healed replicas that have their memory, or in the synchronous mode a whole log, are no
-//!   quorum (DESIGN §10 "Recovery"; D56, D58): others may be stopped in order, which no memory is lost by;
+//! - everything, while the healed replicas that have their memory, or in the synchronous mode a whole log or one of
+//!   which every lost entry can be read on another healed disk, are no quorum (DESIGN §10 "Recovery"; D56, D58): others
+//!   may be stopped in order, which no memory is lost by;
 //! - a healed replica that, after the faults ended, halted because its disk failed, crashed and stayed down, or lost
 //!   its memory (in the asynchronous mode by any crash): it counts as not healed; the rest must still be a quorum,
 //!   with its hub if it is a star;
@@ -18,7 +19,7 @@
 use super::shadow::{Mirror, Shadow};
 use super::{Violation, short};
 use vr_core::{
-    Body, ClientId, HaltReason, Hash, Message, ReplicaId, RequestNumber, Snapshot, StatusName, Time, To, View,
+    Body, ClientId, HaltReason, Hash, Head, Message, ReplicaId, RequestNumber, Snapshot, StatusName, Time, To, View,
 };
 
 const L1: &str = "L1 one view";
@@ -40,8 +41,23 @@ struct Heal {
     core: Vec<ReplicaId>,
     mesh: bool,
     view: View,
+    /// Whose damaged log every lost entry of can be read on the disk of somebody else who is healed: owed a repair.
+    repairable: Vec<ReplicaId>,
     /// By position of the primary, then of the sender: when its last acknowledgement of that primary's view arrived.
     heard: Vec<Time>,
+}
+
+impl Heal {
+    /// Does the disk of `who` know what it lost, and can each of it be read at one of these, who are linked to it?
+    fn is_repairable(&self, shadow: &Shadow, who: usize, helpers: &[usize]) -> bool {
+        let Some(gone) = &shadow.replicas[who].disk.gone else { return false };
+        let hub = self.core.first().and_then(|id| shadow.place(*id));
+        let linked = |other: usize| self.mesh || Some(who) == hub || Some(other) == hub;
+        let helps =
+            |other: usize, entry: Head| other != who && linked(other) && shadow.replicas[other].disk.can_read(entry);
+        let is_there = |entry: &Head| helpers.iter().any(|other| helps(*other, *entry));
+        gone.end.is_some() && !gone.lost.is_empty() && gone.lost.iter().all(is_there)
+    }
 }
 
 /// What the liveness of a run is judged by at its end.
@@ -99,8 +115,19 @@ impl Liveness {
         }
     }
 
-    pub(super) fn opened(&mut self, who: usize) {
+    pub(super) fn opened(&mut self, shadow: &Shadow, who: usize) {
         self.failed_write[who] = false;
+        self.count_repairable(shadow);
+    }
+
+    /// Which damaged logs can come back from good copies (PROTOCOL D58)? What is wrong with a disk shows when it is
+    /// opened, and all that are healed are opened at once.
+    fn count_repairable(&mut self, shadow: &Shadow) {
+        let Some(heal) = self.heal.as_mut().filter(|_| shadow.sync) else { return };
+        let healed: Vec<usize> = heal.core.iter().filter_map(|id| shadow.place(*id)).collect();
+        let can_be = |who: &usize| heal.is_repairable(shadow, *who, &healed);
+        let repairable = healed.iter().copied().filter(can_be).map(|who| shadow.id(who)).collect();
+        heal.repairable = repairable;
     }
 
     /// A replica crashed. In the asynchronous mode its memory is gone; after the faults ended that is one more than
@@ -127,10 +154,11 @@ impl Liveness {
         self.resolved += 1;
     }
 
-    pub(super) fn healed(&mut self, at: Time, core: &[ReplicaId], mesh: bool) {
+    pub(super) fn healed(&mut self, at: Time, shadow: &Shadow, core: &[ReplicaId], mesh: bool) {
         let members = self.failed_write.len();
         let (core, heard) = (core.to_vec(), vec![Time::ZERO; members * members]);
-        self.heal = Some(Heal { at, core, mesh, view: self.highest, heard });
+        self.heal = Some(Heal { at, core, mesh, view: self.highest, repairable: Vec::new(), heard });
+        self.count_repairable(shadow);
     }
 
     /// A message arrived. Once the faults have ended it matters whom a primary hears.
@@ -223,7 +251,14 @@ impl Liveness {
         let is_whole = |seen: &&&Seen| {
             shadow.place(seen.0.id).is_some_and(|place| !shadow.replicas[place].is_amnesiac(shadow.sync))
         };
-        if able.iter().filter(is_whole).count() < shadow.quorum {
+        // Those who could help then must be well still.
+        let helpers: Vec<usize> = able.iter().filter_map(|(seen, _)| shadow.place(seen.id)).collect();
+        let can_still = |id: ReplicaId| shadow.place(id).is_some_and(|who| heal.is_repairable(shadow, who, &helpers));
+        let is_owed = |seen: &&&Seen| {
+            let id = seen.0.id;
+            is_whole(seen) || (heal.repairable.contains(&id) && can_still(id))
+        };
+        if able.iter().filter(is_owed).count() < shadow.quorum {
             return None;
         }
         let hub = heal.mesh || able.first().map(|(seen, _)| &seen.id) == heal.core.first();

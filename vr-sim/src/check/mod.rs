@@ -140,7 +140,7 @@ impl Checkers {
                 None => Ok(()),
             },
             Happening::Healed { core, mesh } => {
-                self.liveness.healed(at, core, mesh);
+                self.liveness.healed(at, &self.shadow, core, mesh);
                 Ok(())
             }
             Happening::Ended { replicas, unanswered, settled } => {
@@ -163,13 +163,13 @@ impl Checkers {
             Agreement::adopted(&mut self.shadow, who)?;
         }
         self.promises.opened(who);
-        self.liveness.opened(who);
+        self.liveness.opened(&self.shadow, who);
         self.space.opened(who);
         self.liveness.count_amnesiacs(&self.shadow);
         Durability::holds(&self.shadow)?;
         Checkpoints::opened(&self.shadow, who, actions)?;
         self.actions(who, actions)?;
-        Views::has_opened(&self.shadow, who, stored)
+        Views::has_opened(&self.shadow, who, (stored.incarnation, stored.view))
     }
 
     fn crashed(&mut self, on: ReplicaId) -> Result<(), Violation> {
@@ -185,7 +185,13 @@ impl Checkers {
             Input::Tick | Input::Request(_) | Input::Requests(_) | Input::Stop => {}
             Input::Space(has) => self.space.told(who, *has),
             Input::Message(message) => self.liveness.hears(at, &self.shadow, who, message),
-            Input::Persisted(upto) => self.shadow.persisted(who, *upto),
+            Input::Persisted(upto) => {
+                let was_damaged = self.shadow.replicas[who].disk.gone.is_some();
+                self.shadow.persisted(who, *upto);
+                if was_damaged {
+                    Durability::holds(&self.shadow)?;
+                }
+            }
             Input::Executed { op, reply } => Agreement::answered(&mut self.shadow, who, *op, reply)?,
             Input::ExecutedRun { first, replies } => {
                 let mut op = *first;
@@ -202,6 +208,11 @@ impl Checkers {
             return if notes_only { Ok(()) } else { Err(Views::stirs(&self.shadow, who)) };
         }
         self.actions(who, actions)?;
+        let repairs = |action: &Action| matches!(action, Action::Persist { write: Write::Repair { .. }, .. });
+        if actions.iter().any(repairs) {
+            let disk = &self.shadow.replicas[who].disk;
+            Views::has_opened(&self.shadow, who, (disk.incarnation, disk.view))?;
+        }
         if event.input == Input::Stop {
             self.shadow.stop(who);
         }
@@ -256,10 +267,15 @@ impl Checkers {
                 self.checkpoints.written(&self.shadow, who, checkpoint)?;
             }
             Write::Cut { through } => Checkpoints::cuts(&self.shadow, who, *through)?,
-            Write::Incarnation(_) | Write::View(_) | Write::Append(_) | Write::Replace { .. } | Write::Clean => {}
+            Write::Incarnation(_)
+            | Write::View(_)
+            | Write::Append(_)
+            | Write::Replace { .. }
+            | Write::Repair { .. }
+            | Write::Clean => {}
         }
         match write {
-            Write::Incarnation(_) | Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } => {
+            Write::Incarnation(_) | Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } | Write::Repair { .. } => {
                 self.shadow.issue(who, id, write);
                 Ok(())
             }

@@ -70,7 +70,9 @@ impl Promises {
             | Body::GetState(_)
             | Body::Recovery(_)
             | Body::GetCheckpoint { .. }
-            | Body::CheckpointPart(_) => {
+            | Body::CheckpointPart(_)
+            | Body::GetEntries { .. }
+            | Body::Entries(_) => {
                 return Ok(());
             }
             Body::Prepare { commit, .. } | Body::Commit { commit, .. } => *commit,

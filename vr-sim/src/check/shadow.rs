@@ -83,11 +83,11 @@ impl Mirror {
     /// others.
     pub(super) const fn is_amnesiac(&self, sync: bool) -> bool {
         let is_away = match self.standing {
-            Standing::Down => !self.disk.clean || self.disk.damaged,
+            Standing::Down => !self.disk.clean,
             Standing::Halted | Standing::Recovering => true,
             Standing::Stopped | Standing::ViewChange | Standing::Backup | Standing::Primary => false,
         };
-        if sync { self.disk.damaged } else { is_away }
+        if sync { self.disk.gone.is_some() } else { is_away }
     }
 }
 
@@ -173,7 +173,6 @@ impl Shadow {
         }
         let Mirror { memory, disk, .. } = mirror;
         memory.copy(disk);
-        memory.begin_on_checkpoint();
         let begins = disk.checkpointed().max(disk.base());
         (mirror.commit, mirror.executed) = (begins, begins);
         let virgin = stored.incarnation == vr_core::Incarnation::ZERO;
@@ -219,7 +218,7 @@ impl Shadow {
         mirror.in_flight.push_back((id, write.clone()));
         match write {
             Write::Append(entries) => entries.iter().for_each(|entry| self.lineage.born(entry)),
-            Write::Replace { entries, .. } | Write::Install { entries, .. } => {
+            Write::Replace { entries, .. } | Write::Install { entries, .. } | Write::Repair { entries, .. } => {
                 entries.iter().for_each(|entry| self.lineage.born(entry));
                 self.settle(place);
             }

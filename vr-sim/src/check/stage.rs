@@ -106,6 +106,10 @@ impl Puppet {
                 self.log.extend(entries.iter().cloned());
                 (self.view, self.log_view) = (*view, *view);
             }
+            Write::Repair { keep, entries } => {
+                self.log.truncate(usize::try_from(keep.0).expect("small"));
+                self.log.extend(entries.iter().cloned());
+            }
             Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } | Write::Install { .. } => {}
         }
         self.flying.push(write);

@@ -86,13 +86,17 @@ impl Views {
     }
 
     /// After its first actions a restarted replica leads no view that it led before (PROTOCOL D52).
-    pub(super) fn has_opened(shadow: &Shadow, who: usize, stored: &Stored) -> Result<(), Violation> {
+    pub(super) fn has_opened(
+        shadow: &Shadow,
+        who: usize,
+        (incarnation, view): (Incarnation, View),
+    ) -> Result<(), Violation> {
         let mirror = &shadow.replicas[who];
-        let resumed = mirror.standing == Standing::Primary && mirror.memory.view == stored.view;
-        if !resumed || stored.incarnation == Incarnation::ZERO {
+        let resumed = mirror.standing == Standing::Primary && mirror.memory.view == view;
+        if !resumed || incarnation == Incarnation::ZERO {
             return Ok(());
         }
-        let (id, view) = (mirror.id, stored.view);
+        let id = mirror.id;
         let message =
             format!("{id:?} restarts as the primary of view {view} and resumes it: it may have forgotten ops");
         Err(Violation::safety(S7, message, &[id], &[]))
@@ -110,7 +114,9 @@ impl Views {
             Misfit::OldIncarnation(incarnation) => {
                 format!("{id:?} begins incarnation {incarnation} after {}", mirror.memory.incarnation)
             }
-            Misfit::Gap { .. } | Misfit::BrokenChain(_) | Misfit::NothingToKeep(_) => return None,
+            Misfit::Gap { .. } | Misfit::BrokenChain(_) | Misfit::NothingToKeep(_) | Misfit::AnotherLog { .. } => {
+                return None;
+            }
         };
         Some(Violation::safety(S5, message, &[id], &[]))
     }
@@ -228,6 +234,9 @@ impl Views {
             }
             // By content: whoever runs may ask; who recovers only asks.
             Body::GetCheckpoint { .. } => mirror.standing.is_running(),
+            // Whose disk lost something asks; whoever has it lends it.
+            Body::GetEntries { .. } => mirror.standing == Standing::Recovering,
+            Body::Entries(_) => mirror.standing.is_running(),
             Body::CheckpointPart(_) => mirror.standing.is_running() && mirror.standing != Standing::Recovering,
         };
         if may { Ok(()) } else { Err(Self::out_of_role(shadow, who, message)) }

@@ -78,6 +78,8 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::AnswersWhileNotNormal, "d51-answer-between-views", "S11 ack backed"),
     (Mutant::RecoveryAsksOnce, "d64-lost-question", "L3 recovered"),
     (Mutant::DamagePassedOver, "d56-rotten-record", "S13 silence"),
+    (Mutant::UncertainEndWillDo, "d57-lost-end", "S6 log match"),
+    (Mutant::LostEntriesGivenUp, "d58-entry-nobody-gives", "S6 log match"),
     (Mutant::DamagedVotes, "d56-damaged-takes-no-part", "S13 silence"),
     (Mutant::RepairInAnyView, "d56-repaired-by-the-deposed", "S5 promise monotone"),
     (Mutant::AppendsWithoutSpace, "full-backup-stands-by", "S25 room on disk"),

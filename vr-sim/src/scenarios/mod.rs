@@ -3,8 +3,9 @@
 //! Owns the list, and which scenario kills which planted bug (`kills`). A name says the defect (`d30` is PROTOCOL D30)
 //! or the test of the report (`a04`), then the point. Must not know how a scenario is run.
 //!
-//! Not told, because the code has nothing that could go wrong so: D45, D57, D59, D60, D62 (lost and foreign disks,
-//! slots that are faulty one by one); D73 (no client asks for its number); D103 (witnesses). D6 needs D42 or D52 to
+//! Not told, because the code has nothing that could go wrong so: D45, D60 (lost and foreign disks are not opened); D59
+//! (nobody says of an entry that it never had it); D62 (what comes back is compared with the hash that the chain names);
+//! D73 (no client asks for its number); D103 (witnesses). D6 needs D42 or D52 to
 //! happen first, D36 is the other side of D31, D101 is judged in every run (S2, S16).
 //!
 //! Interleavings are those of `model/traces*.py`, led to where the gate of DESIGN §10 lets them go: a replica does

@@ -48,6 +48,47 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         repaired_by_the_deposed,
     ),
     story(
+        "d56-every-log-damaged",
+        "The whole group restarts, and no log is whole: each entry is rotten on one disk. They give each other back what each \
+         of them lost, and nothing is missing.",
+        (
+            "rot of confirmed records on all disks, crash and restart of all",
+            "S9 ack durability, L1 one view, L2 answered",
+        ),
+        every_log_damaged,
+    ),
+    story(
+        "d52-repaired-primary",
+        "A primary crashes, and an entry in the middle of its log is rotten: it gets the entry back, and does not resume the \
+         view that it led.",
+        ("rot of a confirmed record of the primary, crash and restart at once", "S7 one start"),
+        repaired_primary,
+    ),
+    story(
+        "d57-lost-end",
+        "A backup's disk lost the end of its log, and an entry before: what is left of it must not be taken for the whole, \
+         though it can be put together.",
+        (
+            "rot of two confirmed records, crash and restart, isolation of the primary",
+            "S6 log match, S9 ack durability",
+        ),
+        lost_end,
+    ),
+    story(
+        "d58-entry-nobody-gives",
+        "An entry in the middle of a backup's log is rotten, and only the primary, which is cut off, has it: the backup waits \
+         for it, and does not go on with less.",
+        ("rot of a confirmed record, crash and restart, isolation of the primary", "S6 log match, S9 ack durability"),
+        entry_nobody_gives,
+    ),
+    story(
+        "d58-one-good-copy",
+        "Of two entries only one disk each can still read its copy, and none can read both: one entry at a time, each of \
+         them comes back.",
+        ("misdirected writes on three disks, crash and restart of all", "L1 one view, L3 recovered"),
+        one_good_copy,
+    ),
+    story(
         "d58-no-quorum-of-whole-logs",
         "The logs of two of three are damaged at once: they say so, do not help each other, and nothing is decided without \
          what they lost.",
@@ -96,7 +137,7 @@ fn rotten_primary(t: &mut Scenario) -> Verdict {
     }
     t.run(t.heartbeat().times(2))?;
     t.crash(R0);
-    t.rot(R0, Op(7));
+    (7..=10).for_each(|op| t.rot(R0, Op(op)));
     t.restart(R0);
     t.expect_status(R0, StatusName::Recovering)?;
     t.wait_until(Wait::millis(2_000), "the disk of r0 to be whole", |world| world.disk(0).damage.is_none())?;
@@ -164,6 +205,109 @@ fn no_quorum_of_whole_logs(t: &mut Scenario) -> Verdict {
     t.expect(t.snapshots(R2).iter().all(|s| s.status != StatusName::Primary), "nobody to lead without x")?;
     t.end_here(); // It is the operator's turn: PROTOCOL D58.
     Ok(())
+}
+
+fn says_repaired(entries: u64) -> impl Fn(&Note) -> bool {
+    move |note| matches!(note, Note::RepairedLog { entries: received, .. } if *received == entries)
+}
+
+/// Writes these, one after the other, behind the client's Register: the first is op 2.
+fn write_down(t: &mut Scenario, letters: &[&str]) -> Verdict {
+    for letter in letters {
+        t.append(0, 1, letter).expect_answered()?;
+    }
+    Ok(())
+}
+
+/// D56. Ops 2 to 7; each disk lost two of them, and no op is lost twice.
+fn every_log_damaged(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    write_down(t, &["a", "b", "c", "d", "e", "f", "g"])?;
+    t.run(t.heartbeat().times(2))?;
+    t.crash(All);
+    for (who, lost) in [(R0, [2, 6]), (R1, [3, 5]), (R2, [4, 7])] {
+        lost.into_iter().for_each(|op| t.rot(who, Op(op)));
+    }
+    t.restart(All);
+    t.settle()?;
+    for who in [R0, R1, R2] {
+        t.expect_note(who, "that it has its two entries back", says_repaired(2))?;
+    }
+    t.expect_value(All, 1, Some("abcdefg"))
+}
+
+/// D52. A led view 0 before it crashed; nobody else has left it.
+fn repaired_primary(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    write_down(t, &["a", "b", "c"])?;
+    t.run(t.heartbeat().times(2))?;
+    t.crash(R0);
+    t.rot(R0, Op(3));
+    t.restart(R0);
+    t.settle()?;
+    t.expect_note(R0, "that it has its entry back", says_repaired(1))?;
+    t.expect_view(R0, 1)?;
+    t.expect_value(All, 1, Some("abc"))
+}
+
+/// D57. C has everything but x, which A and B committed at op 4. B lost ops 2 and 4.
+fn lost_end(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    write_down(t, &["a", "b"])?;
+    t.run(t.heartbeat().times(2))?;
+    t.lose(Prepare, R0, R2);
+    t.append(0, 1, "x").expect_answered_within(Wait::millis(20))?;
+    t.isolate(R0);
+    t.crash(R1);
+    t.rot(R1, Op(2));
+    t.rot(R1, Op(4));
+    t.restart(R1);
+    t.expect_note(R1, "that its log is damaged", says_damaged_from(Op(2)))?;
+    t.lose_patience(&[2]);
+    t.run_ms(2_000)?;
+    t.expect_status(R1, StatusName::Recovering)?;
+    t.heal();
+    t.settle()?;
+    t.expect_value(All, 1, Some("abx"))
+}
+
+/// D58. A and B committed x at op 2 and y at op 3; C has neither. B lost x.
+fn entry_nobody_gives(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    t.run(t.heartbeat().times(2))?;
+    t.lose(Prepare, R0, R2);
+    for letter in ["x", "y"] {
+        t.append(0, 1, letter).expect_answered_within(Wait::millis(20))?;
+    }
+    t.isolate(R0);
+    t.crash(R1);
+    t.rot(R1, Op(2));
+    t.restart(R1);
+    t.lose_patience(&[2]);
+    t.run_ms(2_000)?;
+    t.expect_status(R1, StatusName::Recovering)?;
+    // Nobody leads, so it can only be the entry itself that brings it back.
+    t.crash(R0);
+    t.heal();
+    t.restart(R0);
+    t.settle()?;
+    t.expect_note(R1, "that it has the entry back", says_repaired(1))?;
+    t.expect_value(All, 1, Some("xy"))
+}
+
+/// D58. Op 2 can be read by C only, op 3 by A only.
+fn one_good_copy(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    write_down(t, &["a", "b", "c"])?;
+    t.run(t.heartbeat().times(2))?;
+    t.crash(All);
+    for (who, op) in [(R0, 2), (R1, 2), (R1, 3), (R2, 3)] {
+        t.rot(who, Op(op));
+    }
+    t.restart(All);
+    t.settle()?;
+    t.expect_note(R1, "that it has both entries back", says_repaired(2))?;
+    t.expect_value(All, 1, Some("abc"))
 }
 
 /// D58. What is left of its log would be a log without x.

@@ -117,7 +117,9 @@ impl<A: App> World<A> {
             | Body::Recovery(_)
             | Body::RecoveryResponse(_)
             | Body::GetCheckpoint { .. }
-            | Body::CheckpointPart(_) => false,
+            | Body::CheckpointPart(_)
+            | Body::GetEntries { .. }
+            | Body::Entries(_) => false,
         };
         if promise && self.asks_decider() {
             self.strike_later(ChoiceKind::CrashAfterPromise, from, key);

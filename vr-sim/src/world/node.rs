@@ -20,6 +20,8 @@ use vr_core::{Config, Durability, Event, Head, Input, Message, Op, Replica, Requ
 
 /// Rot strikes one of so many entries at the end of a log.
 const ROT_MOST: u64 = 48;
+/// So many times in one crash: a misdirected write spoils two records, its own and the one it fell on.
+const ROT_STRIKES: u64 = 3;
 
 /// A replica's place in the world.
 #[derive(Clone, Debug)]
@@ -116,7 +118,7 @@ impl<S: Observed> Node<S> {
         }
         let amnesiac = |life: &Life<S>| life.replica.snapshot().status == StatusName::Recovering;
         let stored = self.disk.durable();
-        let down = self.life.is_none() && !(stored.clean && stored.damage.is_none());
+        let down = self.life.is_none() && !stored.clean;
         self.lives > 0 && (down || self.stops_without_memory || self.life.as_ref().is_some_and(amnesiac))
     }
 }
@@ -391,17 +393,36 @@ impl<A: App> World<A> {
         }
     }
 
-    /// A record that was confirmed rots in a crash, if there are enough good copies without this disk's.
+    /// Records that were confirmed rot in a crash, if enough good copies are left.
     fn rot_by_chance(&mut self, on: usize, key: u64, confirmed: Head) {
-        let eligible = self.nodes[on].disk.may_rot(confirmed).min(ROT_MOST);
-        if eligible == 0 || !self.asks_decider() || !self.can_spare(on) {
-            return;
+        for strike in 0..ROT_STRIKES {
+            let range = self.nodes[on].disk.may_rot(confirmed);
+            let Some((first, last)) = range.filter(|_| self.asks_decider()) else { return };
+            let eligible = (first.distance_to(last) + 1).min(ROT_MOST);
+            let key = key.wrapping_add(strike);
+            let from_end = u64::from(self.decider.choose(ChoiceKind::Rot, key, small(index(eligible)) + 1));
+            let Some(back) = from_end.checked_sub(1) else { return };
+            let op = Op(last.0 - back);
+            let spares = self.can_spare(on);
+            let is_there = self.nodes[on].disk.readable(op).is_some();
+            if is_there && (spares || self.has_copies(on, op)) {
+                self.marks.rotten_records += 1;
+                self.marks.rotten_together += u64::from(!spares);
+                self.nodes[on].disk.rot(op);
+            }
         }
-        let from_end = u64::from(self.decider.choose(ChoiceKind::Rot, key, small(index(eligible)) + 1));
-        if from_end > 0 {
-            self.marks.rotten_records += 1;
-            self.nodes[on].disk.rot(Op(confirmed.op.0 + 1 - from_end));
+    }
+
+    /// Whatever else is damaged: would a quorum still have this entry, and would this disk know what it lost? Where
+    /// memory counts, what a disk still knows does not.
+    fn has_copies(&self, on: usize, op: Op) -> bool {
+        if self.setup.durability == Durability::Async {
+            return false;
         }
+        let Some(hash) = self.nodes[on].disk.readable(op) else { return false };
+        let holds = |other: &usize| *other != on && self.nodes[*other].disk.readable(op) == Some(hash);
+        let copies = (0..self.nodes.len()).filter(holds).count();
+        copies >= vr_core::quorum(self.nodes.len()) && self.nodes[on].disk.knows_end_without(op)
     }
 
     pub(super) fn restart_due(&mut self, on: usize, life: u32) {

@@ -159,6 +159,7 @@ fn mix_action(digest: &mut Digest, action: &Action) {
                 Write::Clean => u64::MAX,
                 Write::Append(entries) => entries.last().map_or(0, |e| e.op().0),
                 Write::Replace { keep, view, .. } => keep.0 << 32 | view.0,
+                Write::Repair { keep, .. } => keep.0 << 32,
                 Write::Checkpoint(checkpoint) => checkpoint.op().0,
                 Write::Cut { through } => through.0,
                 Write::Install { checkpoint, view, .. } => checkpoint.op().0 << 32 | view.0,
@@ -219,6 +220,7 @@ fn count_note(marks: &mut Marks, note: &Note) {
         Note::Recovering { .. } => &mut marks.recoveries_begun,
         Note::Recovered { .. } => &mut marks.recoveries,
         Note::DamagedLog { .. } => &mut marks.opened_damaged,
+        Note::RepairedLog { .. } => &mut marks.repairs_by_content,
         Note::Outnumbered { .. } => &mut marks.outnumbered,
         Note::Stopped { clean } => {
             if *clean {

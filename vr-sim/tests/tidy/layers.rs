@@ -29,6 +29,8 @@ const LAYERS: &[&[&str]] = &[
     &["replica/checkpoints", "replica/invariants"],
     // Not a status: what any of them uses to fetch what it lacks (VRR §5.2).
     &["replica/state_transfer"],
+    // Not a status either: what of a damaged log is here, and what somebody else may have of it.
+    &["replica/repair"],
     // Who is let in at the primary is a part of it.
     &["replica/primary", "replica/primary/admission", "replica/backup", "replica/view_change", "replica/recovery"],
     // What comes from outside the group is handed on by a part of the whole.

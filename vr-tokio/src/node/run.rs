@@ -304,6 +304,7 @@ impl Loop {
             | Note::BecameBackup { .. }
             | Note::Recovering { .. }
             | Note::Recovered { .. }
+            | Note::RepairedLog { .. }
             | Note::Stopped { .. }
             | Note::CheckpointInstalled { .. } => tracing::info!(?note),
             Note::DamagedLog { .. } | Note::Outnumbered { .. } | Note::Abdicated { .. } | Note::Truncated { .. } => {

@@ -107,6 +107,10 @@ impl Fold {
                 (self.replaced_by, self.kept) = (number, keep);
                 return self.replace(keep, entries);
             }
+            Effect::Repair { keep, entries } => {
+                (self.replaced_by, self.kept) = (number, keep);
+                return self.replace(keep, entries);
+            }
             Effect::Checkpoint(checkpoint) => self.checkpoint = checkpoint,
             Effect::Cut { through } => self.cut(through),
             Effect::Install { checkpoint, entries, view } => {
@@ -225,7 +229,7 @@ impl Fold {
                     self.distrust_from(self.checkpoint.head.op.next());
                     self.tail_is_lost = true;
                 }
-                Kind::Replace => {
+                Kind::Replace | Kind::Repair => {
                     self.distrust_from(Op(head.from).next());
                     self.tail_is_lost = true;
                 }

@@ -202,7 +202,12 @@ fn shown(file: &Path, bytes: &[u8], item: &Found, torn: bool) -> Record {
             let state = if torn { RecordState::Torn } else { RecordState::Ok };
             let mut record = told(blank(file, offset, length, head.number, state), head);
             match record::decode(head, &Bytes::copy_from_slice(payload)) {
-                Some(Effect::Append(entries) | Effect::Replace { entries, .. } | Effect::Install { entries, .. }) => {
+                Some(
+                    Effect::Append(entries)
+                    | Effect::Replace { entries, .. }
+                    | Effect::Repair { entries, .. }
+                    | Effect::Install { entries, .. },
+                ) => {
                     record.entries = entries;
                 }
                 Some(
@@ -225,7 +230,7 @@ fn told(mut record: Record, head: &Head) -> Record {
     match head.kind {
         Kind::Incarnation => record.incarnation = Some(Incarnation(head.from)),
         Kind::View => record.view = Some(View(head.view)),
-        Kind::Append | Kind::Cut | Kind::Checkpoint => record.ops = Some((Op(head.from), Op(head.to))),
+        Kind::Append | Kind::Cut | Kind::Checkpoint | Kind::Repair => record.ops = Some((Op(head.from), Op(head.to))),
         Kind::Replace | Kind::Install => {
             (record.ops, record.view) = (Some((Op(head.from), Op(head.to))), Some(View(head.view)));
         }

@@ -302,7 +302,7 @@ impl Read {
                 let Some(effect) = effect else {
                     return Err(refused("the sums of this record hold and its content is no write".to_owned()));
                 };
-                if let Effect::Replace { keep, .. } = &effect {
+                if let Effect::Replace { keep, .. } | Effect::Repair { keep, .. } = &effect {
                     self.segments.iter_mut().for_each(|segment| segment.low = segment.low.min(*keep));
                 }
                 self.fold.apply(head.number, effect).map_err(refused)?;
@@ -456,7 +456,7 @@ fn stored(
         view: read.fold.view,
         log_view: read.fold.log_view,
         log,
-        damage: lost.map(|from| Damage { from }),
+        damage: lost.map(Damage::of_end),
         clean: read.fold.clean && lost.is_none(),
         checkpoint,
         ..Stored::format(vows.stamp.cluster, vows.stamp.config, vows.stamp.id, vows.stamp.instance)

@@ -56,9 +56,11 @@ pub enum Kind {
     Cut,
     /// A checkpoint, in a file of its own, and the entries after it, in place of everything.
     Install,
+    /// The entries after `keep` once more: what was there before it rotted.
+    Repair,
 }
 
-const KINDS: [(Kind, u8); 8] = [
+const KINDS: [(Kind, u8); 9] = [
     (Kind::Incarnation, 1),
     (Kind::View, 2),
     (Kind::Append, 3),
@@ -67,6 +69,7 @@ const KINDS: [(Kind, u8); 8] = [
     (Kind::Checkpoint, 6),
     (Kind::Cut, 7),
     (Kind::Install, 8),
+    (Kind::Repair, 9),
 ];
 
 impl Kind {
@@ -83,7 +86,7 @@ pub(crate) struct Head {
     pub(crate) number: u64,
     pub(crate) confirmed: u64,
     pub(crate) chain: u64,
-    /// Append: its first op. Replace: the op it keeps. Incarnation: the incarnation. Checkpoint, cut: the op.
+    /// Append: its first op. Replace and repair: the op it keeps. Incarnation: the incarnation. Checkpoint, cut: the op.
     pub(crate) from: u64,
     /// The op the log ends at, or would after it.
     pub(crate) to: u64,
@@ -177,6 +180,7 @@ fn about(write: &Write, op: Op) -> About {
         Write::View(view) => (Kind::View, 0, op.0, *view),
         Write::Append(entries) => (Kind::Append, op.next().0, last(entries, op), View::ZERO),
         Write::Replace { keep, entries, view } => (Kind::Replace, keep.0, last(entries, *keep), *view),
+        Write::Repair { keep, entries } => (Kind::Repair, keep.0, last(entries, *keep), View::ZERO),
         Write::Clean => (Kind::Clean, 0, op.0, View::ZERO),
         Write::Checkpoint(checkpoint) => (Kind::Checkpoint, checkpoint.op().0, op.0, View::ZERO),
         Write::Cut { through } => (Kind::Cut, through.0, op.0, View::ZERO),
@@ -206,7 +210,7 @@ pub(crate) fn encode(write: &Write, log: &Log, at: Place, seed: u64, out: &mut V
     out.resize(start + HEAD_BYTES, 0);
     match write {
         Write::Incarnation(_) | Write::View(_) | Write::Clean => {}
-        Write::Append(_) | Write::Replace { .. } => wire::encode_write(write, out),
+        Write::Append(_) | Write::Replace { .. } | Write::Repair { .. } => wire::encode_write(write, out),
         Write::Cut { through } => {
             let through = (*through).min(log.op()).max(log.base().op);
             let hash = log.hash(through).ok_or_else(|| io::Error::other("the log has no such op"))?;
@@ -247,6 +251,7 @@ pub(crate) enum Effect {
     Checkpoint(Reference),
     Cut { through: vr_core::Head },
     Install { checkpoint: Reference, entries: Entries, view: View },
+    Repair { keep: Op, entries: Entries },
 }
 
 /// The effect of a record whose sums hold. `None`: the content is not what a writer writes.
@@ -264,11 +269,23 @@ pub(crate) fn decode(head: &Head, payload: &Bytes) -> Option<Effect> {
             | Write::Checkpoint(_)
             | Write::Cut { .. }
             | Write::Install { .. }
-            | Write::Replace { .. } => None,
+            | Write::Replace { .. }
+            | Write::Repair { .. } => None,
         },
         Kind::Replace => replaced(payload)
             .filter(|(keep, ..)| keep.0 == head.from)
             .map(|(keep, entries, view)| Effect::Replace { keep, entries, view }),
+        Kind::Repair => match wire::decode_write(payload, &Limits::NONE).ok()? {
+            Write::Repair { keep, entries } => (keep.0 == head.from).then_some(Effect::Repair { keep, entries }),
+            Write::Incarnation(_)
+            | Write::View(_)
+            | Write::Clean
+            | Write::Checkpoint(_)
+            | Write::Cut { .. }
+            | Write::Install { .. }
+            | Write::Replace { .. }
+            | Write::Append(_) => None,
+        },
         Kind::Checkpoint => {
             (payload.len() == REFERENCE_BYTES).then(|| Effect::Checkpoint(Reference::take(&mut Take(payload))))
         }
@@ -293,6 +310,7 @@ fn replaced(frame: &Bytes) -> Option<(Op, Entries, View)> {
         | Write::Checkpoint(_)
         | Write::Cut { .. }
         | Write::Install { .. }
+        | Write::Repair { .. }
         | Write::Append(_) => None,
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn checkpoint_in(write: &Write) -> Option<&Checkpoint> {
         | Write::View(_)
         | Write::Append(_)
         | Write::Replace { .. }
+        | Write::Repair { .. }
         | Write::Clean
         | Write::Cut { .. } => None,
     }

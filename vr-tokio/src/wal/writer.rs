@@ -212,14 +212,20 @@ impl Wal {
             Write::View(view) => promise.view = *view,
             Write::Append(entries) => return self.extend(self.log.op(), entries),
             Write::Replace { keep, entries, view } => {
-                self.replaced(number, *keep, *view);
-                self.segments.iter_mut().for_each(|segment| segment.low = segment.low.min(*keep));
+                (promise.view, promise.log_view) = (*view, *view);
+                self.renewed(number, *keep);
+                return self.extend(*keep, entries);
+            }
+            Write::Repair { keep, entries } => {
+                self.renewed(number, *keep);
                 return self.extend(*keep, entries);
             }
             Write::Install { checkpoint, entries, view } => {
                 promise.checkpoint = Reference::of(checkpoint);
-                self.replaced(number, checkpoint.op(), *view);
-                self.cut_is_due = true;
+                (promise.view, promise.log_view) = (*view, *view);
+                (promise.replaced_by, promise.kept) = (number, checkpoint.op());
+                self.lost_from = Op::ZERO;
+                (self.cut_is_due, self.promise_is_due) = (true, true);
                 self.log = Log::new(checkpoint.head());
                 return self.extend(checkpoint.op(), entries);
             }
@@ -228,12 +234,12 @@ impl Wal {
         Ok(())
     }
 
-    fn replaced(&mut self, number: u64, keep: Op, view: View) {
-        let promise = &mut self.promise;
-        (promise.view, promise.log_view) = (view, view);
-        (promise.replaced_by, promise.kept) = (number, keep);
+    /// The log after `keep` is another, or is here once more: nothing that was lost of it is missed.
+    fn renewed(&mut self, number: u64, keep: Op) {
+        (self.promise.replaced_by, self.promise.kept) = (number, keep);
         self.promise_is_due = true;
         self.lost_from = Op::ZERO;
+        self.segments.iter_mut().for_each(|segment| segment.low = segment.low.min(keep));
     }
 
     fn extend(&mut self, keep: Op, entries: &Entries) -> io::Result<()> {

@@ -24,7 +24,7 @@ fn never_silently_less(all: &Stored, found: &Stored, what: &str) -> Result<(), T
     let promises = (found.incarnation, found.view, found.log_view) == (all.incarnation, all.view, all.log_view);
     prop_assert!(promises, "{what}: promises: {found:?} of {all:?}");
     prop_assert!(all.clean || !found.clean, "{what}: clean");
-    let Some(damage) = found.damage else {
+    let Some(damage) = &found.damage else {
         prop_assert_eq!(found.log.head(), all.log.head(), "{}", what);
         prop_assert_eq!(&found.checkpoint, &all.checkpoint, "{}", what);
         let reaches = found.log.base().op <= found.checkpoint.as_ref().map_or(Op::ZERO, Checkpoint::op);
