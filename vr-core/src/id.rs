@@ -10,7 +10,6 @@ macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty), $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-        #[serde(transparent)]
         pub struct $name(pub $inner);
 
         impl $name {
@@ -151,12 +150,10 @@ pub struct Nonce {
 
 /// A moment on one replica's own clock, in nanoseconds since some fixed origin.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Time(pub u64);
 
 /// A duration, in nanoseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Wait(pub u64);
 
 impl Time {

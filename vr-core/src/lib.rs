@@ -66,6 +66,7 @@ mod clients;
 mod config;
 mod entry;
 mod event;
+mod fingerprint;
 mod gate;
 mod id;
 mod log;
@@ -87,6 +88,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{Batching, ClusterConfig, Config, ConfigError, Durability, MESSAGE_OVERHEAD_BYTES, Timeouts};
 pub use entry::{Entries, Entry, HASHED_HEADER_BYTES, Kind, Predicted, Request, genesis};
 pub use event::{Event, Input};
+pub use fingerprint::{Writes, fingerprint};
 pub use id::{
     Beat, ClientId, ClusterId, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, RequestNumber, Seq,
     Session, Time, View, Wait, WriteId,

@@ -170,6 +170,11 @@ impl Pending {
         id <= self.durable
     }
 
+    /// The newest write that was issued, and the newest that is durable.
+    pub(crate) const fn reach(&self) -> (WriteId, WriteId) {
+        (self.issued, self.durable)
+    }
+
     /// The log is durable through here.
     pub(crate) const fn durable_op(&self) -> Op {
         self.durable_op

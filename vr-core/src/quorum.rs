@@ -21,7 +21,6 @@ pub const fn quorum(members: usize) -> usize {
 
 /// The position of a member in its epoch's configuration, 0 to 63.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Position(u8);
 
 impl Position {
@@ -40,7 +39,6 @@ impl Position {
 
 /// A set of members of one epoch's configuration.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct ReplicaSet(u64);
 
 impl ReplicaSet {

@@ -18,6 +18,7 @@ mod backup;
 mod checkpoints;
 mod common;
 mod execution;
+mod fingerprint;
 mod inputs;
 mod invariants;
 mod open;

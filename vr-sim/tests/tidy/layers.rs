@@ -9,7 +9,8 @@ use super::source::{Offence, Source, close_of, is_word, words_of};
 /// its own but its [`PEERS`], nothing above.
 const LAYERS: &[&[&str]] = &[
     &["id"],
-    &["entry", "quorum", "service", "timer"],
+    // `fingerprint` walks over plain data by the names of its fields, and knows no type.
+    &["entry", "quorum", "service", "timer", "fingerprint"],
     &["log"],
     &["checkpoint"],
     &["message"],
@@ -34,7 +35,7 @@ const LAYERS: &[&[&str]] = &[
     // Who is let in at the primary is a part of it.
     &["replica/primary", "replica/primary/admission", "replica/backup", "replica/view_change", "replica/recovery"],
     // What comes from outside the group is handed on by a part of the whole.
-    &["replica/mod", "replica/inputs"],
+    &["replica/mod", "replica/inputs", "replica/fingerprint"],
     // The only ones outside replica/ that may name it: what an observer sees of a step.
     &["trace/names", "trace/words"],
     &["trace/kinds"],
@@ -54,6 +55,7 @@ const PEERS: &[(&str, &str)] = &[
     ("rules", "mutants"),
     ("replica/primary/admission", "replica/primary"),
     ("replica/inputs", "replica/mod"),
+    ("replica/fingerprint", "replica/mod"),
     ("wire/shapes", "wire"),
     ("wire", "wire/shapes"),
     ("wire", "wire/opening"),

@@ -1,0 +1,79 @@
+//! What a replica is, as 128 bits: equal for two that can do the same from now on.
+//!
+//! Owns what of the gate and of the numbering of writes counts for that. Must not know who compares. DESIGN 9.5.
+//!
+//! **What is left out.** Time: a timer is armed or not, a vote counts now or not, somebody was heard of late or not. Of
+//! two replicas that differ in how long ago that was, one may need a vote or a heartbeat once more to go where the other
+//! goes. The lengths of waits, the numbers of messages and heartbeats, and what follows from silence alone (abdication,
+//! the doubling of waits) are left out with it, and two counts that only planted bugs read.
+
+use super::Replica;
+use crate::fingerprint::{Walk, Writes};
+
+impl Replica {
+    /// The fingerprint. `places`: what each member, by position, is called; the identity names all as they are.
+    ///
+    /// # Panics
+    /// When a member has no place.
+    #[must_use]
+    pub fn fingerprint(&self, places: &[u8]) -> u128 {
+        let common = &self.common;
+        let (issued, durable) = common.pending.reach();
+        let mut walk = Walk::new(places, Writes { issued: issued.0, durable: durable.0 });
+        walk.add(&common.gate.wants());
+        walk.add(&common.gate.hears(&common.config, common.now));
+        walk.add(&common.gate.counting(&common.config, common.now));
+        walk.add(self);
+        walk.end()
+    }
+
+    /// The numbers of the newest write that was issued and of the newest that is durable.
+    #[must_use]
+    pub fn writes(&self) -> Writes {
+        let (issued, durable) = self.common.pending.reach();
+        Writes { issued: issued.0, durable: durable.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ClusterConfig, Config};
+    use crate::event::{Event, Input};
+    use crate::id::{ClusterId, Instance, ReplicaId, Time, WriteId};
+    use crate::stored::Stored;
+    use alloc::vec::Vec;
+
+    const AS_THEY_ARE: &[u8] = &[0, 1, 2];
+
+    fn opened(id: u16, at: Time) -> Replica {
+        let cluster = ClusterConfig::of_size(ClusterId(1), 3);
+        let disk = Stored::format(cluster.cluster, cluster.digest(), ReplicaId(id), Instance(u128::from(id) + 7));
+        Replica::open(Config::new(cluster, ReplicaId(id)), disk, at, &mut Vec::new()).expect("its own disk")
+    }
+
+    #[test]
+    fn the_same_at_another_moment_is_the_same() {
+        let (mut one, mut two) = (opened(1, Time(5)), opened(1, Time(5_000_000_000)));
+        assert_eq!(one.fingerprint(AS_THEY_ARE), two.fingerprint(AS_THEY_ARE));
+        let _ = one.step(Event { at: Time(6), input: Input::Persisted(WriteId(1)) });
+        assert_ne!(one.fingerprint(AS_THEY_ARE), two.fingerprint(AS_THEY_ARE), "a write is durable");
+        let _ = two.step(Event { at: Time(7_000_000_000), input: Input::Persisted(WriteId(1)) });
+        assert_eq!(one.fingerprint(AS_THEY_ARE), two.fingerprint(AS_THEY_ARE));
+    }
+
+    #[test]
+    fn a_replica_that_wants_to_leave_its_view_is_another() {
+        let (mut one, two) = (opened(1, Time(5)), opened(1, Time(5)));
+        let _ = one.step(Event { at: one.next_deadline().expect("armed"), input: Input::Tick });
+        assert_ne!(one.fingerprint(AS_THEY_ARE), two.fingerprint(AS_THEY_ARE));
+    }
+
+    #[test]
+    fn two_members_that_differ_by_their_names_alone_are_the_same_under_each_other_s() {
+        let (one, two) = (opened(1, Time(5)), opened(2, Time(9)));
+        assert_ne!(one.fingerprint(AS_THEY_ARE), two.fingerprint(AS_THEY_ARE));
+        assert_eq!(one.fingerprint(AS_THEY_ARE), two.fingerprint(&[0, 2, 1]));
+        assert_ne!(opened(0, Time(5)).fingerprint(AS_THEY_ARE), one.fingerprint(&[1, 0, 2]), "one of them leads");
+    }
+}
