@@ -85,6 +85,24 @@ impl Disk {
         last
     }
 
+    /// Is this write under way?
+    #[must_use]
+    pub fn has_under_way(&self, id: WriteId) -> bool {
+        self.under_way.iter().any(|(other, _)| *other == id)
+    }
+
+    /// Everything under way through this write is durable, whatever the sync that runs goes on to do. True if anything
+    /// became so.
+    pub fn complete(&mut self, through: WriteId) -> bool {
+        let covered = self.under_way.iter().take_while(|(id, _)| *id <= through).count();
+        self.under_way.drain(..covered).for_each(|(_, write)| self.durable.apply(write));
+        self.syncing = self.syncing.saturating_sub(covered);
+        if self.syncing == 0 {
+            self.syncs += 1;
+        }
+        covered > 0
+    }
+
     /// Into how many pieces the write after the first `survivors` under way can be torn: its entries.
     #[must_use]
     pub fn pieces_after(&self, survivors: usize) -> usize {
@@ -225,6 +243,23 @@ mod tests {
         assert_eq!(disk.end_sync(1), Some(WriteId(2)));
         assert_eq!(disk.durable().view, View(3));
         assert_eq!(disk.begin_sync(), Some(WriteId(3)));
+    }
+
+    #[test]
+    fn what_is_completed_by_name_is_durable_and_the_sync_that_runs_goes_on_with_the_rest() {
+        let mut disk = disk();
+        disk.issue(WriteId(1), Write::Incarnation(Incarnation(1)));
+        disk.issue(WriteId(2), Write::View(View(3)));
+        disk.begin_sync();
+        assert!(disk.has_under_way(WriteId(1)) && !disk.complete(WriteId(0)));
+        assert!(disk.complete(WriteId(1)) && !disk.has_under_way(WriteId(1)));
+        assert_eq!((disk.durable().incarnation, disk.durable().view), (Incarnation(1), View(0)));
+        assert_eq!(disk.begin_sync(), None, "one runs");
+        assert_eq!(disk.end_sync(1), Some(WriteId(2)));
+        disk.issue(WriteId(3), Write::View(View(4)));
+        disk.begin_sync();
+        assert!(disk.complete(WriteId(3)));
+        assert_eq!(disk.end_sync(2), None, "there was nothing left for it");
     }
 
     #[test]

@@ -279,7 +279,7 @@ fn typed() -> impl Strategy<Value = String> {
     let verb = prop_oneof![
         8 => prop::sample::select(vec![
             "register c0", "register c1", "request c0", "request c1", "retry c0", "crash-client c0", "crash", "restart",
-            "pause", "resume", "stop", "isolate", "timer", "fail-sync", "fill", "room", "cut r0", "heal", "heal r0",
+            "pause", "resume", "stop", "isolate", "timer", "sync", "fail-sync", "fill", "room", "cut r0", "heal", "heal r0",
             "partition r0|", "hold", "deliver r0.1.3", "drop r1.1.2", "duplicate r0.1.4", "delay r0.1.5", "step 4",
             "deliver-all", "drop-all", "clock", "slow-disk", "run", "note",
         ]),
@@ -288,7 +288,7 @@ fn typed() -> impl Strategy<Value = String> {
     ];
     let rest = prop_oneof![
         6 => prop::sample::select(vec![
-            "", "r0", "r1", "r2", "r1 20ms", "r2 10", "20ms", "300ms", "on", "off", "r1 put x 1", "r0 get x", "r9", "c0",
+            "", "r0", "r1", "r2", "r0 1", "r1 3", "r1 20ms", "r2 10", "20ms", "300ms", "on", "off", "r1 put x 1", "r0 get x", "r9", "c0",
         ]).prop_map(str::to_owned),
         1 => "\\PC{0,30}",
     ];

@@ -9,7 +9,7 @@ use crate::net::Filter;
 use crate::workload::KvClients;
 use crate::world::{On, Status, World};
 use bytes::Bytes;
-use vr_core::Session;
+use vr_core::{Session, WriteId};
 use vr_core::trace::{MessageId, Node};
 
 type Lab = World<KvClients>;
@@ -35,6 +35,7 @@ pub(super) fn carry_out(world: &mut Lab, command: &Command) {
         Command::Retry { client, replica } => world.retry(*client, *replica),
         Command::CrashClient(client) => world.crash_client(*client),
         Command::Replica(act, on) => act_on(world, *act, *on),
+        Command::Sync(on, write) => world.sync_through(*on, WriteId(*write)),
         Command::Clock(on, ahead) => world.advance_clock(*on, *ahead),
         Command::SlowDisk(on, times) => world.slow_disk(*on, *times),
         Command::Cut(from, to) => world.cut(*from, *to),
@@ -91,6 +92,7 @@ fn reason_against(world: &Lab, command: &Command) -> Option<String> {
         }),
         Command::CrashClient(client) => no_client(world, *client),
         Command::Replica(act, on) => replica(*on).or_else(|| against_act(world, *act, *on)),
+        Command::Sync(on, write) => replica(*on).or_else(|| against_sync(world, *on, WriteId(*write))),
         Command::Clock(on, _) | Command::SlowDisk(on, _) => replica(*on),
         Command::Cut(from, to) => replica(*from).or_else(|| replica(*to)).or_else(|| {
             let same = (from == to).then(|| "a replica has no link to itself".to_owned());
@@ -144,6 +146,15 @@ fn against_act(world: &Lab, act: Act, on: usize) -> Option<String> {
     }
 }
 
+fn against_sync(world: &Lab, on: usize, write: WriteId) -> Option<String> {
+    match world.status(on) {
+        Status::Down => Some(format!("r{on} is down")),
+        Status::Paused => Some(format!("r{on} is paused")),
+        Status::Up => (!world.is_under_way(on, write))
+            .then(|| format!("write {} of r{on} is not on its way to the disk", write.0)),
+    }
+}
+
 fn against_message(world: &Lab, m: MessageId, to: To) -> Option<String> {
     let missing = match to {
         To::Replica(on) => (on >= world.members()).then(|| format!("there is no r{on}")),
@@ -171,7 +182,9 @@ fn node_of(world: &Lab, command: &Command) -> Node {
             receiver(world, To::Client(*client))
         }
         Command::CrashClient(client) => receiver(world, To::Client(*client)),
-        Command::Replica(_, on) | Command::Clock(on, _) | Command::SlowDisk(on, _) => receiver(world, To::Replica(*on)),
+        Command::Replica(_, on) | Command::Sync(on, _) | Command::Clock(on, _) | Command::SlowDisk(on, _) => {
+            receiver(world, To::Replica(*on))
+        }
         Command::Cut(..) | Command::HealLink(..) | Command::Heal | Command::Partition(_) => Node::Net,
         Command::Hold(_) | Command::Message(..) | Command::DeliverAll | Command::DropAll => Node::Net,
         Command::Step(_) | Command::Run(_) | Command::Note(_) => Node::Sim,

@@ -9,7 +9,7 @@
 //! crash r0 · restart r0 · pause r0 · resume r0 · stop r0 · isolate r0
 //! cut r0 r1 · heal r0 r1 · heal · partition r0,r1|r2 · hold on · hold off
 //! deliver M r1 · drop M r1 · duplicate M r1 · delay M r1 20ms · deliver-all · drop-all
-//! timer r0 · clock r0 50ms · slow-disk r0 10 · fail-sync r0 · fill r0 · room r0
+//! sync r0 1 · timer r0 · clock r0 50ms · slow-disk r0 10 · fail-sync r0 · fill r0 · room r0
 //! step 3 · run 20ms · note TEXT
 //! ```
 
@@ -28,6 +28,8 @@ pub const RUN_MAX: Wait = Wait(60_000_000_000);
 pub const JUMP_MAX: Wait = Wait(3_600_000_000_000);
 /// The most things that one `step` lets happen.
 pub const STEPS_MAX: u64 = 100_000;
+/// The highest number of a write that can be named.
+pub const WRITES_MAX: u64 = 1_000_000_000;
 /// The most that a disk is slowed down.
 pub const SLOWNESS_MAX: u64 = 10_000;
 
@@ -61,6 +63,8 @@ pub enum Command {
     CrashClient(usize),
     /// Something is done to one replica.
     Replica(Act, usize),
+    /// Writes of a replica are durable, through the one of this number, counted from 1 in each life.
+    Sync(usize, u64),
     /// A clock jumps forward.
     Clock(usize, Wait),
     /// Syncs of a disk take so many times longer.
@@ -158,6 +162,7 @@ const FORMS: &[(&str, &str)] = &[
     ("delay", "MESSAGE RECEIVER TIME, such as delay r0.1.7 r1 20ms"),
     ("deliver-all", "nothing"),
     ("drop-all", "nothing"),
+    ("sync", "REPLICA WRITE, such as sync r0 1: its writes through that one are durable"),
     ("timer", "REPLICA, such as timer r1"),
     ("clock", "REPLICA TIME, such as clock r0 50ms"),
     ("slow-disk", "REPLICA TIMES, such as slow-disk r0 10; 1 is usual"),
@@ -227,6 +232,7 @@ impl Command {
             }
             "deliver-all" => Self::DeliverAll,
             "drop-all" => Self::DropAll,
+            "sync" => Self::Sync(words.replica()?, words.number(WRITES_MAX)?),
             "clock" => Self::Clock(words.replica()?, words.wait(JUMP_MAX)?),
             "slow-disk" => Self::SlowDisk(words.replica()?, words.number(SLOWNESS_MAX)?),
             "step" if rest.is_empty() => Self::Step(1),
@@ -274,6 +280,7 @@ impl fmt::Display for Command {
                 let word = ACTS.iter().find(|(other, _)| other == act).map_or("", |(_, word)| word);
                 write!(f, "{word} r{on}")
             }
+            Self::Sync(on, write) => write!(f, "sync r{on} {write}"),
             Self::Clock(on, ahead) => write!(f, "clock r{on} {}", duration(*ahead)),
             Self::SlowDisk(on, times) => write!(f, "slow-disk r{on} {times}"),
             Self::Cut(from, to) => write!(f, "cut r{from} r{to}"),

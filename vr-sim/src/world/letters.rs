@@ -9,7 +9,7 @@ use super::{HeldMessage, Pending, Phase, World, num};
 use crate::net::{Filter, LinkId};
 use crate::workload::App;
 use vr_core::trace::{DropCause, MessageId, Name, Node, Recipient, Sent, What, message_sent};
-use vr_core::{Time, Wait};
+use vr_core::{Input, Time, Wait, WriteId};
 
 /// A message that was sent and has not arrived.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -244,6 +244,20 @@ impl<A: App> World<A> {
     pub fn fire_now(&mut self, replica: usize) {
         self.fire_timer(replica);
         self.tick_now(replica);
+    }
+
+    /// Its writes through this one are durable now, and it is told so.
+    pub fn sync_through(&mut self, replica: usize, write: WriteId) {
+        if self.nodes[replica].disk.complete(write) {
+            self.step(replica, Input::Persisted(write));
+            self.exit_if_done(replica);
+        }
+    }
+
+    /// Is this write of its present life on its way to the disk?
+    #[must_use]
+    pub fn is_under_way(&self, replica: usize, write: WriteId) -> bool {
+        self.nodes[replica].disk.has_under_way(write)
     }
 
     /// Does it wait for a timer?

@@ -22,6 +22,7 @@ Commands, one a line or several with `;` between them (# begins a comment line):
                                     one message, by its name in the trace (r0.1.7), held or
                                     travelling, on its way to r1
   deliver-all, drop-all             everything that is held
+  sync r0 2                         its writes through the second of this life are durable
   timer r1, clock r0 50ms           its timer rings now; its clock jumps
   slow-disk r0 10, fail-sync r0, fill r0, room r0
   step 3, run 20ms                  so many things happen; so much time passes
