@@ -19,6 +19,7 @@ const OMITTED: &[(&str, &str)] = &[
     ("Common", "quorum"),
     ("Common", "now"),
     ("Common", "gate"),
+    ("Common", "timers"),
     ("Common", "full_since"),
     ("Header", "config"),
     ("Header", "instance"),
@@ -38,6 +39,9 @@ const OMITTED: &[(&str, &str)] = &[
 
 /// `(struct, field)` of lists that have an element per member, in the order of the configuration.
 const BY_PLACE: &[(&str, &str)] = &[("Primary", "members"), ("ViewChange", "reports")];
+
+/// `(struct, field)` of lists that are sets: what waits to be sent is sent, once or twice, in any order.
+const SETS: &[(&str, &str)] = &[("Pending", "held")];
 
 /// Where the numbers of writes are counted from.
 #[derive(Clone, Copy, Default)]
@@ -64,13 +68,13 @@ pub(crate) struct Walk<'a> {
     bytes: Vec<u8>,
     places: &'a [u8],
     writes: Writes,
-    /// The next list has an element per member.
-    by_place: bool,
+    /// How the next list is taken.
+    next_list: Order,
 }
 
 impl<'a> Walk<'a> {
     pub(crate) const fn new(places: &'a [u8], writes: Writes) -> Self {
-        Self { bytes: Vec::new(), places, writes, by_place: false }
+        Self { bytes: Vec::new(), places, writes, next_list: Order::Given }
     }
 
     /// Goes over one more thing.
@@ -141,6 +145,8 @@ pub(crate) struct Parts<'w, 'a> {
     kind: Order,
     count: u64,
     sum: u128,
+    /// The elements of a set.
+    met: Vec<u128>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -148,13 +154,15 @@ enum Order {
     Given,
     /// An element per member: each is called by its member's place.
     Places,
+    /// Each counts once, in no order.
+    Set,
     /// Pairs in no order.
     Pairs(usize),
 }
 
 impl<'w, 'a> Parts<'w, 'a> {
     fn of(walk: &'w mut Walk<'a>, owner: &'static str, kind: Order) -> Self {
-        Self { walk, owner, kind, count: 0, sum: 0 }
+        Self { walk, owner, kind, count: 0, sum: 0, met: Vec::new() }
     }
 
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
@@ -164,6 +172,14 @@ impl<'w, 'a> Parts<'w, 'a> {
             self.walk.number(place);
             value.serialize(&mut *self.walk)?;
             self.sum = self.sum.wrapping_add(self.walk.fold(from));
+        } else if self.kind == Order::Set {
+            let from = self.walk.bytes.len();
+            value.serialize(&mut *self.walk)?;
+            let one = self.walk.fold(from);
+            if !self.met.contains(&one) {
+                self.met.push(one);
+                self.sum = self.sum.wrapping_add(one);
+            }
         } else {
             value.serialize(&mut *self.walk)?;
         }
@@ -175,14 +191,21 @@ impl<'w, 'a> Parts<'w, 'a> {
         if OMITTED.contains(&(self.owner, key)) {
             return Ok(());
         }
-        self.walk.by_place = BY_PLACE.contains(&(self.owner, key));
+        let name = (self.owner, key);
+        self.walk.next_list = if BY_PLACE.contains(&name) {
+            Order::Places
+        } else if SETS.contains(&name) {
+            Order::Set
+        } else {
+            Order::Given
+        };
         value.serialize(&mut *self.walk)
     }
 
     fn done(self) {
         match self.kind {
             Order::Given => self.walk.number(self.count),
-            Order::Places | Order::Pairs(_) => self.walk.put(&self.sum.to_le_bytes()),
+            Order::Places | Order::Set | Order::Pairs(_) => self.walk.put(&self.sum.to_le_bytes()),
         }
     }
 }
@@ -191,6 +214,15 @@ macro_rules! numbers {
     ($($name:ident($type:ty)),*) => {
         $(fn $name(self, value: $type) -> Result<(), Error> {
             self.number(u64::from(value));
+            Ok(())
+        })*
+    };
+}
+
+macro_rules! wholes {
+    ($($name:ident($type:ty)),*) => {
+        $(fn $name(self, value: $type) -> Result<(), Error> {
+            self.put(&value.to_le_bytes());
             Ok(())
         })*
     };
@@ -216,31 +248,16 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         serialize_char(char)
     );
 
-    fn serialize_i8(self, value: i8) -> Result<(), Error> {
-        self.serialize_i64(value.into())
-    }
-    fn serialize_i16(self, value: i16) -> Result<(), Error> {
-        self.serialize_i64(value.into())
-    }
-    fn serialize_i32(self, value: i32) -> Result<(), Error> {
-        self.serialize_i64(value.into())
-    }
-    fn serialize_i64(self, value: i64) -> Result<(), Error> {
-        self.put(&value.to_le_bytes());
-        Ok(())
-    }
-    fn serialize_u128(self, value: u128) -> Result<(), Error> {
-        self.put(&value.to_le_bytes());
-        Ok(())
-    }
-    fn serialize_f32(self, value: f32) -> Result<(), Error> {
-        self.put(&value.to_bits().to_le_bytes());
-        Ok(())
-    }
-    fn serialize_f64(self, value: f64) -> Result<(), Error> {
-        self.put(&value.to_bits().to_le_bytes());
-        Ok(())
-    }
+    wholes!(
+        serialize_i8(i8),
+        serialize_i16(i16),
+        serialize_i32(i32),
+        serialize_i64(i64),
+        serialize_u128(u128),
+        serialize_f32(f32),
+        serialize_f64(f64)
+    );
+
     fn serialize_str(self, value: &str) -> Result<(), Error> {
         self.serialize_bytes(value.as_bytes())
     }
@@ -284,8 +301,8 @@ impl<'w, 'a> Serializer for &'w mut Walk<'a> {
         value.serialize(self)
     }
     fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'w, 'a>, Error> {
-        let by_place = core::mem::take(&mut self.by_place);
-        Ok(Parts::of(self, "", if by_place { Order::Places } else { Order::Given }))
+        let order = core::mem::replace(&mut self.next_list, Order::Given);
+        Ok(Parts::of(self, "", order))
     }
     fn serialize_tuple(self, _: usize) -> Result<Parts<'w, 'a>, Error> {
         Ok(Parts::of(self, "", Order::Given))
@@ -420,50 +437,45 @@ impl Serializer for Inner<'_, '_> {
     }
 }
 
-impl ser::SerializeSeq for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), Error> {
-        self.done();
-        Ok(())
-    }
+macro_rules! elements {
+    ($($kind:ident($name:ident)),*) => {
+        $(impl ser::$kind for Parts<'_, '_> {
+            type Ok = ();
+            type Error = Error;
+            fn $name<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+                self.element(value)
+            }
+            fn end(self) -> Result<(), Error> {
+                self.done();
+                Ok(())
+            }
+        })*
+    };
 }
 
-impl ser::SerializeTuple for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), Error> {
-        Ok(())
-    }
+elements!(
+    SerializeSeq(serialize_element),
+    SerializeTuple(serialize_element),
+    SerializeTupleStruct(serialize_field),
+    SerializeTupleVariant(serialize_field)
+);
+
+macro_rules! fields {
+    ($($kind:ident),*) => {
+        $(impl ser::$kind for Parts<'_, '_> {
+            type Ok = ();
+            type Error = Error;
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
+                self.field(key, value)
+            }
+            fn end(self) -> Result<(), Error> {
+                Ok(())
+            }
+        })*
+    };
 }
 
-impl ser::SerializeTupleStruct for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-impl ser::SerializeTupleVariant for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.element(value)
-    }
-    fn end(self) -> Result<(), Error> {
-        Ok(())
-    }
-}
+fields!(SerializeStruct, SerializeStructVariant);
 
 impl ser::SerializeMap for Parts<'_, '_> {
     type Ok = ();
@@ -480,28 +492,6 @@ impl ser::SerializeMap for Parts<'_, '_> {
     }
     fn end(self) -> Result<(), Error> {
         self.done();
-        Ok(())
-    }
-}
-
-impl ser::SerializeStruct for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
-        self.field(key, value)
-    }
-    fn end(self) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-impl ser::SerializeStructVariant for Parts<'_, '_> {
-    type Ok = ();
-    type Error = Error;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
-        self.field(key, value)
-    }
-    fn end(self) -> Result<(), Error> {
         Ok(())
     }
 }

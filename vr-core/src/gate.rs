@@ -85,13 +85,6 @@ impl Gate {
         others + usize::from(self.want) >= config.rules.votes_needed(quorum)
     }
 
-    /// Whose votes count now.
-    pub(crate) fn counting(&self, config: &Config, now: Time) -> ReplicaSet {
-        let counts = |vote: &Vote| vote.counts && config.rules.vote_counts(now.since(vote.at) <= config.timeouts.vote);
-        let places = (0..self.votes.len()).filter(|at| self.votes[*at].as_ref().is_some_and(counts));
-        places.filter_map(Position::new).collect()
-    }
-
     /// The primary of our view was heard, or the view started: nobody wants to leave any more.
     pub(crate) fn content(&mut self, config: &Config, incarnation: Incarnation, view: View) {
         self.started();
