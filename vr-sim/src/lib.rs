@@ -27,6 +27,7 @@ pub mod clock;
 pub mod decider;
 pub mod digest;
 pub mod disk;
+pub mod explore;
 pub mod fate;
 pub mod faults;
 pub mod flight;

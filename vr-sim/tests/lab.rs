@@ -288,7 +288,7 @@ fn typed() -> impl Strategy<Value = String> {
     ];
     let rest = prop_oneof![
         6 => prop::sample::select(vec![
-            "", "r0", "r1", "r2", "r0 1", "r1 3", "r1 20ms", "r2 10", "20ms", "300ms", "on", "off", "r1 put x 1", "r0 get x", "r9", "c0",
+            "", "r0", "r1", "r2", "r0 1", "r1 20ms", "r2 10", "20ms", "300ms", "on", "off", "r1 put x 1", "r0 get x", "r9", "c0",
         ]).prop_map(str::to_owned),
         1 => "\\PC{0,30}",
     ];
