@@ -3,9 +3,11 @@
 //! Owns the words of the command line and their limits; what it refuses, it refuses in one line. Must not know what
 //! any verb does. DESIGN §8.
 
+mod check;
 mod lab;
 mod replay;
 
+pub(crate) use check::CheckArgs;
 pub(crate) use lab::LabArgs;
 pub(crate) use replay::{Export, ReplayArgs};
 
@@ -83,6 +85,9 @@ pub(crate) enum Verb {
     Scenarios(ListArgs),
     /// List the planted bugs, or hunt them
     Mutants(MutantsArgs),
+    /// Search every way a small cluster can go, within bounds
+    #[command(after_help = format!("{}\n\n{CODES}", check::EXAMPLES))]
+    Check(CheckArgs),
     /// Run the same seeds in two processes and compare
     Doctor(DoctorArgs),
     /// Repeat and judge what production nodes recorded

@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod check;
 mod doctor;
 mod failure;
 mod guard;
@@ -89,6 +90,7 @@ fn go(cli: Cli) -> Result<Exit, String> {
         Verb::Shrink(args) => shrink::run(&args),
         Verb::Scenarios(args) => scenarios::list(&args),
         Verb::Mutants(args) => mutants::mutants(&args),
+        Verb::Check(args) => check::check(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
         Verb::CheckRecording(args) => recording::check(&args),
         Verb::Bench(args) => bench::bench(&args),

@@ -9,8 +9,8 @@ use crate::net::Filter;
 use crate::workload::KvClients;
 use crate::world::{On, Status, World};
 use bytes::Bytes;
-use vr_core::{Session, WriteId};
 use vr_core::trace::{MessageId, Node};
+use vr_core::{Session, WriteId};
 
 type Lab = World<KvClients>;
 
