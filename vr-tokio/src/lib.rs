@@ -43,6 +43,7 @@ pub mod disk;
 mod events;
 mod flight;
 mod found;
+pub mod fuzz;
 mod handle;
 mod metrics;
 mod node;

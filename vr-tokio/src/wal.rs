@@ -36,6 +36,7 @@ mod checkpoints;
 mod error;
 mod files;
 mod fold;
+pub(crate) mod forge;
 mod inspect;
 mod metrics;
 mod open;

@@ -14,7 +14,7 @@ use vr_core::{Checkpoint, Hash, Head, Op};
 pub(crate) const DRAFT: &str = "checkpoint.new";
 const MAGIC: [u8; 8] = *b"vr-ckp\r\n";
 const HEADER_BYTES: usize = 4096;
-const COVERED: usize = STAMP_BYTES + REFERENCE_BYTES;
+pub(super) const COVERED: usize = STAMP_BYTES + REFERENCE_BYTES;
 /// Bytes of a reference in a header or a record.
 pub(crate) const REFERENCE_BYTES: usize = 48;
 const PIECE_BYTES: usize = 1 << 20;

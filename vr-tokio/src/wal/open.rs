@@ -174,7 +174,7 @@ impl Wal {
 }
 
 /// The files of a new log; the promise record comes last and makes it one.
-fn make(files: &dyn Files, stamp: &Stamp, options: &Options) -> io::Result<()> {
+pub(super) fn make(files: &dyn Files, stamp: &Stamp, options: &Options) -> io::Result<()> {
     let start = Start {
         segment: 1,
         first: 1,

@@ -15,7 +15,7 @@ pub(crate) const PROMISES: &str = "promises";
 /// Each slot has a sector of its own.
 pub(crate) const SLOT_BYTES: usize = 4096;
 const MAGIC: [u8; 8] = *b"vr-vow\r\n";
-const COVERED: usize = STAMP_BYTES + 9 * 8 + REFERENCE_BYTES;
+pub(super) const COVERED: usize = STAMP_BYTES + 9 * 8 + REFERENCE_BYTES;
 
 /// What was promised, and how far the log was durable then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

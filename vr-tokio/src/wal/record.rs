@@ -73,6 +73,11 @@ const KINDS: [(Kind, u8); 9] = [
 ];
 
 impl Kind {
+    /// The kind of a code.
+    pub(super) fn of(code: u8) -> Option<Self> {
+        KINDS.iter().find(|(_, known)| *known == code).map(|(kind, _)| *kind)
+    }
+
     fn code(self) -> u8 {
         KINDS.iter().find(|(kind, _)| *kind == self).map_or(0, |(_, code)| *code)
     }
@@ -104,7 +109,7 @@ impl Head {
         if head[..2] != *b"VR" || head[3] != 0 || head[MARK_AT..] != MARK {
             return None;
         }
-        let (kind, _) = KINDS.iter().find(|(_, code)| *code == head[2])?;
+        let kind = Kind::of(head[2])?;
         let sum = Take(&head[SUM_AT..]).u64();
         if sum != xxh3_64_with_seed(&head[..SUMMED_BYTES], seed) {
             return None;
@@ -112,11 +117,11 @@ impl Head {
         let mut rest = Take(&head[4..]);
         let (length, number, confirmed, chain) = (rest.u32(), rest.u64(), rest.u64(), rest.u64());
         let (from, to, view, payload_sum) = (rest.u64(), rest.u64(), rest.u64(), rest.u64());
-        Some(Self { kind: *kind, length, number, confirmed, chain, from, to, view, payload_sum, sum })
+        Some(Self { kind, length, number, confirmed, chain, from, to, view, payload_sum, sum })
     }
 
     /// Writes the head over the first bytes of a record and gives it back with its sum.
-    fn write(mut self, bytes: &mut [u8], seed: u64) -> Self {
+    pub(super) fn write(mut self, bytes: &mut [u8], seed: u64) -> Self {
         bytes[..4].copy_from_slice(&[b'V', b'R', self.kind.code(), 0]);
         bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
         let numbers =

@@ -12,9 +12,9 @@ use vr_core::{Epoch, Hash, Incarnation, Op, View};
 
 /// The records begin here.
 pub(crate) const HEADER_BYTES: usize = 4096;
-const COPY_BYTES: usize = HEADER_BYTES / 2;
+pub(super) const COPY_BYTES: usize = HEADER_BYTES / 2;
 const MAGIC: [u8; 8] = *b"vr-log\r\n";
-const COVERED: usize = STAMP_BYTES + 11 * 8 + 2 * 16 + REFERENCE_BYTES;
+pub(super) const COVERED: usize = STAMP_BYTES + 11 * 8 + 2 * 16 + REFERENCE_BYTES;
 /// The smallest piece of which a disk says that it is written or not.
 const SECTOR: usize = 512;
 

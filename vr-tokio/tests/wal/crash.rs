@@ -1,10 +1,11 @@
 //! Power fails between any two file operations, and whatever was not synced is there or not.
 
-use crate::author::{Step, formatted, identity, steps, write_of};
-use crate::memory::{Memory, Survives};
+use crate::steps::steps;
 use proptest::prelude::*;
 use std::sync::Arc;
 use vr_core::{Stored, WriteId};
+use vr_tokio::fuzz::author::{Step, formatted, identity, write_of};
+use vr_tokio::fuzz::memory::{Memory, Survives};
 use vr_tokio::wal::{Options, Wal};
 
 pub(crate) const SMALL: Options = Options { segment_bytes: 4096 + 2048, quota_bytes: None };

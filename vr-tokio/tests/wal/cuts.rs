@@ -1,11 +1,12 @@
 //! The log cut at every byte, and bytes that no log ever wrote.
 
-use crate::author::{Step, identity, steps};
 use crate::crash::{Run, SMALL, record};
-use crate::memory::{Memory, Survives};
+use crate::steps::steps;
 use proptest::prelude::*;
 use std::sync::Arc;
 use vr_core::Stored;
+use vr_tokio::fuzz::author::{Step, identity};
+use vr_tokio::fuzz::memory::{Memory, Survives};
 use vr_tokio::wal::{Files, Opened, RecordState, Wal, WalError, inspect_in};
 
 fn open(disk: &Memory) -> Result<Opened, WalError> {

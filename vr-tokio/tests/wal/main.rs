@@ -3,11 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by panicking what it did not expect")]
 
-mod author;
 mod crash;
 mod cuts;
 mod damage;
-mod memory;
 mod real;
 mod refusals;
+mod steps;
 mod thread;

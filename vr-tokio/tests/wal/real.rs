@@ -1,12 +1,12 @@
 //! The same on files of the operating system, and what they cost.
 
-use crate::author::{Step, identity, write_of};
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use vr_core::{Stored, WriteId};
 use vr_tokio::disk::{DiskAnswer, DiskOptions, start};
+use vr_tokio::fuzz::author::{Step, identity, write_of};
 use vr_tokio::wal::{Metrics, Opened, Options, Wal, WalErrorKind};
 
 const SMALL: Options = Options { segment_bytes: 1 << 16, quota_bytes: None };

@@ -1,10 +1,10 @@
 //! What is refused, with file, offset and remedy.
 
-use crate::author::{Step, formatted, identity, write_of};
 use crate::crash::SMALL;
-use crate::memory::Memory;
 use std::sync::Arc;
 use vr_core::{ClusterId, ReplicaId, WriteId};
+use vr_tokio::fuzz::author::{Step, formatted, identity, write_of};
+use vr_tokio::fuzz::memory::Memory;
 use vr_tokio::wal::{Identity, Wal, WalErrorKind};
 
 fn kind_of(disk: &Memory, identity: &Identity) -> WalErrorKind {

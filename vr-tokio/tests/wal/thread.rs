@@ -1,12 +1,12 @@
 //! The thread that owns a log: groups, answers in order, one failure, a full disk that has room again.
 
-use crate::author::{Step, formatted, identity, write_of};
-use crate::memory::Memory;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use vr_core::{Durability, Stored, Write, WriteId};
 use vr_tokio::disk::{Disk, DiskAnswer, DiskOptions, start};
+use vr_tokio::fuzz::author::{Step, formatted, identity, write_of};
+use vr_tokio::fuzz::memory::Memory;
 use vr_tokio::wal::{Metrics, Options, Wal};
 
 const LONG: Duration = Duration::from_secs(30);

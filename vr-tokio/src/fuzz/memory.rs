@@ -3,15 +3,24 @@
 //! Owns the model of a crash: bytes that were not synced are there or not, sector by sector; names since the last
 //! sync of the directory are there up to some point. Must not know what is in the files. PROTOCOL F5.
 
+use crate::wal::{File, Files};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use vr_tokio::wal::{File, Files};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SECTOR: usize = 512;
+
+/// Offsets in memory fit.
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -133,41 +142,54 @@ impl State {
 
 /// What a crash leaves of what was not synced.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Survives {
+pub enum Survives {
+    /// None of it.
     Nothing,
+    /// All of it.
     Everything,
     /// By chance, from this seed.
     Some(u64),
 }
 
 /// The directory. Cloning shares it.
-#[derive(Clone, Default)]
-pub(crate) struct Memory {
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
     state: Arc<Mutex<State>>,
     locked: Arc<AtomicBool>,
 }
 
 impl Memory {
+    /// A state is whole after every statement.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How many operations there were.
-    pub(crate) fn operations(&self) -> usize {
-        self.state.lock().unwrap().journal.len()
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.state().journal.len()
     }
 
-    pub(crate) fn set_quota(&self, quota: Option<usize>) {
-        self.state.lock().unwrap().quota = quota;
+    /// From now on, no file may grow beyond so many bytes, all files together.
+    pub fn set_quota(&self, quota: Option<usize>) {
+        self.state().quota = quota;
     }
 
-    pub(crate) fn fail(&self) {
-        self.state.lock().unwrap().failing = true;
+    /// The next sync fails, and every one after it.
+    pub fn fail(&self) {
+        self.state().failing = true;
     }
 
-    pub(crate) fn bytes_of(&self, name: &str) -> Vec<u8> {
-        self.read(name).unwrap()
+    /// The bytes of a file; none when it is not there.
+    #[must_use]
+    pub fn bytes_of(&self, name: &str) -> Vec<u8> {
+        self.read(name).unwrap_or_default()
     }
 
     /// The directory as it is now, with this content of one file; what is in it is durable.
-    pub(crate) fn with(&self, name: &str, bytes: Option<Vec<u8>>) -> Self {
-        let state = self.state.lock().unwrap();
+    #[must_use]
+    pub fn with(&self, name: &str, bytes: Option<Vec<u8>>) -> Self {
+        let state = self.state();
         let mut found = State::default();
         for (file, inode) in &state.names {
             let content = if file == name { bytes.clone() } else { Some(state.inodes[*inode].live.clone()) };
@@ -179,9 +201,10 @@ impl Memory {
         Self { state: Arc::new(Mutex::new(found)), locked: Arc::default() }
     }
 
-    /// What is found after the power failed behind the first `operations`.
-    pub(crate) fn crash(&self, operations: usize, survives: Survives) -> Self {
-        let journal = self.state.lock().unwrap().journal[..operations].to_vec();
+    /// What is found after the power failed behind the first `operations`, or behind all if there were fewer.
+    #[must_use]
+    pub fn crash(&self, operations: usize, survives: Survives) -> Self {
+        let journal: Vec<_> = self.state().journal.iter().take(operations).cloned().collect();
         let mut state = State::default();
         journal.into_iter().for_each(|operation| state.perform(operation));
         let mut seed = match survives {
@@ -198,7 +221,7 @@ impl Memory {
             Survives::Some(_) => chance(n),
         };
         let pending = std::mem::take(&mut state.pending_names);
-        let kept = usize::try_from(toss(u64::try_from(pending.len()).unwrap() + 1)).unwrap();
+        let kept = index(toss(wide(pending.len()) + 1));
         let mut names = state.durable_names.clone();
         pending[..kept].iter().for_each(|operation| rename(&mut names, operation));
         for inode in &mut state.inodes {
@@ -236,7 +259,7 @@ impl Files for Memory {
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
-        Ok(self.state.lock().unwrap().names.keys().cloned().collect())
+        Ok(self.state().names.keys().cloned().collect())
     }
 
     fn create_dir(&self) -> io::Result<()> {
@@ -244,36 +267,36 @@ impl Files for Memory {
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         let inode = state.inodes.len();
         state.perform(Operation::Create(name.to_owned(), inode));
         Ok(Box::new(Handle { inode, state: Arc::clone(&self.state) }))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         let inode = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(Handle { inode, state: Arc::clone(&self.state) }))
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let state = self.state.lock().unwrap();
+        let state = self.state();
         let inode = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(state.inodes[inode].live.clone())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.state.lock().unwrap().perform(Operation::Rename(from.to_owned(), to.to_owned()));
+        self.state().perform(Operation::Rename(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.state.lock().unwrap().perform(Operation::Remove(name.to_owned()));
+        self.state().perform(Operation::Remove(name.to_owned()));
         Ok(())
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.state.lock().unwrap().perform(Operation::SyncDir);
+        self.state().perform(Operation::SyncDir);
         Ok(())
     }
 
@@ -287,16 +310,22 @@ struct Handle {
     state: Arc<Mutex<State>>,
 }
 
+impl Handle {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl File for Handle {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let offset = usize::try_from(offset).unwrap();
-        self.state.lock().unwrap().perform(Operation::Write(self.inode, offset, bytes.to_vec()));
+        let offset = index(offset);
+        self.state().perform(Operation::Write(self.inode, offset, bytes.to_vec()));
         Ok(())
     }
 
     fn allocate(&mut self, bytes: u64) -> io::Result<()> {
-        let bytes = usize::try_from(bytes).unwrap();
-        let mut state = self.state.lock().unwrap();
+        let bytes = index(bytes);
+        let mut state = self.state();
         let grows = bytes.saturating_sub(state.inodes[self.inode].live.len());
         if state.quota.is_some_and(|quota| state.taken() + grows > quota) {
             return Err(io::ErrorKind::StorageFull.into());
@@ -308,13 +337,13 @@ impl File for Handle {
     }
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
-        let bytes = usize::try_from(bytes).unwrap();
-        self.state.lock().unwrap().perform(Operation::Length(self.inode, bytes));
+        let bytes = index(bytes);
+        self.state().perform(Operation::Length(self.inode, bytes));
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         if state.failing {
             return Err(io::Error::other("the disk is gone"));
         }

@@ -2,73 +2,77 @@
 //!
 //! Owns what is legal. Must not know files.
 
+use crate::wal::Identity;
 use bytes::Bytes;
-use proptest::prelude::*;
 use vr_core::{
     Checkpoint, ClientId, ClusterConfig, ClusterId, Entries, Entry, Epoch, Hash, Head, Instance, Kind, Log, Op,
     Predicted, ReplicaId, Request, RequestNumber, Session, Stored, View, Write,
 };
-use vr_tokio::wal::Identity;
 
 /// One decision.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Step {
+pub enum Step {
+    /// The next incarnation begins.
     Incarnation,
+    /// The next view is promised.
     View,
+    /// Entries follow.
     Append {
+        /// How many.
         entries: usize,
+        /// How many bytes each has.
         body: usize,
     },
+    /// The end of the log is another one, in the next view.
     Replace {
+        /// How many entries go.
         back: u64,
+        /// How many come.
         entries: usize,
     },
+    /// An orderly stop.
     Clean,
+    /// A checkpoint is taken.
     Checkpoint {
+        /// So many ops before the end of the log.
         back: u64,
+        /// How many bytes the state of the service has.
         state: usize,
     },
+    /// The log is cut behind the checkpoint.
     Cut {
+        /// So many ops before it.
         back: u64,
     },
+    /// A checkpoint from elsewhere takes the place of everything.
     Install {
+        /// So many ops and one more behind the end of the log.
         ahead: u64,
+        /// How many entries follow it.
         entries: usize,
     },
     /// Everything so far becomes durable.
     Sync,
+    /// The log says how far it is durable.
     Mark,
 }
 
-pub(crate) fn steps(longest: usize) -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        1 => Just(Step::Incarnation),
-        2 => Just(Step::View),
-        6 => (1usize..4, 0usize..700).prop_map(|(entries, body)| Step::Append { entries, body }),
-        2 => (0u64..6, 0usize..4).prop_map(|(back, entries)| Step::Replace { back, entries }),
-        1 => Just(Step::Clean),
-        1 => (0u64..5, 0usize..3000).prop_map(|(back, state)| Step::Checkpoint { back, state }),
-        2 => (0u64..3).prop_map(|back| Step::Cut { back }),
-        1 => (0u64..9, 0usize..4).prop_map(|(ahead, entries)| Step::Install { ahead, entries }),
-        5 => Just(Step::Sync),
-        1 => Just(Step::Mark),
-    ];
-    proptest::collection::vec(step, 1..longest)
-}
-
-pub(crate) fn identity() -> Identity {
+/// Whose disk it is.
+#[must_use]
+pub fn identity() -> Identity {
     Identity { cluster: ClusterConfig::of_size(ClusterId(77), 3), id: ReplicaId(1) }
 }
 
 /// What a disk that was just formatted holds.
-pub(crate) fn formatted(instance: Instance) -> Stored {
+#[must_use]
+pub fn formatted(instance: Instance) -> Stored {
     let identity = identity();
     Stored::format(identity.cluster.cluster, identity.cluster.digest(), identity.id, instance)
 }
 
 /// `count` entries that follow the log through `after`.
-pub(crate) fn entries(log: &Log, after: Op, view: View, count: usize, body: usize) -> Entries {
-    let (mut op, mut parent) = (after, log.hash(after).unwrap());
+fn entries(log: &Log, after: Op, view: View, count: usize, body: usize) -> Option<Entries> {
+    let (mut op, mut parent) = (after, log.hash(after)?);
     let make = |i| {
         op = op.next();
         let request = Request {
@@ -76,14 +80,14 @@ pub(crate) fn entries(log: &Log, after: Op, view: View, count: usize, body: usiz
             session: Session(1),
             number: RequestNumber(op.0),
             kind: Kind::Operation,
-            predicted: Predicted { wall_ns: op.0, seed: u64::try_from(i).unwrap() },
+            predicted: Predicted { wall_ns: op.0, seed: u64::try_from(i).unwrap_or(0) },
             body: Bytes::from(vec![b'b'; body]),
         };
         let entry = Entry::new(Epoch::ZERO, view, op, parent, request);
         parent = entry.hash();
         entry
     };
-    Entries::new((0..count).map(make).collect()).unwrap()
+    Entries::new((0..count).map(make).collect()).ok()
 }
 
 /// What is before it is executed, and stays.
@@ -96,17 +100,18 @@ fn checkpoint(head: Head, state: usize) -> Checkpoint {
 }
 
 /// The write of a step after `stored`; `None` when it is none.
-pub(crate) fn write_of(step: Step, stored: &Stored) -> Option<Write> {
+#[must_use]
+pub fn write_of(step: Step, stored: &Stored) -> Option<Write> {
     match step {
         Step::Incarnation => Some(Write::Incarnation(stored.incarnation.next())),
         Step::View => Some(Write::View(stored.view.next())),
         Step::Append { entries: count, body } => {
-            Some(Write::Append(entries(&stored.log, stored.log.op(), stored.view, count, body)))
+            Some(Write::Append(entries(&stored.log, stored.log.op(), stored.view, count, body)?))
         }
         Step::Replace { back, entries: count } => {
             let keep = Op(stored.log.op().0.saturating_sub(back)).max(floor(stored));
             let view = stored.view.next();
-            Some(Write::Replace { keep, entries: entries(&stored.log, keep, view, count, 40), view })
+            Some(Write::Replace { keep, entries: entries(&stored.log, keep, view, count, 40)?, view })
         }
         Step::Clean => Some(Write::Clean),
         Step::Checkpoint { back, state } => {
@@ -114,7 +119,7 @@ pub(crate) fn write_of(step: Step, stored: &Stored) -> Option<Write> {
             if op <= floor(stored) {
                 return None;
             }
-            Some(Write::Checkpoint(Box::new(checkpoint(Head { op, hash: stored.log.hash(op).unwrap() }, state))))
+            Some(Write::Checkpoint(Box::new(checkpoint(Head { op, hash: stored.log.hash(op)? }, state))))
         }
         Step::Cut { back } => {
             let checkpoint = stored.checkpoint.as_ref()?;
@@ -124,8 +129,10 @@ pub(crate) fn write_of(step: Step, stored: &Stored) -> Option<Write> {
             let op = stored.log.op().plus(ahead + 1);
             let head = Head { op, hash: Hash(u128::from(op.0) << 32) };
             let (view, log) = (stored.view.next(), Log::new(head));
-            let entries = entries(&log, op, view, count, 40);
-            Some(Write::Install { checkpoint: Box::new(checkpoint(head, 900)), entries, view })
+            // No two are the same: a checkpoint that was lost would be back with the next one like it.
+            let state = 900 + usize::try_from(view.0 % 512).unwrap_or(0);
+            let entries = entries(&log, op, view, count, 40)?;
+            Some(Write::Install { checkpoint: Box::new(checkpoint(head, state)), entries, view })
         }
         Step::Sync | Step::Mark => None,
     }

@@ -1,0 +1,11 @@
+//! Any bytes, as a history of a log and its disk, or as what comes over a connection: nothing may break.
+//!
+//! Owns what the bytes of a fuzzer mean, and what is expected. Must not know a fuzzer: ordinary tests call it too, with
+//! the inputs that are kept in `fuzz/seeds`. Nothing that a node runs is in here. DESIGN 9.19.
+
+pub mod author;
+pub mod memory;
+mod script;
+mod wal;
+
+pub use self::wal::{never_silently_less, wal};
