@@ -57,6 +57,12 @@ pub(crate) fn sum_holds(bytes: &[u8], covered: usize, seed: u64) -> bool {
     rest.len() >= 8 && Take(rest).u64() == xxh3_64_with_seed(body, seed)
 }
 
+/// Can it be the number of anything that was ever written? What cannot is not believed, whatever sum it has: the next
+/// one is counted from it.
+pub(crate) const fn is_count(number: u64) -> bool {
+    number <= u64::MAX / 2
+}
+
 /// A length as a number on disk.
 pub(crate) fn wide(length: usize) -> u64 {
     u64::try_from(length).expect("an address has at most 64 bits")

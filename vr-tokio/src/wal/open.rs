@@ -451,6 +451,8 @@ fn stored(
     let nothing = || Log::new(vr_core::Head { op: Op::ZERO, hash: genesis(vows.stamp.cluster) });
     let checkpoint = checkpoint.flatten().filter(|_| whole.is_some());
     let (log, lost) = whole.unwrap_or_else(|| (nothing(), Some(Op(1))));
+    // What is lost of the part that a checkpoint took the place of is not missed.
+    let lost = lost.map(|from| from.max(log.op().next()));
     let stored = Stored {
         incarnation: read.fold.incarnation,
         view: read.fold.view,

@@ -4,7 +4,7 @@
 //! the log is synced and synced before the promise is confirmed. So what it says was confirmed, the log never says
 //! less unless it is damaged, and a torn slot is never the only record of a promise. PROTOCOL D40, D45; DESIGN 9.12.
 
-use super::bytes::{Take, sum_holds, wide};
+use super::bytes::{Take, is_count, sum_holds, wide};
 use super::checkpoints::{REFERENCE_BYTES, Reference};
 use super::error::WalErrorKind;
 use super::stamp::{STAMP_BYTES, Stamp};
@@ -80,6 +80,10 @@ impl Promise {
             first_segment: rest.u64(),
             checkpoint: Reference::take(&mut rest),
         };
+        let counts = [promise.sequence, promise.confirmed, promise.replaced_by, promise.first_segment];
+        if !counts.into_iter().all(is_count) {
+            return Err((WalErrorKind::Promises, "the promise record counts what was never written".to_owned()));
+        }
         Ok((stamp, promise))
     }
 }

@@ -16,7 +16,7 @@
 //! | … | the payload: a `vr_core::wire` frame of the write, if it carries entries; a reference, if a checkpoint |
 //! | 1 to 8 | a mark that is never zero, up to the next multiple of 8 |
 
-use super::bytes::{Put, Take, narrow, wide};
+use super::bytes::{Put, Take, is_count, narrow, wide};
 use super::checkpoints::{REFERENCE_BYTES, Reference};
 use bytes::Bytes;
 use serde::Serialize;
@@ -117,6 +117,9 @@ impl Head {
         let mut rest = Take(&head[4..]);
         let (length, number, confirmed, chain) = (rest.u32(), rest.u64(), rest.u64(), rest.u64());
         let (from, to, view, payload_sum) = (rest.u64(), rest.u64(), rest.u64(), rest.u64());
+        if !is_count(number) || !is_count(confirmed) {
+            return None;
+        }
         Some(Self { kind, length, number, confirmed, chain, from, to, view, payload_sum, sum })
     }
 

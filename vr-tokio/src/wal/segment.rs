@@ -3,7 +3,7 @@
 //! Owns how records are found again behind ones that cannot be read. Must not know which of them were confirmed: it
 //! says what is there, `open` says what that means.
 
-use super::bytes::{Take, sum_holds};
+use super::bytes::{Take, is_count, sum_holds};
 use super::checkpoints::{REFERENCE_BYTES, Reference};
 use super::error::WalErrorKind;
 use super::record::{HEAD_BYTES, Head};
@@ -115,6 +115,10 @@ impl Start {
             flags: rest.u64(),
             checkpoint: Reference::take(&mut rest),
         };
+        if !is_count(start.segment) || !is_count(start.first) {
+            let what = "the header of the segment counts what was never written".to_owned();
+            return Err((WalErrorKind::Inconsistent, what));
+        }
         Ok((stamp, start))
     }
 
