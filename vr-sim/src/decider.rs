@@ -4,10 +4,12 @@
 //! (in order, fixed latency, no fault), which 0 always stands for. Must not know what a choice does to the
 //! world. DESIGN 9.13.
 
+mod script;
 mod told;
 
 use crate::odds::{Odds, place_of};
 use crate::rng::{Chance, Rng};
+use script::Script;
 use std::collections::BTreeMap;
 use vr_core::MessageKind;
 
@@ -79,11 +81,15 @@ impl ChoiceKind {
         PLAIN.iter().find(|(kind, _)| *kind == self).expect("every kind has a name").1
     }
 
+    /// All of them, in a fixed order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        MessageKind::ALL.into_iter().map(Self::Message).chain(PLAIN.map(|(kind, _)| kind))
+    }
+
     /// The kind of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let message = MessageKind::ALL.into_iter().find(|kind| kind.name() == name).map(Self::Message);
-        message.or_else(|| PLAIN.iter().find(|(_, n)| *n == name).map(|(kind, _)| *kind))
+        Self::all().find(|kind| kind.name() == name)
     }
 }
 
@@ -114,6 +120,7 @@ enum Source {
     Seed(Box<SeedDecider>),
     Recorded(BTreeMap<(ChoiceKind, u64, u32), u32>),
     Bytes { data: Vec<u8>, at: usize },
+    Script(Script),
 }
 
 impl Decider {
@@ -134,6 +141,12 @@ impl Decider {
     #[must_use]
     pub fn bytes(data: &[u8]) -> Self {
         Self::new(Source::Bytes { data: data.to_vec(), at: 0 })
+    }
+
+    /// The departures that the bytes of a fuzzer spell out: six bytes for each, and each kind of choice has its own.
+    #[must_use]
+    pub fn script(data: &[u8]) -> Self {
+        Self::new(Source::Script(Script::new(data)))
     }
 
     const fn new(source: Source) -> Self {
@@ -158,7 +171,7 @@ impl Decider {
     pub fn reads_keys(&self) -> bool {
         match &self.source {
             Source::Seed(_) => self.record.is_some(),
-            Source::Bytes { .. } => true,
+            Source::Bytes { .. } | Source::Script(_) => true,
             Source::Recorded(listed) => !listed.is_empty() || self.record.is_some(),
         }
     }
@@ -177,6 +190,7 @@ impl Decider {
                 value
             }
             Source::Bytes { data, at } => choose_from(data, at, bound),
+            Source::Script(script) => script.choose(kind, bound),
             Source::Recorded(listed) => {
                 if listed.is_empty() && self.record.is_none() {
                     return 0;
@@ -338,8 +352,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_name_of_its_own() {
-        let messages = MessageKind::ALL.into_iter().map(ChoiceKind::Message);
-        for kind in messages.chain(PLAIN.map(|(kind, _)| kind)) {
+        for kind in ChoiceKind::all() {
             assert_eq!(ChoiceKind::named(kind.name()), Some(kind));
         }
         assert_eq!(ChoiceKind::named("weather"), None);

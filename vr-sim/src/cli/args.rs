@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 use vr_core::Durability;
+use vr_sim::fuzz::Target;
 use vr_sim::swarm::{FaultSet, Options};
 
 const ABOUT: &str = "\
@@ -79,6 +80,8 @@ pub(crate) enum Verb {
     /// Drive a cluster by hand, with a script
     #[command(after_help = format!("{}\n\n{CODES}", lab::LESSON))]
     Lab(LabArgs),
+    /// Make a case file of an input that a fuzzer found
+    Case(CaseArgs),
     /// Make a failing seed or case as small as it can be
     Shrink(super::shrink::ShrinkArgs),
     /// List the directed scenarios
@@ -113,6 +116,20 @@ pub(crate) struct CheckRecordingArgs {
     /// One JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What `case` reads and writes.
+#[derive(Args, Debug)]
+pub(crate) struct CaseArgs {
+    /// The fuzz target that the input is for: events or schedule
+    #[arg(value_name = "TARGET", value_parser = target)]
+    pub(crate) target: Target,
+    /// The input, as the fuzzer left it
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: PathBuf,
+    /// Where the case file goes
+    #[arg(short, long, value_name = "FILE", default_value = "fuzzed.vrcase")]
+    pub(crate) output: PathBuf,
 }
 
 /// Options of `run`.
@@ -345,6 +362,10 @@ pub(crate) struct Shard {
     pub(crate) part: u64,
     /// Of how many.
     pub(crate) of: u64,
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    Target::named(text).ok_or_else(|| format!("`{text}` is none of events, schedule"))
 }
 
 fn number(text: &str) -> Result<u64, String> {

@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod case;
 mod check;
 mod doctor;
 mod failure;
@@ -87,6 +88,7 @@ fn go(cli: Cli) -> Result<Exit, String> {
         Verb::Run(args) => run::run(&args),
         Verb::Replay(args) => replay::replay(&args),
         Verb::Lab(args) => lab::lab(&args),
+        Verb::Case(args) => case::case(&args),
         Verb::Shrink(args) => shrink::run(&args),
         Verb::Scenarios(args) => scenarios::list(&args),
         Verb::Mutants(args) => mutants::mutants(&args),
