@@ -24,6 +24,7 @@ mod session;
 mod tests;
 
 pub use self::error::ClientError;
+pub(crate) use self::form::answer_of;
 pub use self::form::{Ask, ROUTE, Refused};
 pub use self::serve::{Requests, answer};
 pub use self::session::{Client, ClientOptions, ClientSession};

@@ -4,8 +4,10 @@
 //! the inputs that are kept in `fuzz/seeds`. Nothing that a node runs is in here. DESIGN 9.19.
 
 pub mod author;
+mod http;
 pub mod memory;
 mod script;
 mod wal;
 
+pub use self::http::http;
 pub use self::wal::{never_silently_less, wal};

@@ -181,7 +181,7 @@ fn refused(status: StatusCode, code: &'static str, allow: &'static str) -> Respo
 }
 
 /// `after=N` or `from=N` of the query: where to read on.
-fn cursor_of(query: Option<&str>) -> Option<u64> {
+pub(crate) fn cursor_of(query: Option<&str>) -> Option<u64> {
     let number = |value: &str| value.parse::<u64>().ok();
     let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     pairs.find_map(|(name, value)| match name {

@@ -4,6 +4,7 @@
 //! `receive` take, `head` says who speaks, `codec` how. A message may be lost, and is counted then; nothing that
 //! arrives here can panic, and a refused request changes nothing.
 
+mod answer;
 mod body;
 mod codec;
 mod head;
@@ -17,10 +18,12 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::answer::Answers;
 pub use self::codec::Codec;
+pub(crate) use self::head::{finish, prefix};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::peers::{PeerOptions, Peers};
-pub(crate) use self::receive::{Deliver, Full, PeerServerOptions, serve_peers};
+pub(crate) use self::receive::{Deliver, Full, Inlet, PeerServerOptions, serve_peers};
 pub(crate) use self::stream::{Guarded, ReadBy, Stream};
 
 use serde::Deserialize;

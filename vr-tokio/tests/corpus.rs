@@ -21,3 +21,8 @@ fn replay(target: &str, play: fn(&[u8])) {
 fn a_log_survives_every_input_that_was_kept() {
     replay("wal", vr_tokio::fuzz::wal);
 }
+
+#[test]
+fn both_ends_of_a_connection_survive_every_input_that_was_kept() {
+    replay("http", vr_tokio::fuzz::http);
+}

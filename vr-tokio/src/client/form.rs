@@ -184,7 +184,7 @@ fn response_of_reply(reply: Reply) -> Response<Full<Bytes>> {
 
 /// What a response says to the one who asked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Reply(Reply),
     Refused(Refused),
     /// Something that no replica says.
@@ -201,7 +201,7 @@ struct ErrorBody {
 }
 
 /// What a response says.
-pub(super) fn answer_of(ask: &Ask, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Answer {
+pub(crate) fn answer_of(ask: &Ask, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Answer {
     let number = |name: &HeaderName| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
     if status == StatusCode::OK {
         let (Some(session), Some(op), Some(view)) = (number(&SESSION), number(&OP), number(&VIEW)) else {

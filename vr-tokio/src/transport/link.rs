@@ -6,11 +6,12 @@
 //! tasks. Must not know when to connect, nor what is said.
 
 use super::Codec;
+use super::answer::{Answers, Nonsense};
 use super::head;
 use super::metrics::LinkMetrics;
 use super::queue::Queue;
 use super::stream::{Guarded, ReadBy};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::time::Duration;
@@ -19,10 +20,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// Bodies up to here are copied behind their head and written as one piece; longer ones are written from where
 /// they are.
 const COPIED_BYTES_MAX: usize = 32 << 10;
-/// The longest answer that is read.
-const ANSWER_BYTES_MAX: usize = 16 << 10;
-/// The most headers of an answer.
-const ANSWER_HEADERS_MAX: usize = 32;
 
 /// How a connection is used.
 #[derive(Clone, Debug)]
@@ -41,8 +38,8 @@ pub(crate) struct Manner {
 pub(crate) enum Ended {
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("it answered with something that is no HTTP/1.1")]
-    Nonsense,
+    #[error("{0}")]
+    Nonsense(#[from] Nonsense),
     #[error("it refused with status {0}")]
     Refused(u16),
 }
@@ -58,9 +55,7 @@ pub(crate) struct Link<'a> {
     prefix: String,
     /// How many messages each unanswered request carries, oldest first.
     unanswered: VecDeque<usize>,
-    answers: BytesMut,
-    /// How much of an answer's body is still to be passed over.
-    skip: usize,
+    answers: Answers,
     batch: Vec<Bytes>,
     head: String,
     out: Vec<u8>,
@@ -85,8 +80,7 @@ impl<'a> Link<'a> {
             metrics,
             prefix,
             unanswered: VecDeque::new(),
-            answers: BytesMut::new(),
-            skip: 0,
+            answers: Answers::default(),
             batch: Vec::new(),
             head: String::new(),
             out: Vec::new(),
@@ -111,7 +105,7 @@ impl<'a> Link<'a> {
             let has_room = self.unanswered.len() < self.manner.window;
             tokio::select! {
                 biased;
-                read = self.stream.read_buf(&mut self.answers) => {
+                read = self.stream.read_buf(&mut self.answers.read) => {
                     if read? == 0 {
                         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                     }
@@ -162,16 +156,8 @@ impl<'a> Link<'a> {
 
     /// Takes one answer from what was read, if it is all there.
     fn answer(&mut self) -> Result<bool, Ended> {
-        let skipped = self.skip.min(self.answers.len());
-        self.answers.advance(skipped);
-        self.skip -= skipped;
-        if self.answers.is_empty() || self.skip > 0 {
-            return Ok(false);
-        }
-        let Some(answer) = Answer::parse(&self.answers)? else { return Ok(false) };
-        self.answers.advance(answer.head_bytes);
-        self.skip = answer.body_bytes;
-        let messages = self.unanswered.pop_front().ok_or(Ended::Nonsense)?;
+        let Some(answer) = self.answers.next()? else { return Ok(false) };
+        let messages = self.unanswered.pop_front().ok_or(Nonsense)?;
         if self.unanswered.is_empty() {
             self.read_by.clear();
         } else {
@@ -191,41 +177,6 @@ impl<'a> Link<'a> {
             return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into());
         }
         Ok(true)
-    }
-}
-
-/// The head of an answer.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) head_bytes: usize,
-    pub(super) body_bytes: usize,
-    pub(super) closes: bool,
-}
-
-impl Answer {
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, Ended> {
-        let mut headers = [httparse::EMPTY_HEADER; ANSWER_HEADERS_MAX];
-        let mut response = httparse::Response::new(&mut headers);
-        let head_bytes = match response.parse(bytes) {
-            Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
-            Ok(httparse::Status::Partial) if bytes.len() < ANSWER_BYTES_MAX => return Ok(None),
-            Ok(httparse::Status::Partial) | Err(_) => return Err(Ended::Nonsense),
-        };
-        let status = response.code.ok_or(Ended::Nonsense)?;
-        let mut answer = Self { status, head_bytes, body_bytes: 0, closes: response.version != Some(1) };
-        let mut has_length = matches!(status, 204 | 304);
-        for header in response.headers.iter() {
-            let value = str::from_utf8(header.value).map_err(|_| Ended::Nonsense)?;
-            if header.name.eq_ignore_ascii_case("content-length") {
-                answer.body_bytes = value.parse().map_err(|_| Ended::Nonsense)?;
-                has_length = true;
-            } else if header.name.eq_ignore_ascii_case("connection") {
-                answer.closes |= value.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"));
-            }
-        }
-        // A body whose end is not known in advance ends with the connection.
-        answer.closes |= !has_length;
-        Ok(Some(answer))
     }
 }
 

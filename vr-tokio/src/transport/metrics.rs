@@ -100,7 +100,6 @@ impl Metrics {
     }
 
     /// How many requests were refused for this reason.
-    #[cfg(test)]
     pub(crate) fn refused(&self, reason: &'static str) -> u64 {
         self.refused.get_or_create(&Reason { reason }).get()
     }

@@ -120,7 +120,7 @@ impl Way {
                         failures = 0;
                     }
                     match ended {
-                        Ended::Refused(_) | Ended::Nonsense => {
+                        Ended::Refused(_) | Ended::Nonsense(_) => {
                             tracing::warn!(peer = self.id.0, address = %self.address, "the peer will not listen: {ended}");
                         }
                         Ended::Io(_) => {

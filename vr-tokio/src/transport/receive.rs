@@ -63,10 +63,7 @@ pub(crate) fn serve_peers(
         tls,
     };
     let is_certified = server.tls.is_some();
-    let sources = cluster.members.iter().map(|id| (*id, metrics.source(*id))).collect();
-    let limits = Limits::of(&cluster);
-    let expected = Expected { me, config: cluster.digest(), cluster, epoch };
-    let inlet = Arc::new(Inlet { expected, limits, metrics: metrics.clone(), sources, deliver });
+    let inlet = Arc::new(Inlet::new(me, cluster, epoch, metrics, deliver));
     serve(listener, server, metrics.server.clone(), move |connection| {
         let inlet = Arc::clone(&inlet);
         let certified: Option<Arc<[ReplicaId]>> = is_certified.then(|| inlet.identities(connection).into());
@@ -78,7 +75,7 @@ pub(crate) fn serve_peers(
 }
 
 /// The end of all connections from peers.
-struct Inlet {
+pub(crate) struct Inlet {
     expected: Expected,
     limits: Limits,
     metrics: Metrics,
@@ -87,6 +84,19 @@ struct Inlet {
 }
 
 impl Inlet {
+    pub(crate) fn new(
+        me: ReplicaId,
+        cluster: ClusterConfig,
+        epoch: Epoch,
+        metrics: &Metrics,
+        deliver: Arc<dyn Deliver>,
+    ) -> Self {
+        let sources = cluster.members.iter().map(|id| (*id, metrics.source(*id))).collect();
+        let limits = Limits::of(&cluster);
+        let expected = Expected { me, config: cluster.digest(), cluster, epoch };
+        Self { expected, limits, metrics: metrics.clone(), sources, deliver }
+    }
+
     /// The members whose certificate this is: one, or none.
     fn identities(&self, connection: &Connection) -> Vec<ReplicaId> {
         let cluster = &self.expected.cluster;
@@ -94,7 +104,7 @@ impl Inlet {
         cluster.members.iter().copied().filter(is_its).collect()
     }
 
-    async fn answer(
+    pub(crate) async fn answer(
         &self,
         certified: Option<&[ReplicaId]>,
         request: Request<RequestBody>,

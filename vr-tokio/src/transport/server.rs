@@ -285,7 +285,7 @@ async fn greet(
 }
 
 /// A request within the limits; otherwise what is left to read of it before it is refused.
-fn admit(
+pub(crate) fn admit(
     request: Request<Incoming>,
     options: &ServerOptions,
     read_by: &ReadBy,
@@ -299,7 +299,7 @@ fn admit(
 }
 
 /// What the service answers, or that the body is too large.
-async fn respond<B, E>(
+pub(crate) async fn respond<B, E>(
     answer: Result<impl Future<Output = Result<Response<B>, E>>, Option<RequestBody>>,
     idle_timeout: Duration,
     read_by: ReadBy,

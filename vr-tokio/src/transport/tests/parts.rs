@@ -1,6 +1,7 @@
 //! The parts that read bytes, under any bytes: they never panic, and give back what was written. Owns no helper.
 
-use super::link::{Answer, Pieces};
+use super::answer::Answer;
+use super::link::Pieces;
 use super::*;
 use bytes::Buf;
 use proptest::prelude::*;
