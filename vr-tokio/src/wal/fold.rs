@@ -80,6 +80,11 @@ impl Fold {
         self.known_from = Some(start.lost_from).filter(|from| *from != Op::ZERO);
     }
 
+    /// The first op of a damage that was known when the log went on, and was not repaired since.
+    pub(crate) const fn known_from(&self) -> Option<Op> {
+        self.known_from
+    }
+
     fn last(&mut self) -> &mut Log {
         self.pieces.last_mut().expect("there is always a piece")
     }

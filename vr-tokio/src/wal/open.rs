@@ -120,8 +120,6 @@ struct Read {
     rotten_end: bool,
     /// Or anywhere since the last segment that was begun because of that.
     rotten: bool,
-    /// What the last header says of a damage that was known.
-    lost_from: Op,
 }
 
 impl Wal {
@@ -236,7 +234,6 @@ impl Read {
             torn: false,
             rotten_end: false,
             rotten: false,
-            lost_from: Op::ZERO,
         }
     }
 
@@ -260,7 +257,7 @@ impl Read {
             low: Op(u64::MAX),
         });
         self.fold.resume(start);
-        (self.lost_from, self.rotten_end, self.torn) = (start.lost_from, false, false);
+        (self.rotten_end, self.torn) = (false, false);
         self.rotten &= !start.is_behind_damage();
         if let Some(torn) = found.iter().position(|found| is_torn(found, confirmed)) {
             self.torn = true;
@@ -413,8 +410,9 @@ fn repair(
         _lock: lock,
     };
     wal.write_promise()?;
-    // What is damaged is left alone: the log goes on in another file, which says what was known to be lost.
-    if read.rotten || wal.lost_from != read.lost_from {
+    // What is damaged is left alone: the log goes on in another file, which says what was known to be lost. A damage of
+    // which the last header speaks may have been repaired since, and be there again.
+    if read.rotten || lost != read.fold.known_from() {
         wal.is_behind_damage = true;
         let bytes = wal.options.segment_bytes.max(wide(HEADER_BYTES));
         if !wal.prepare_spare(bytes)? {
