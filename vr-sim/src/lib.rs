@@ -24,6 +24,7 @@ pub mod case;
 pub mod check;
 pub mod client;
 pub mod clock;
+pub mod conformance;
 pub mod decider;
 pub mod digest;
 pub mod disk;

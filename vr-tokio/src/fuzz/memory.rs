@@ -49,8 +49,10 @@ struct State {
     pending_names: Vec<Operation>,
     /// The byte that a file may not grow beyond, all files together.
     quota: Option<usize>,
-    /// The next sync fails, and then everything.
+    /// Every sync fails from now on.
     failing: bool,
+    /// The next sync fails.
+    failing_once: bool,
 }
 
 fn put(bytes: &mut Vec<u8>, operation: &Operation, mut survives: impl FnMut() -> bool) {
@@ -178,6 +180,11 @@ impl Memory {
     /// The next sync fails, and every one after it.
     pub fn fail(&self) {
         self.state().failing = true;
+    }
+
+    /// The next sync fails, and those after it work.
+    pub fn fail_once(&self) {
+        self.state().failing_once = true;
     }
 
     /// The bytes of a file; none when it is not there.
@@ -344,7 +351,7 @@ impl File for Handle {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.state();
-        if state.failing {
+        if state.failing || std::mem::take(&mut state.failing_once) {
             return Err(io::Error::other("the disk is gone"));
         }
         state.perform(Operation::Sync(self.inode));
