@@ -13,6 +13,7 @@
 //! ```
 
 pub mod storage;
+pub mod transport;
 
 use std::fmt;
 use vr_core::{

@@ -2,6 +2,7 @@
 //! is waited for is a message, an answer or a counter, never a time.
 
 mod between;
+mod conformance;
 mod measure;
 mod parts;
 mod refusals;
