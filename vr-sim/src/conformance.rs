@@ -12,6 +12,7 @@
 //! assert!(report.passed(), "{report}");
 //! ```
 
+pub mod host;
 pub mod storage;
 pub mod transport;
 

@@ -18,7 +18,7 @@ use crate::tls::{ClientTls, ServerTls, TlsError};
 use crate::transport::server::{Server, ServerOptions, serve};
 use crate::transport::{PeerOptions, PeerServerOptions, Peers, serve_peers};
 use crate::upcalls::{self, Upcalls};
-use crate::wal::{Identity, Wal, WalError};
+use crate::wal::{Directory, Files, Identity, Wal, WalError};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -96,12 +96,22 @@ impl Node {
     /// When the log was never formatted, is another replica's, or cannot be read; when the address for peers is taken;
     /// when TLS is configured wrongly.
     pub async fn start<S: Service + Send + 'static>(config: NodeConfig, service: S) -> Result<Self, StartError> {
+        let files = Arc::new(Directory::new(&config.dir));
+        Self::start_on(config, service, files).await
+    }
+
+    /// As [`Node::start`], from any files.
+    pub(super) async fn start_on<S: Service + Send + 'static>(
+        config: NodeConfig,
+        service: S,
+        files: Arc<dyn Files>,
+    ) -> Result<Self, StartError> {
         config.validate()?;
         let tls = peer_tls(&config)?;
         let client_tls = config.client_tls.as_ref().map(ServerTls::for_clients).transpose()?;
         let metrics = Arc::new(Metrics::new());
-        let (dir, mine, options) = (config.dir.clone(), identity(&config), config.disk.options());
-        let opened = tokio::task::spawn_blocking(move || Wal::open(&dir, &mine, options)).await;
+        let (mine, options) = (identity(&config), config.disk.options());
+        let opened = tokio::task::spawn_blocking(move || Wal::open_in(files, &mine, options)).await;
         let opened = opened.map_err(|error| StartError::System(error.to_string()))??;
         metrics.wal.found(&opened.findings);
         for finding in &opened.findings {

@@ -1,6 +1,7 @@
 //! Whole clusters in one process, on real sockets and disks: what they share. Ports are free ones, directories are
 //! temporary; what is waited for is a status, an answer or a counter, never a time.
 
+mod conformance;
 mod ends;
 mod founded;
 mod group;
