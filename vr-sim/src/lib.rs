@@ -17,6 +17,7 @@
 //! - [`simulate()`] does it with a state machine of yours.
 //! - [`scenario`] moves a world by hand; [`lab`] lets a person do it, with a script that repeats it.
 //! - [`view`] makes of a tape a page, lines for terminals and files for other tools.
+//! - [`conformance`] tries an embedder's own storage, transport or host loop.
 //! - [`flight`] judges what production nodes recorded, [`history`] what clients saw of them.
 
 pub mod bench;

@@ -26,3 +26,20 @@ fn a_cluster_survives_every_input_that_was_kept_of_small_ones() {
 fn a_cluster_survives_every_input_that_was_kept_of_all_kinds() {
     replay("schedule", vr_sim::fuzz::schedule);
 }
+
+#[test]
+fn an_input_becomes_a_case_that_replay_repeats() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (input, case) = (dir.join("an-input"), dir.join("an-input.vrcase"));
+    std::fs::write(&input, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 4, 0, 1, 0, 0]).expect("a file");
+    let run = |words: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_vr-sim")).args(words).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let text = |path: &Path| path.display().to_string();
+    let (code, said) = run(&["case", "schedule", &text(&input), "--output", &text(&case)]);
+    assert!(code == Some(0) && said.contains("2 decisions") && said.contains("replay"), "{code:?} {said}");
+    let (code, said) = run(&["replay", &text(&case)]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(run(&["case", "wal", &text(&input)]).0, Some(2), "of a log there is no case");
+}

@@ -136,10 +136,8 @@ impl Run {
     fn sync<S: Storage>(&mut self, subject: &mut S) -> Result<(), String> {
         let id = subject.sync()?;
         let all = self.writes.len();
-        let through = usize::try_from(id.0).unwrap_or(usize::MAX);
-        if through > all {
-            return Err(format!("write {} is confirmed, of {all}", id.0));
-        }
+        let through = usize::try_from(id.0).ok().filter(|through| *through <= all);
+        let through = through.ok_or_else(|| format!("write {} is confirmed, of {all}", id.0))?;
         self.confirmed.push((subject.moments(), through));
         Ok(())
     }

@@ -130,7 +130,7 @@ fn until_it_works<T: Transport>(subject: &mut T, mut sent: u64) -> Result<u64, S
 fn plain<T: Transport>(subject: &mut T, tried: &mut u64) -> Result<(), String> {
     subject.begin()?;
     let first = until_it_works(subject, 0)?;
-    let size = |seq: u64| if seq % 10 == 0 { 900 } else { 40 };
+    let size = |seq: u64| if seq.is_multiple_of(10) { 900 } else { 40 };
     let sent: Vec<_> = (first + 1..=first + 300).map(|seq| message(SENDER, seq, size(seq))).collect();
     sent.iter().for_each(|message| subject.send(message));
     let mut received = Vec::new();

@@ -183,7 +183,7 @@ fn reason_in(body: &[u8]) -> Option<&'static str> {
 fn made(script: &mut Script<'_>) -> Vec<u8> {
     let mut all = Vec::new();
     for _ in 0..=script.below(3) {
-        let codec = if script.byte() % 2 == 0 { Codec::Bincode } else { Codec::Json };
+        let codec = if script.byte().is_multiple_of(2) { Codec::Bincode } else { Codec::Json };
         let mut body = body_of(codec, script);
         for _ in 0..script.below(4) {
             let at = script.place(body.len());

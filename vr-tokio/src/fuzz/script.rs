@@ -32,7 +32,7 @@ impl<'a> Script<'a> {
     pub(super) fn number(&mut self) -> u64 {
         let (shape, by) = (self.byte(), self.byte());
         let around = 1_u64.checked_shl(u32::from(shape)).unwrap_or(0);
-        if shape % 2 == 0 { u64::from(by) } else { around.wrapping_add(u64::from(by)).wrapping_sub(4) }
+        if shape.is_multiple_of(2) { u64::from(by) } else { around.wrapping_add(u64::from(by)).wrapping_sub(4) }
     }
 
     /// The next so many bytes, fewer at the end.

@@ -18,7 +18,7 @@ use crate::tls::{ClientTls, ServerTls, TlsError};
 use crate::transport::server::{Server, ServerOptions, serve};
 use crate::transport::{PeerOptions, PeerServerOptions, Peers, serve_peers};
 use crate::upcalls::{self, Upcalls};
-use crate::wal::{Directory, Files, Identity, Wal, WalError};
+use crate::wal::{Directory, Files, Identity, Opened, Wal, WalError};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,13 +110,7 @@ impl Node {
         let tls = peer_tls(&config)?;
         let client_tls = config.client_tls.as_ref().map(ServerTls::for_clients).transpose()?;
         let metrics = Arc::new(Metrics::new());
-        let (mine, options) = (identity(&config), config.disk.options());
-        let opened = tokio::task::spawn_blocking(move || Wal::open_in(files, &mine, options)).await;
-        let opened = opened.map_err(|error| StartError::System(error.to_string()))??;
-        metrics.wal.found(&opened.findings);
-        for finding in &opened.findings {
-            tracing::warn!(%finding, "found in the log");
-        }
+        let opened = log_of(&config, files, &metrics).await?;
         let listener = listener_at(config.peer)?;
         let bounds = Bounds { messages: config.transport.queue_messages, questions: config.requests.waiting_max };
         let (inbox, arrivals) = Inbox::new(bounds);
@@ -303,6 +297,18 @@ fn listener_at(address: SocketAddr) -> Result<TcpListener, StartError> {
         socket.listen(LISTEN_BACKLOG)
     };
     listen().map_err(|source| StartError::Listen { address, source })
+}
+
+/// The log, opened where waiting holds up nobody; what was found in it is said.
+async fn log_of(config: &NodeConfig, files: Arc<dyn Files>, metrics: &Metrics) -> Result<Opened, StartError> {
+    let (mine, options) = (identity(config), config.disk.options());
+    let opened = tokio::task::spawn_blocking(move || Wal::open_in(files, &mine, options)).await;
+    let opened = opened.map_err(|error| StartError::System(error.to_string()))??;
+    metrics.wal.found(&opened.findings);
+    for finding in &opened.findings {
+        tracing::warn!(%finding, "found in the log");
+    }
+    Ok(opened)
 }
 
 fn identity(config: &NodeConfig) -> Identity {

@@ -172,7 +172,7 @@ impl Storage for Reference {
     }
 
     fn cut(&self, moment: u64, keeps: Keeps) -> Self {
-        let (records, durable) = self.records(usize::try_from(moment).unwrap_or(usize::MAX));
+        let (records, durable) = self.records(usize::try_from(moment).unwrap_or(self.journal.len()));
         let (mut found, behind) = (records[..durable].to_vec(), &records[durable..]);
         let survive = |at: usize| match keeps {
             Keeps::Nothing => false,

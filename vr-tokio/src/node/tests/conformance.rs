@@ -200,9 +200,8 @@ impl Host for Real {
         let (handle, heard, number) = (self.node.as_ref().expect("it runs").handle(), self.heard.clone(), self.number);
         self.runtime.spawn(async move {
             // A refusal is no answer: the kit waits for one that comes.
-            while let Ok(reply) = handle.request(ANN, RequestNumber(number), body("1")).await {
+            if let Ok(reply) = handle.request(ANN, RequestNumber(number), body("1")).await {
                 heard.0.lock().expect("whole").push(Said::Reply(reply));
-                break;
             }
         });
     }
