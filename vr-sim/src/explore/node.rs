@@ -178,6 +178,10 @@ impl Node {
                     log.extend(entries.iter().map(vr_core::Entry::hash));
                     log_view = *view;
                 }
+                Write::Repair { keep, entries } => {
+                    log.truncate(usize::try_from(keep.0).unwrap_or(0));
+                    log.extend(entries.iter().map(vr_core::Entry::hash));
+                }
                 Write::Install { entries, view, .. } => {
                     add(entries);
                     log_view = *view;

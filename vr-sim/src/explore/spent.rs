@@ -41,6 +41,8 @@ pub(super) fn is_spent(message: &Message, from: &Standing, to: &Standing, crashe
         | Body::DoViewChange(_)
         | Body::Recovery(_)
         | Body::GetCheckpoint { .. }
-        | Body::CheckpointPart(_) => false,
+        | Body::CheckpointPart(_)
+        | Body::GetEntries { .. }
+        | Body::Entries(_) => false,
     }
 }

@@ -88,9 +88,12 @@ impl Reference {
             Write::Incarnation(_) => self.defect == Defect::TrustsIncarnations,
             Write::Append(_) => self.defect == Defect::TrustsEntries,
             Write::View(_) => self.defect == Defect::TrustsViews,
-            Write::Replace { .. } | Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } | Write::Install { .. } => {
-                false
-            }
+            Write::Replace { .. }
+            | Write::Clean
+            | Write::Checkpoint(_)
+            | Write::Cut { .. }
+            | Write::Install { .. }
+            | Write::Repair { .. } => false,
         };
         if trusts {
             self.step(Input::Persisted(id));

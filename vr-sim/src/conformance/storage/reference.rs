@@ -107,11 +107,15 @@ impl Storage for Reference {
                     Write::Replace { view, .. } | Write::Install { view, .. } => {
                         (stored.view, stored.log_view) = (*view, *view);
                     }
-                    Write::Append(_) | Write::Clean | Write::Checkpoint(_) | Write::Cut { .. } => {}
+                    Write::Append(_)
+                    | Write::Clean
+                    | Write::Checkpoint(_)
+                    | Write::Cut { .. }
+                    | Write::Repair { .. } => {}
                 }
             }
             if self.defect != Defect::TakesRotForTorn {
-                stored.damage = Some(Damage { from: stored.log.op().next() });
+                stored.damage = Some(Damage::of_end(stored.log.op().next()));
             }
             stored.clean = false;
             break;
@@ -215,7 +219,7 @@ fn continues(stored: &Stored, write: &Write) -> bool {
     match write {
         Write::Incarnation(incarnation) => *incarnation > stored.incarnation,
         Write::Append(entries) => follows(stored.log.op(), entries),
-        Write::Replace { keep, entries, .. } => follows(*keep, entries),
+        Write::Replace { keep, entries, .. } | Write::Repair { keep, entries } => follows(*keep, entries),
         Write::Cut { through } => stored.log.hash(*through).is_some(),
         Write::View(_) | Write::Clean | Write::Checkpoint(_) | Write::Install { .. } => true,
     }
