@@ -81,9 +81,9 @@ impl ChoiceKind {
         PLAIN.iter().find(|(kind, _)| *kind == self).expect("every kind has a name").1
     }
 
-    /// All of them, in a fixed order.
+    /// All of them, messages last: there a new one changes the place of no other.
     pub fn all() -> impl Iterator<Item = Self> {
-        MessageKind::ALL.into_iter().map(Self::Message).chain(PLAIN.map(|(kind, _)| kind))
+        PLAIN.map(|(kind, _)| kind).into_iter().chain(MessageKind::ALL.into_iter().map(Self::Message))
     }
 
     /// The kind of this name.

@@ -31,7 +31,7 @@ fn a_cluster_survives_every_input_that_was_kept_of_all_kinds() {
 fn an_input_becomes_a_case_that_replay_repeats() {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let (input, case) = (dir.join("an-input"), dir.join("an-input.vrcase"));
-    std::fs::write(&input, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 4, 0, 1, 0, 0]).expect("a file");
+    std::fs::write(&input, [0, 0, 0, 0, 0, 0, 0, 0, 15, 1, 0, 1, 0, 0, 0, 4, 0, 1, 0, 0]).expect("a file");
     let run = |words: &[&str]| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_vr-sim")).args(words).output().expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())

@@ -89,11 +89,11 @@ impl Reference {
             Write::Append(_) => self.defect == Defect::TrustsEntries,
             Write::View(_) => self.defect == Defect::TrustsViews,
             Write::Replace { .. }
+            | Write::Repair { .. }
             | Write::Clean
             | Write::Checkpoint(_)
             | Write::Cut { .. }
-            | Write::Install { .. }
-            | Write::Repair { .. } => false,
+            | Write::Install { .. } => false,
         };
         if trusts {
             self.step(Input::Persisted(id));
