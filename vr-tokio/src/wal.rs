@@ -30,6 +30,14 @@
 //! The limit: of the newest group of records nothing may say yet that it was durable. Should a whole sector of it be
 //! lost, turned to zeros, between the moment it was confirmed and the moment the next group, or the promise
 //! record that follows when nothing else comes, is written, it is taken for torn.
+//!
+//! # Damage
+//!
+//! What rotted is left where it is. The log goes on in a new segment whose header says so, and what can be read behind
+//! the first hole is given as [`vr_core::Damage`], at this start and at every later one, until a repair, a replacement or
+//! an installed checkpoint closes it. The end of such a log is certain when a record or a header behind all that is lost
+//! names it by its hash, when the entry itself is there, and when no lost record can have begun a view that the promise
+//! record does not know; never otherwise, and never again once it was not.
 
 mod bytes;
 mod checkpoints;

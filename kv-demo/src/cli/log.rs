@@ -105,10 +105,7 @@ fn show(args: &Args, record: &Record, seen: &mut Seen, out: &mut impl Write) -> 
         RecordState::Rotten | RecordState::Foreign | _ => seen.rotten += 1,
     }
     let is_whole = record.state == RecordState::Ok;
-    let brings = matches!(
-        record.kind,
-        Some(RecordKind::Append | RecordKind::Replace | RecordKind::Repair | RecordKind::Install)
-    );
+    let brings = matches!(record.kind, Some(RecordKind::Append | RecordKind::Replace | RecordKind::Install));
     if !args.json && (!is_whole || !brings) {
         writeln!(out, "{}", line_of(record))?;
     }

@@ -30,6 +30,11 @@ pub enum Step {
         /// How many come.
         entries: usize,
     },
+    /// The end of the log once more, as it was.
+    Repair {
+        /// How many entries of it.
+        back: u64,
+    },
     /// An orderly stop.
     Clean,
     /// A checkpoint is taken.
@@ -99,6 +104,13 @@ fn checkpoint(head: Head, state: usize) -> Checkpoint {
     Checkpoint::new(head, Predicted::default(), Bytes::from_static(b"table"), Bytes::from(vec![b's'; state]))
 }
 
+/// What gives back all of `log` that follows `keep`.
+#[must_use]
+pub fn repair(log: &Log, keep: Op) -> Option<Write> {
+    let entries = Entries::new(log.after(keep).cloned().collect()).ok()?;
+    Some(Write::Repair { keep, entries })
+}
+
 /// The write of a step after `stored`; `None` when it is none.
 #[must_use]
 pub fn write_of(step: Step, stored: &Stored) -> Option<Write> {
@@ -112,6 +124,10 @@ pub fn write_of(step: Step, stored: &Stored) -> Option<Write> {
             let keep = Op(stored.log.op().0.saturating_sub(back)).max(floor(stored));
             let view = stored.view.next();
             Some(Write::Replace { keep, entries: entries(&stored.log, keep, view, count, 40)?, view })
+        }
+        Step::Repair { back } => {
+            let keep = Op(stored.log.op().0.saturating_sub(back)).max(stored.log.base().op);
+            repair(&stored.log, keep)
         }
         Step::Clean => Some(Write::Clean),
         Step::Checkpoint { back, state } => {

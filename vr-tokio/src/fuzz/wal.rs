@@ -331,6 +331,9 @@ pub fn never_silently_less(all: &Stored, found: &Stored, what: &str) {
         return;
     };
     assert!(damage.from > found.log.op(), "{what}: the log that is given is whole: {found:?} of {all:?}");
+    let end = damage.pieces.last().map(Log::head);
+    let knows_it = all.damage.is_some() || end == Some(all.log.head());
+    assert!(!damage.is_end_certain || knows_it, "{what}: the end: {damage:?} of {all:?}");
     let nothing = found.log.op() == Op::ZERO && found.checkpoint.is_none();
     let part = all.log.contains(found.log.head()) || all.log.base().op > found.log.op();
     assert!(nothing || part, "{what}: what is given is a part of what was there: {found:?} of {all:?}");

@@ -9,6 +9,7 @@ mod limits;
 mod measure;
 mod operator;
 mod recorded;
+mod repaired;
 
 use super::*;
 use crate::client::{Client, ClientOptions};

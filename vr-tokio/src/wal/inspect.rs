@@ -148,12 +148,13 @@ impl Inspection {
             Some(following) => Some(reader.segment(following, &self.stamp)?.1.first),
             None => None,
         };
-        let found = segment::scan(&bytes, self.stamp.seed(number), &start, end);
+        let seed = self.stamp.seed(number);
+        let found = segment::scan(&bytes, seed, &start, end);
         let confirmed = confirmed_through(&found, self.promise.confirmed, &start, end);
         let torn = found.iter().position(|item| is_torn(item, confirmed)).unwrap_or(found.len());
         let file = self.files.path(&segment::name(number));
         for (index, item) in found.iter().enumerate() {
-            self.records.push_back(shown(&file, &bytes, item, index >= torn));
+            self.records.push_back(shown(&file, (&bytes, seed), item, index >= torn));
         }
         self.gone(&file, &found[..torn], &start, confirmed);
         Ok(())
@@ -191,11 +192,14 @@ fn blank(file: &Path, offset: u64, length: u64, number: u64, state: RecordState)
     Record { file, offset, length, number, kind, ops, view, incarnation, state, entries: Entries::empty() }
 }
 
-fn shown(file: &Path, bytes: &[u8], item: &Found, torn: bool) -> Record {
+fn shown(file: &Path, (bytes, seed): (&[u8], u64), item: &Found, torn: bool) -> Record {
     let broken = if torn { RecordState::Torn } else { RecordState::Rotten };
     let (offset, length) = (wide(item.offset), wide(item.bytes));
     match &item.what {
-        What::Garbage { number, .. } => blank(file, offset, length, *number, broken),
+        What::Garbage { number, .. } => {
+            let later = bytes.get(item.offset..).and_then(|rest| record::of_later_version(rest, seed)).is_some();
+            blank(file, offset, length, *number, if later { RecordState::Foreign } else { broken })
+        }
         What::Spoilt { head, .. } => told(blank(file, offset, length, head.number, broken), head),
         What::Whole(head) => {
             let payload = bytes.get(item.offset..).and_then(|record| record.get(head.payload())).unwrap_or(&[]);

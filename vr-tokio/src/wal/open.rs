@@ -7,8 +7,8 @@ use super::bytes::wide;
 use super::checkpoints::{self, Reference};
 use super::error::{Finding, FindingKind, WalError, WalErrorKind};
 use super::files::Files;
-use super::fold::{Fold, Lost};
-use super::promise::{self, PROMISES, Vows};
+use super::fold::{Fold, Left, Lost};
+use super::promise::{self, PROMISES, Promise, Vows};
 use super::record::{self, Effect, Place};
 use super::segment::{self, Found, HEADER_BYTES, Start, What};
 use super::space::SPARE;
@@ -19,7 +19,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use vr_core::{Checkpoint, Damage, Epoch, Instance, Log, Op, Stored, genesis};
+use vr_core::{Checkpoint, Epoch, Instance, Log, Op, Stored, genesis};
 
 /// The one who reads: what it knows of the files, and how it complains.
 pub(super) struct Reader<'a> {
@@ -115,6 +115,8 @@ struct Read {
     segments: VecDeque<Segment>,
     /// The last segment: where its records end, and from where on it was torn.
     end: usize,
+    /// What the sums in it start from.
+    seed: u64,
     torn: bool,
     /// Something that was confirmed is lost in the last segment.
     rotten_end: bool,
@@ -184,7 +186,7 @@ pub(super) fn make(files: &dyn Files, stamp: &Stamp, options: &Options) -> io::R
         base: vr_core::Head { op: Op::ZERO, hash: genesis(stamp.cluster) },
         head: vr_core::Head { op: Op::ZERO, hash: genesis(stamp.cluster) },
         lost_from: Op::ZERO,
-        flags: Start::flags(false, false),
+        flags: Start::flags(false, false, false),
         checkpoint: Reference::default(),
     };
     let mut file = files.create("log.new")?;
@@ -217,7 +219,7 @@ fn read_all(reader: &mut Reader<'_>, names: &[String], vows: &Vows) -> Result<Re
             next = Some(reader.segment(*following, &vows.stamp)?);
         }
         let end = next.as_ref().map(|(_, start)| start.first);
-        let mut so_far = read.take().unwrap_or_else(|| Read::new(&start));
+        let mut so_far = read.take().unwrap_or_else(|| Read::new(&start, &vows.newest));
         so_far.segment(reader, vows, (&bytes, &start), end)?;
         read = Some(so_far);
     }
@@ -225,12 +227,13 @@ fn read_all(reader: &mut Reader<'_>, names: &[String], vows: &Vows) -> Result<Re
 }
 
 impl Read {
-    fn new(start: &Start) -> Self {
+    fn new(start: &Start, promise: &Promise) -> Self {
         Self {
-            fold: Fold::new(start),
+            fold: Fold::new(start, promise),
             place: Place { number: 0, chain: 0, confirmed: 0 },
             segments: VecDeque::new(),
             end: 0,
+            seed: 0,
             torn: false,
             rotten_end: false,
             rotten: false,
@@ -248,6 +251,7 @@ impl Read {
     ) -> Result<(), WalError> {
         let name = segment::name(start.segment);
         let seed = vows.stamp.seed(start.segment);
+        self.seed = seed;
         let mut found = segment::scan(bytes, seed, start, end);
         let confirmed = confirmed_through(&found, vows.newest.confirmed, start, end);
         self.segments.push_back(Segment {
@@ -256,7 +260,8 @@ impl Read {
             head: start.head.op,
             low: Op(u64::MAX),
         });
-        self.fold.resume(start);
+        let begun = self.fold.begin(start);
+        begun.map_err(|what| reader.error(&name, 0, WalErrorKind::Inconsistent, what))?;
         (self.rotten_end, self.torn) = (false, false);
         self.rotten &= !start.is_behind_damage();
         if let Some(torn) = found.iter().position(|found| is_torn(found, confirmed)) {
@@ -311,6 +316,10 @@ impl Read {
                 (self.place.number, self.place.chain) = (head.number, head.sum);
             }
             What::Garbage { number, .. } => {
+                if let Some(what) = bytes.get(item.offset..).and_then(|rest| record::of_later_version(rest, self.seed))
+                {
+                    return Err(reader.error(name, wide(item.offset), WalErrorKind::Version, what));
+                }
                 let next = all.iter().map(Found::number).find(|other| *other > number);
                 let last = next.map_or(number, |next| next.saturating_sub(1));
                 let what = format!("record {number} was confirmed and does not check");
@@ -372,7 +381,8 @@ fn repair(
     }
     file.sync()?;
     remove_what_is_left(&*files, names, vows)?;
-    let (stored, lost) = stored(&*files, vows, &mut read, &mut findings)?;
+    let said = read.fold.known();
+    let stored = stored(&*files, vows, &mut read, &mut findings)?;
     let log = stored.log.clone();
     let mut promise = vows.newest;
     promise.checkpoint = stored.checkpoint.as_ref().map_or_else(Reference::default, Reference::of);
@@ -402,17 +412,30 @@ fn repair(
         buffer: Vec::new(),
         place: Place { confirmed: read.place.number, ..read.place },
         log,
-        lost_from: lost.unwrap_or(Op::ZERO),
+        lost_from: stored.damage.as_ref().map_or(Op::ZERO, |damage| damage.from),
+        is_end_certain: stored.damage.as_ref().is_some_and(|damage| damage.is_end_certain),
         clean: stored.clean,
         is_behind_damage: false,
         last: None,
         failed: false,
         _lock: lock,
     };
+    go_on(&mut wal, vows.is_old, read.rotten, said)?;
+    Ok(Opened { wal, stored, findings })
+}
+
+/// Says in the promise record what was found, and goes on behind what is damaged. `said`: the damage that the log goes on
+/// with already.
+fn go_on(wal: &mut Wal, is_old: bool, is_rotten: bool, said: Option<(Op, bool)>) -> io::Result<()> {
     wal.write_promise()?;
+    if is_old {
+        // Both say so: an earlier version refuses what it would misread.
+        wal.write_promise()?;
+    }
     // What is damaged is left alone: the log goes on in another file, which says what was known to be lost. A damage of
     // which the last header speaks may have been repaired since, and be there again.
-    if read.rotten || lost != read.fold.known_from() {
+    let is_damaged = wal.lost_from != Op::ZERO;
+    if is_rotten || is_damaged.then_some((wal.lost_from, wal.is_end_certain)) != said {
         wal.is_behind_damage = true;
         let bytes = wal.options.segment_bytes.max(wide(HEADER_BYTES));
         if !wal.prepare_spare(bytes)? {
@@ -421,16 +444,11 @@ fn repair(
         wal.next_segment()?;
         wal.write_promise()?;
     }
-    Ok(Opened { wal, stored, findings })
+    Ok(())
 }
 
 /// What was durable, with the checkpoint it begins from.
-fn stored(
-    files: &dyn Files,
-    vows: &Vows,
-    read: &mut Read,
-    findings: &mut Vec<Finding>,
-) -> io::Result<(Stored, Option<Op>)> {
+fn stored(files: &dyn Files, vows: &Vows, read: &mut Read, findings: &mut Vec<Finding>) -> io::Result<Stored> {
     let reference = read.fold.newest_checkpoint(&vows.newest);
     let name = reference.name();
     let checkpoint = reference.some().map(|reference| reference.read(files, &name, &vows.stamp)).transpose()?;
@@ -444,24 +462,20 @@ fn stored(
         None => Some(None),
     };
     let head = checkpoint.as_ref().map(|known| known.as_ref().map(Checkpoint::head));
-    let whole = read.fold.finish(&vows.newest, head);
+    let Left { log, damage } = read.fold.finish(&vows.newest, head);
     // Without the state that the log follows, no part of it is of use.
     let nothing = || Log::new(vr_core::Head { op: Op::ZERO, hash: genesis(vows.stamp.cluster) });
-    let checkpoint = checkpoint.flatten().filter(|_| whole.is_some());
-    let (log, lost) = whole.unwrap_or_else(|| (nothing(), Some(Op(1))));
-    // What is lost of the part that a checkpoint took the place of is not missed.
-    let lost = lost.map(|from| from.max(log.op().next()));
-    let stored = Stored {
+    let checkpoint = checkpoint.flatten().filter(|_| log.is_some());
+    Ok(Stored {
         incarnation: read.fold.incarnation,
         view: read.fold.view,
         log_view: read.fold.log_view,
-        log,
-        damage: lost.map(Damage::of_end),
-        clean: read.fold.clean && lost.is_none(),
+        log: log.unwrap_or_else(nothing),
+        clean: read.fold.clean && damage.is_none(),
+        damage,
         checkpoint,
         ..Stored::format(vows.stamp.cluster, vows.stamp.config, vows.stamp.id, vows.stamp.instance)
-    };
-    Ok((stored, lost))
+    })
 }
 
 /// Removes what an earlier life began and did not need in the end.

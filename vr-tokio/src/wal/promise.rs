@@ -95,22 +95,25 @@ pub(crate) struct Vows {
     pub(crate) newest: Promise,
     /// Where the other slot lies, when it does not check: it may have been the newer one.
     pub(crate) bad_slot: Option<u64>,
+    /// An earlier version wrote one of them.
+    pub(crate) is_old: bool,
 }
 
 /// Reads both slots.
 pub(crate) fn read(file: &[u8]) -> Result<Vows, (u64, WalErrorKind, String)> {
     let slot = |at: usize| file.get(at..).map_or(&[][..], |rest| &rest[..rest.len().min(SLOT_BYTES)]);
     let (first, second) = (Promise::decode(slot(0)), Promise::decode(slot(SLOT_BYTES)));
+    let is_old = Stamp::is_old(slot(0)) || Stamp::is_old(slot(SLOT_BYTES));
     match (first, second) {
         (Ok((stamp, a)), Ok((other, b))) if stamp == other => {
-            Ok(Vows { stamp, newest: if a.sequence > b.sequence { a } else { b }, bad_slot: None })
+            Ok(Vows { stamp, newest: if a.sequence > b.sequence { a } else { b }, bad_slot: None, is_old })
         }
         (Ok(_), Ok(_)) => {
             let what = "the two promise records belong to different disks".to_owned();
             Err((wide(SLOT_BYTES), WalErrorKind::Promises, what))
         }
-        (Ok((stamp, newest)), Err(_)) => Ok(Vows { stamp, newest, bad_slot: Some(wide(SLOT_BYTES)) }),
-        (Err(_), Ok((stamp, newest))) => Ok(Vows { stamp, newest, bad_slot: Some(0) }),
+        (Ok((stamp, newest)), Err(_)) => Ok(Vows { stamp, newest, bad_slot: Some(wide(SLOT_BYTES)), is_old }),
+        (Err(_), Ok((stamp, newest))) => Ok(Vows { stamp, newest, bad_slot: Some(0), is_old }),
         // Both do not check: the operator is told of another version only when both say so.
         (Err((a, what)), Err((b, _))) if a == b && a != WalErrorKind::Promises => Err((0, a, what)),
         (Err(_), Err(_)) => Err((0, WalErrorKind::Promises, "neither of the two promise records checks".to_owned())),

@@ -102,6 +102,15 @@ pub(crate) struct Head {
     pub(crate) sum: u64,
 }
 
+/// What to say of a head that checks and is of no kind that is known.
+pub(crate) fn of_later_version(bytes: &[u8], seed: u64) -> Option<String> {
+    let head = bytes.get(..HEAD_BYTES)?;
+    let is_known = KINDS.iter().any(|(_, code)| *code == head[2]);
+    let checks = Take(&head[SUM_AT..]).u64() == xxh3_64_with_seed(&head[..SUMMED_BYTES], seed);
+    (head.starts_with(b"VR") && checks && !is_known)
+        .then(|| format!("a record of kind {}, which is not known", head[2]))
+}
+
 impl Head {
     /// The head at the start of `bytes`, if there is one that checks.
     pub(crate) fn read(bytes: &[u8], seed: u64) -> Option<Self> {

@@ -49,7 +49,8 @@ pub(crate) struct Start {
     pub(crate) head: vr_core::Head,
     /// 0, or the first op that was known to be lost when the segment was begun.
     pub(crate) lost_from: Op,
-    /// 1 after an orderly stop, 2 when it was begun behind a damage: the replica went on with exactly this.
+    /// 1 after an orderly stop, 2 when it was begun behind a damage: the replica went on with exactly this; 4 when it
+    /// was known for certain where the damaged log ended.
     pub(crate) flags: u64,
     /// The newest checkpoint.
     pub(crate) checkpoint: Reference,
@@ -57,6 +58,7 @@ pub(crate) struct Start {
 
 const CLEAN: u64 = 1;
 const BEHIND_DAMAGE: u64 = 2;
+const END_CERTAIN: u64 = 4;
 
 impl Start {
     pub(crate) const fn is_clean(&self) -> bool {
@@ -67,8 +69,13 @@ impl Start {
         self.flags & BEHIND_DAMAGE != 0
     }
 
-    pub(crate) const fn flags(clean: bool, behind_damage: bool) -> u64 {
-        (if clean { CLEAN } else { 0 }) | (if behind_damage { BEHIND_DAMAGE } else { 0 })
+    pub(crate) const fn is_end_certain(&self) -> bool {
+        self.flags & END_CERTAIN != 0
+    }
+
+    pub(crate) const fn flags(clean: bool, behind_damage: bool, end_certain: bool) -> u64 {
+        let (clean, behind) = (if clean { CLEAN } else { 0 }, if behind_damage { BEHIND_DAMAGE } else { 0 });
+        clean | behind | (if end_certain { END_CERTAIN } else { 0 })
     }
 
     pub(crate) fn encode(&self, stamp: &Stamp) -> Vec<u8> {

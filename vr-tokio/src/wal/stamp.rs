@@ -6,8 +6,10 @@ use super::bytes::{Put, Take};
 use super::error::WalErrorKind;
 use vr_core::{ClusterConfig, ClusterId, Hash, Instance, ReplicaId};
 
-/// The version of all files of a log. Raised when an older program would misread them.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of all files of a log. Raised when an older program would misread them: 2 has repairs of damaged logs.
+pub const FORMAT_VERSION: u32 = 2;
+/// The oldest version that is read.
+const OLDEST_VERSION: u32 = 1;
 /// Bytes of the block: magic 8, version 4, replica 4, cluster 16, instance 16, configuration 16.
 pub(crate) const STAMP_BYTES: usize = 64;
 
@@ -53,12 +55,18 @@ impl Stamp {
         }
         let mut rest = Take(&bytes[8..]);
         let (version, id) = (rest.u32(), rest.u32());
-        if version != FORMAT_VERSION {
-            return Err((WalErrorKind::Version, format!("format version {version}, and {FORMAT_VERSION} is known")));
+        if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
+            let what = format!("format version {version}, and {OLDEST_VERSION} to {FORMAT_VERSION} are known");
+            return Err((WalErrorKind::Version, what));
         }
         let id = ReplicaId(u16::try_from(id).unwrap_or(u16::MAX));
         let (cluster, instance, config) = (ClusterId(rest.u128()), Instance(rest.u128()), Hash(rest.u128()));
         Ok(Self { cluster, config, id, instance })
+    }
+
+    /// Was this written by an earlier version?
+    pub(crate) fn is_old(bytes: &[u8]) -> bool {
+        bytes.get(8..12).is_some_and(|version| Take(version).u32() < FORMAT_VERSION)
     }
 
     /// Is this the log that is meant?

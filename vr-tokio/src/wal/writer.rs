@@ -68,6 +68,8 @@ pub struct Wal {
     /// What the writes so far add up to, as far as the next header needs it.
     pub(super) log: Log,
     pub(super) lost_from: Op,
+    /// Of a damaged log it is known where it ended.
+    pub(super) is_end_certain: bool,
     pub(super) clean: bool,
     /// The next segment is begun because of a damage.
     pub(super) is_behind_damage: bool,
@@ -224,7 +226,7 @@ impl Wal {
                 promise.checkpoint = Reference::of(checkpoint);
                 (promise.view, promise.log_view) = (*view, *view);
                 (promise.replaced_by, promise.kept) = (number, checkpoint.op());
-                self.lost_from = Op::ZERO;
+                (self.lost_from, self.is_end_certain) = (Op::ZERO, false);
                 (self.cut_is_due, self.promise_is_due) = (true, true);
                 self.log = Log::new(checkpoint.head());
                 return self.extend(checkpoint.op(), entries);
@@ -238,7 +240,7 @@ impl Wal {
     fn renewed(&mut self, number: u64, keep: Op) {
         (self.promise.replaced_by, self.promise.kept) = (number, keep);
         self.promise_is_due = true;
-        self.lost_from = Op::ZERO;
+        (self.lost_from, self.is_end_certain) = (Op::ZERO, false);
         self.segments.iter_mut().for_each(|segment| segment.low = segment.low.min(keep));
     }
 
@@ -297,7 +299,7 @@ impl Wal {
             base: self.log.base(),
             head: self.log.head(),
             lost_from: self.lost_from,
-            flags: Start::flags(self.clean, self.is_behind_damage),
+            flags: Start::flags(self.clean, self.is_behind_damage, self.is_end_certain),
             checkpoint: self.promise.checkpoint,
         }
     }

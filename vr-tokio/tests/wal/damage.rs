@@ -15,7 +15,7 @@ use vr_tokio::fuzz::never_silently_less;
 use vr_tokio::wal::{File, Files, FindingKind, Wal, WalErrorKind, inspect_in};
 
 /// A log of several segments, all of it confirmed, and said to be so.
-fn confirmed_run(steps: &[Step]) -> Run {
+pub(crate) fn confirmed_run(steps: &[Step]) -> Run {
     let mut steps = steps.to_vec();
     steps.extend([Step::Sync, Step::Mark]);
     record(&steps)

@@ -67,11 +67,35 @@ fn a_segment_of_another_disk_is_refused() {
 fn a_later_version_is_refused() {
     let disk = formatted_disk();
     let mut later = disk.bytes_of("promises");
-    (later[8], later[4096 + 8]) = (2, 2);
+    (later[8], later[4096 + 8]) = (3, 3);
     assert_eq!(kind_of(&disk.with("promises", Some(later)), &identity()), WalErrorKind::Version);
     let mut later = disk.bytes_of("log-0000000000000001");
-    (later[8], later[2048 + 8]) = (2, 2);
+    (later[8], later[2048 + 8]) = (3, 3);
     assert_eq!(kind_of(&disk.with("log-0000000000000001", Some(later)), &identity()), WalErrorKind::Version);
+}
+
+/// These bytes as the first version wrote them: its number, and the sum over `covered` bytes.
+fn of_the_first_version(bytes: &mut [u8], covered: usize) {
+    bytes[8] = 1;
+    let sum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[..covered], 0);
+    bytes[covered..covered + 8].copy_from_slice(&sum.to_le_bytes());
+}
+
+#[test]
+fn a_log_of_the_first_version_is_read_and_its_program_refuses_it_from_then_on() {
+    let disk = formatted_disk();
+    let (mut promises, mut log) = (disk.bytes_of("promises"), disk.bytes_of("log-0000000000000001"));
+    for at in [0, 4096] {
+        of_the_first_version(&mut promises[at..], 184);
+    }
+    for at in [0, 2048] {
+        of_the_first_version(&mut log[at..], 232);
+    }
+    let disk = disk.with("promises", Some(promises)).with("log-0000000000000001", Some(log));
+    let opened = Wal::open_in(Arc::new(disk.clone()), &identity(), SMALL).unwrap();
+    assert_eq!((opened.stored.clone(), opened.findings), (formatted(opened.stored.instance), Vec::new()));
+    let promises = disk.bytes_of("promises");
+    assert_eq!((promises[8], promises[4096 + 8]), (2, 2), "whoever knows version 1 only is told so by both");
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub(crate) fn steps(longest: usize) -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::View),
         6 => (1usize..4, 0usize..700).prop_map(|(entries, body)| Step::Append { entries, body }),
         2 => (0u64..6, 0usize..4).prop_map(|(back, entries)| Step::Replace { back, entries }),
+        1 => (0u64..6).prop_map(|back| Step::Repair { back }),
         1 => Just(Step::Clean),
         1 => (0u64..5, 0usize..3000).prop_map(|(back, state)| Step::Checkpoint { back, state }),
         2 => (0u64..3).prop_map(|back| Step::Cut { back }),
