@@ -3,6 +3,7 @@
 //! Owns the file's shape, its defaults and what is refused. The section `[cluster]` is replicated: its digest is in
 //! every message, and nodes whose sections differ do not talk. Must not open a socket or a log. DESIGN 9.7.
 
+use crate::disk::ScrubOptions;
 use crate::tls::{ListenerTlsFiles, PeerTlsFiles};
 use crate::transport::TransportConfig;
 use crate::wal;
@@ -111,15 +112,25 @@ impl RequestConfig {
 pub struct DiskConfig {
     /// How long a segment of the log gets before the next one begins.
     pub segment_bytes: u64,
+    /// What was confirmed is read again while the node runs, all of it once in so many seconds; 0: never.
+    pub scrub_interval_s: u64,
+    /// But never more than so many bytes a second.
+    pub scrub_bytes_per_second: u64,
 }
 
 impl Default for DiskConfig {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20 }
+        let ScrubOptions { interval, bytes_per_second } = ScrubOptions::default();
+        Self { segment_bytes: 64 << 20, scrub_interval_s: interval.as_secs(), scrub_bytes_per_second: bytes_per_second }
     }
 }
 
 impl DiskConfig {
+    pub(crate) fn scrub(&self) -> Option<ScrubOptions> {
+        let (interval, bytes_per_second) = (Duration::from_secs(self.scrub_interval_s), self.scrub_bytes_per_second);
+        (self.scrub_interval_s != 0).then_some(ScrubOptions { interval, bytes_per_second })
+    }
+
     pub(crate) fn options(&self) -> wal::Options {
         wal::Options { segment_bytes: self.segment_bytes, ..wal::Options::default() }
     }

@@ -2,12 +2,17 @@
 //!
 //! While one sync runs, what is submitted meanwhile collects and becomes the next group. A failure is told once, and
 //! nothing is confirmed after it (PROTOCOL D55). Space is reserved before a write is begun: as long as there is none
-//! the writes wait, and the replica is told (DESIGN 9.11).
+//! the writes wait, and the replica is told (DESIGN 9.11). What was confirmed is read again by a thread beside it
+//! (`disk::scrub`), so that no write waits for a read; what that finds is made whole here, between two groups.
 
-use crate::wal::{Metrics, Wal};
-use std::collections::VecDeque;
+mod scrub;
+
+use crate::wal::{Healed, Metrics, Rot, Survey, Wal};
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -38,6 +43,23 @@ pub struct DiskOptions {
     pub space_interval: Duration,
     /// More than this waiting, and who submits waits too.
     pub queued_writes: usize,
+    /// How often what was confirmed is read again; `None`: never.
+    pub scrub: Option<ScrubOptions>,
+}
+
+/// How what was confirmed is read again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScrubOptions {
+    /// Everything once in this time, evenly.
+    pub interval: Duration,
+    /// But never more than so many bytes a second.
+    pub bytes_per_second: u64,
+}
+
+impl Default for ScrubOptions {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(24 * 60 * 60), bytes_per_second: 8 << 20 }
+    }
 }
 
 impl Default for DiskOptions {
@@ -48,30 +70,43 @@ impl Default for DiskOptions {
             mark_after: Duration::from_millis(50),
             space_interval: Duration::from_millis(500),
             queued_writes: 65_536,
+            scrub: Some(ScrubOptions::default()),
         }
     }
 }
 
 /// The thread, from outside. Dropping it lets it finish what was submitted, and waits for that.
-#[derive(Debug)]
 pub struct Disk {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     limit: usize,
 }
 
-#[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
     /// Something came, or nothing comes any more.
     came: Condvar,
     /// Something went, or nothing goes any more.
     went: Condvar,
+    /// Nothing is checked any more.
+    stopped: Condvar,
 }
 
-#[derive(Debug, Default)]
+/// What the thread that reads asks of the one that writes.
+enum Ask {
+    /// What there is to check.
+    Survey(Sender<Survey>),
+    /// This does not check.
+    Heal(Rot),
+}
+
+/// Writes that are made durable together.
+type Group = VecDeque<(WriteId, Write)>;
+
+#[derive(Default)]
 struct Queue {
-    writes: VecDeque<(WriteId, Write)>,
+    writes: Group,
+    asked: Vec<Ask>,
     /// Nothing comes any more.
     closed: bool,
     /// Nobody takes anything any more.
@@ -95,7 +130,12 @@ pub fn start(
     metrics: Metrics,
     answer: impl Fn(DiskAnswer) + Send + 'static,
 ) -> io::Result<Disk> {
-    let shared = Arc::new(Shared { queue: Mutex::default(), came: Condvar::new(), went: Condvar::new() });
+    let shared = Arc::new(Shared {
+        queue: Mutex::default(),
+        came: Condvar::new(),
+        went: Condvar::new(),
+        stopped: Condvar::new(),
+    });
     let mut worker = Worker {
         wal,
         options,
@@ -105,7 +145,9 @@ pub fn start(
         full: false,
         unsynced: None,
         is_marked: false,
+        rotten: BTreeSet::new(),
     };
+    let counted = metrics.clone();
     let run = move || {
         let done = catch_unwind(AssertUnwindSafe(|| worker.run()));
         let failure = match done {
@@ -120,7 +162,11 @@ pub fn start(
         worker.end();
     };
     let thread = std::thread::Builder::new().name("vr-disk".to_owned()).spawn(run)?;
-    Ok(Disk { shared, thread: Some(thread), limit: options.queued_writes.max(1) })
+    let mut disk = Disk { shared, threads: vec![thread], limit: options.queued_writes.max(1) };
+    if let Some(how) = options.scrub {
+        disk.threads.push(scrub::start(Arc::clone(&disk.shared), how, counted)?);
+    }
+    Ok(disk)
 }
 
 impl Disk {
@@ -148,7 +194,8 @@ impl Drop for Disk {
     fn drop(&mut self) {
         self.shared.queue().closed = true;
         self.shared.came.notify_all();
-        if let Some(thread) = self.thread.take() {
+        self.shared.stopped.notify_all();
+        for thread in self.threads.drain(..) {
             // What it died of was answered already.
             let _ = thread.join();
         }
@@ -166,6 +213,8 @@ struct Worker {
     unsynced: Option<Instant>,
     /// The log says already that all of it is durable.
     is_marked: bool,
+    /// Where something was found to be rotten: told once.
+    rotten: BTreeSet<(String, u64)>,
 }
 
 impl Worker {
@@ -175,7 +224,7 @@ impl Worker {
         let mut idle_since = Instant::now();
         loop {
             let wait = self.next_wait(idle_since);
-            let Some(group) = self.take(wait) else {
+            let Some((group, asked)) = self.take(wait) else {
                 return if self.unsynced.is_some() { self.sync(0) } else { Ok(()) };
             };
             if group.is_empty() {
@@ -184,6 +233,9 @@ impl Worker {
                 idle_since = Instant::now();
             } else {
                 return Ok(());
+            }
+            for ask in asked {
+                self.answer(ask)?;
             }
         }
     }
@@ -197,9 +249,9 @@ impl Worker {
     }
 
     /// All that waits; nothing when time is up first; `None` when nothing comes any more.
-    fn take(&self, wait: Option<Duration>) -> Option<VecDeque<(WriteId, Write)>> {
+    fn take(&self, wait: Option<Duration>) -> Option<(Group, Vec<Ask>)> {
         let mut queue = self.shared.queue();
-        if queue.writes.is_empty() && !queue.closed {
+        if queue.writes.is_empty() && queue.asked.is_empty() && !queue.closed {
             queue = match wait {
                 Some(wait) => self.shared.came.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.shared.came.wait(queue).unwrap_or_else(PoisonError::into_inner),
@@ -208,13 +260,66 @@ impl Worker {
         if queue.writes.is_empty() && queue.closed {
             return None;
         }
-        let group = std::mem::take(&mut queue.writes);
+        let taken = (std::mem::take(&mut queue.writes), std::mem::take(&mut queue.asked));
         self.shared.went.notify_all();
-        Some(group)
+        Some(taken)
+    }
+
+    /// Between two groups: what the thread that checks wants.
+    fn answer(&mut self, ask: Ask) -> io::Result<()> {
+        if self.unsynced.is_some() {
+            self.sync(0)?;
+        }
+        match ask {
+            Ask::Survey(to) => {
+                if let Some(rot) = self.wal.check_promises()? {
+                    self.tell_rot(&rot, Healed::Repaired);
+                }
+                // Who asked may have stopped since.
+                let _ = to.send(self.wal.survey());
+            }
+            Ask::Heal(rot) => {
+                let healed = self.wal.heal(&rot)?;
+                if healed == Healed::Repaired {
+                    self.sync(0)?;
+                    self.is_marked = false;
+                }
+                self.tell_rot(&rot, healed);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_rot(&mut self, rot: &Rot, healed: Healed) {
+        if healed == Healed::GivenUp {
+            return;
+        }
+        let place = (rot.file.clone(), rot.offset);
+        // What is written again in its place may rot again; a rotten record stays where it is until it is given up.
+        let is_whole_there = healed == Healed::Repaired && !rot.rotten.stays();
+        let is_news = if is_whole_there { !self.rotten.remove(&place) } else { self.rotten.insert(place) };
+        if is_news {
+            self.metrics.scrub_found(rot.rotten.name());
+        }
+        if healed == Healed::Repaired {
+            self.metrics.scrub_repaired.inc();
+        } else if !is_news {
+            return;
+        }
+        let (file, offset, what) = (&rot.file, rot.offset, &rot.what);
+        match healed {
+            Healed::Repaired => tracing::warn!(file, offset, what, "rot was found in the log and repaired"),
+            Healed::NotMissed | Healed::GivenUp => {
+                tracing::warn!(file, offset, what, "rot was found in the log: nothing is missed");
+            }
+            Healed::Not(why) => {
+                tracing::error!(file, offset, what, why, "rot was found in the log and is not repaired");
+            }
+        }
     }
 
     /// False when one was given up for want of space: nothing may be written behind it, a mark least of all.
-    fn write(&mut self, group: VecDeque<(WriteId, Write)>) -> io::Result<bool> {
+    fn write(&mut self, group: Group) -> io::Result<bool> {
         let writes = group.len();
         self.metrics.queued.set(i64::try_from(writes).unwrap_or(i64::MAX));
         let mut is_promise = false;
@@ -307,8 +412,16 @@ impl Worker {
         let mut queue = self.shared.queue();
         queue.ended = true;
         queue.writes.clear();
+        queue.asked.clear();
         drop(queue);
         self.shared.went.notify_all();
+        self.shared.stopped.notify_all();
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk").field("queued", &self.queued()).finish_non_exhaustive()
     }
 }
 

@@ -50,6 +50,7 @@ mod metrics;
 mod open;
 mod promise;
 mod record;
+mod scrub;
 mod segment;
 mod space;
 mod stamp;
@@ -60,6 +61,7 @@ pub use self::files::{Directory, File, Files};
 pub use self::inspect::{Inspection, Record, RecordState, inspect, inspect_in};
 pub use self::metrics::Metrics;
 pub use self::record::Kind as RecordKind;
+pub(crate) use self::scrub::{Healed, Rot, Survey};
 pub use self::stamp::{FORMAT_VERSION, Identity};
 pub use self::writer::{Opened, Options, Wal};
 

@@ -292,6 +292,12 @@ impl Files for Memory {
         Ok(state.inodes[inode].live.clone())
     }
 
+    fn read_part(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let all = self.read(name)?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
+        Ok(all[from..all.len().min(from.saturating_add(bytes))].to_vec())
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.state().perform(Operation::Rename(from.to_owned(), to.to_owned()));
         Ok(())

@@ -128,7 +128,8 @@ impl Node {
             // A node that is gone needs no answers.
             let _ = to_node.send(Arrival::Disk(answer));
         };
-        let options = DiskOptions { durability: config.cluster.durability, ..DiskOptions::default() };
+        let (durability, scrub) = (config.cluster.durability, config.disk.scrub());
+        let options = DiskOptions { durability, scrub, ..DiskOptions::default() };
         let disk = disk::start(opened.wal, options, metrics.wal.clone(), answer).map_err(system)?;
         upcalls::run(service, served, inbox.clone()).map_err(system)?;
         let peers = Peers::start(peer_options(&config, tls.as_ref().map(|tls| tls.1.clone())), &metrics.transport);

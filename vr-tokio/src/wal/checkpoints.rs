@@ -93,6 +93,13 @@ impl Reference {
     }
 }
 
+/// What stands before the content in its file.
+pub(crate) fn header(reference: &Reference, stamp: &Stamp) -> Bytes {
+    let mut header = reference.put(stamp.put(MAGIC)).sum(0).0;
+    header.resize(HEADER_BYTES, 0);
+    header.into()
+}
+
 /// Writes a checkpoint into its draft, for which there is space, and gives it its name.
 pub(crate) fn write(
     files: &dyn Files,

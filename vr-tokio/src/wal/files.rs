@@ -6,10 +6,11 @@
 //! file; a name created, renamed or removed is durable after `sync_dir`; before that a crash may leave either state.
 //! Bytes never written read as zeros.
 
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock};
 use std::any::Any;
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,13 @@ pub trait Files: Send + Sync + 'static {
     /// # Errors
     /// When it cannot be read.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// So many bytes of a file from there on, or as many as there are: from the disk itself, where that can be had,
+    /// not from memory that remembers what was written.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn read_part(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>>;
 
     /// Gives a file another name, in place of the one that had it.
     ///
@@ -157,6 +165,28 @@ impl Files for Directory {
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.path(name))
+    }
+
+    fn read_part(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let file = fs::File::open(self.path(name))?;
+        let length = u64::try_from(bytes).ok().and_then(NonZero::new);
+        match fadvise(&file, offset, length, Advice::DontNeed) {
+            // It is advice: who does not take it reads from memory.
+            Ok(()) | Err(_) => {}
+        }
+        let mut part = vec![0; bytes];
+        let mut filled = 0;
+        while filled < bytes {
+            let at = offset.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+            match file.read_at(&mut part[filled..], at) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        part.truncate(filled);
+        Ok(part)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -38,6 +38,13 @@ pub struct Metrics {
     /// Writes and syncs that failed.
     pub(crate) failures: Counter,
     found: Family<Found, Counter>,
+    /// Bytes that were read again while the log is in use.
+    pub(crate) scrub_bytes: Counter,
+    /// How often everything was.
+    pub(crate) scrub_passes: Counter,
+    scrub_found: Family<Found, Counter>,
+    /// What of it was written again.
+    pub(crate) scrub_repaired: Counter,
 }
 
 impl Default for Metrics {
@@ -53,6 +60,10 @@ impl Default for Metrics {
             reservations_failed: Counter::default(),
             failures: Counter::default(),
             found: Family::default(),
+            scrub_bytes: Counter::default(),
+            scrub_passes: Counter::default(),
+            scrub_found: Family::default(),
+            scrub_repaired: Counter::default(),
         }
     }
 }
@@ -70,6 +81,11 @@ impl Metrics {
         }
     }
 
+    /// Counts what was found to be rotten while the log is in use.
+    pub(crate) fn scrub_found(&self, kind: &'static str) {
+        self.scrub_found.get_or_create(&Found { kind }).inc();
+    }
+
     /// Adds them to a registry.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("vr_wal");
@@ -84,5 +100,11 @@ impl Metrics {
         registry.register("reservations_failed", "How often space for the log was asked for in vain", failed);
         registry.register("failures", "Writes and syncs that failed; the replica stops", self.failures.clone());
         registry.register("findings", "What was found when the log was opened, by kind", self.found.clone());
+        registry.register("scrub_bytes", "Bytes of the log read again while it is in use", self.scrub_bytes.clone());
+        registry.register("scrub_passes", "How often all of the log was read again", self.scrub_passes.clone());
+        let found = self.scrub_found.clone();
+        registry.register("scrub_findings", "What of it did not check any more, by kind", found);
+        let repaired = self.scrub_repaired.clone();
+        registry.register("scrub_repaired", "What of that was written again", repaired);
     }
 }

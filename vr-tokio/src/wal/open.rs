@@ -257,6 +257,7 @@ impl Read {
         self.segments.push_back(Segment {
             number: start.segment,
             bytes: wide(bytes.len()),
+            first: start.first,
             head: start.head.op,
             low: Op(u64::MAX),
         });
@@ -409,6 +410,8 @@ fn repair(
         cut_is_due: false,
         promise,
         promise_is_due: false,
+        vowed: promise,
+        newest: stored.checkpoint.clone(),
         buffer: Vec::new(),
         place: Place { confirmed: read.place.number, ..read.place },
         log,

@@ -61,6 +61,11 @@ impl Promise {
         (self.sequence % 2) * wide(SLOT_BYTES)
     }
 
+    /// Is this a slot of that number?
+    pub(crate) fn is_whole(slot: &[u8], stamp: &Stamp, sequence: u64) -> bool {
+        Self::decode(slot).is_ok_and(|(other, promise)| other == *stamp && promise.sequence == sequence)
+    }
+
     fn decode(slot: &[u8]) -> Result<(Stamp, Self), (WalErrorKind, String)> {
         let stamp = Stamp::take(slot, MAGIC)?;
         let padded = slot.get(COVERED + 8..SLOT_BYTES).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));

@@ -12,7 +12,8 @@ use vr_core::{Epoch, Hash, Incarnation, Op, View};
 
 /// The records begin here.
 pub(crate) const HEADER_BYTES: usize = 4096;
-pub(super) const COPY_BYTES: usize = HEADER_BYTES / 2;
+/// Each of the two copies of the header has this half of it.
+pub(crate) const COPY_BYTES: usize = HEADER_BYTES / 2;
 const MAGIC: [u8; 8] = *b"vr-log\r\n";
 pub(super) const COVERED: usize = STAMP_BYTES + 11 * 8 + 2 * 16 + REFERENCE_BYTES;
 /// The smallest piece of which a disk says that it is written or not.
@@ -127,6 +128,11 @@ impl Start {
             return Err((WalErrorKind::Inconsistent, what));
         }
         Ok((stamp, start))
+    }
+
+    /// Does this copy say that?
+    pub(crate) fn is_whole(copy: &[u8], start: &Self) -> bool {
+        Self::decode(&copy[..copy.len().min(COPY_BYTES)]).is_ok_and(|(_, found)| found == *start)
     }
 
     /// The header of a segment, and whether both copies of it check.

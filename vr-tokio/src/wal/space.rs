@@ -84,7 +84,7 @@ impl Wal {
         Ok(self.spare.is_some())
     }
 
-    fn prepare_draft(&mut self, bytes: u64) -> io::Result<bool> {
+    pub(super) fn prepare_draft(&mut self, bytes: u64) -> io::Result<bool> {
         if self.draft.as_ref().is_some_and(|(_, room)| *room >= bytes) {
             return Ok(true);
         }
@@ -128,6 +128,7 @@ impl Wal {
         let name = reference.name();
         self.checkpoints.retain(|(other, _)| *other != name);
         self.checkpoints.push((name, bytes));
+        self.newest = Some(checkpoint.clone());
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use vr_core::{Entries, Epoch, Hash, Head, Incarnation, Instance, Log, Op, Stored, View, Write, WriteId};
+use vr_core::{Checkpoint, Entries, Epoch, Hash, Head, Incarnation, Instance, Log, Op, Stored, View, Write, WriteId};
 
 /// What an operator may choose about the files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +62,10 @@ pub struct Wal {
     pub(super) promises: Box<dyn File>,
     pub(super) promise: Promise,
     pub(super) promise_is_due: bool,
+    /// What the newer promise slot says.
+    pub(super) vowed: Promise,
+    /// The newest checkpoint, as whoever wrote it shares it.
+    pub(super) newest: Option<Checkpoint>,
     /// Records that are not written yet, and where the next one stands.
     pub(super) buffer: Vec<u8>,
     pub(super) place: Place,
@@ -84,6 +88,8 @@ pub struct Wal {
 pub(super) struct Segment {
     pub(super) number: u64,
     pub(super) bytes: u64,
+    /// Its first record.
+    pub(super) first: u64,
     /// Where the log ended when it was begun.
     pub(super) head: Op,
     /// The least that any record since then kept of the log before it.
@@ -109,7 +115,7 @@ impl Wal {
         done
     }
 
-    fn try_append(&mut self, write: &Write) -> io::Result<()> {
+    pub(super) fn try_append(&mut self, write: &Write) -> io::Result<()> {
         if record::bound(write) > self.room() {
             self.next_segment()?;
         }
@@ -259,7 +265,7 @@ impl Wal {
         self.promise.confirmed = self.place.confirmed;
         self.promises.write_at(self.promise.offset(), &self.promise.encode(&self.stamp))?;
         self.promises.sync()?;
-        self.promise_is_due = false;
+        (self.promise_is_due, self.vowed) = (false, self.promise);
         Ok(())
     }
 
@@ -278,7 +284,13 @@ impl Wal {
         file.sync()?;
         self.files.rename(SPARE, &segment::name(start.segment))?;
         self.files.sync_dir()?;
-        self.segments.push_back(Segment { number: start.segment, bytes, head: start.head.op, low: Op(u64::MAX) });
+        self.segments.push_back(Segment {
+            number: start.segment,
+            bytes,
+            first: start.first,
+            head: start.head.op,
+            low: Op(u64::MAX),
+        });
         (self.file, self.offset) = (file, wide(HEADER_BYTES));
         self.promise_is_due = true;
         self.is_behind_damage = false;

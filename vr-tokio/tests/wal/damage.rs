@@ -171,6 +171,9 @@ impl Files for Unreadable {
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         if name.starts_with("checkpoint-") { Err(io::ErrorKind::PermissionDenied.into()) } else { self.0.read(name) }
     }
+    fn read_part(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        self.0.read_part(name, offset, bytes)
+    }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.0.rename(from, to)
     }

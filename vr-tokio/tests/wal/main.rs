@@ -9,5 +9,6 @@ mod damage;
 mod holes;
 mod real;
 mod refusals;
+mod scrub;
 mod steps;
 mod thread;

@@ -69,6 +69,9 @@ impl Files for Guarded {
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         self.0.read(name)
     }
+    fn read_part(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        self.0.read_part(name, offset, bytes)
+    }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.0.rename(from, to)
     }
