@@ -5,7 +5,7 @@
 
 use crate::action::Write;
 use crate::checkpoint::Checkpoint;
-use crate::entry::{Entries, genesis};
+use crate::entry::{Entries, Entry, genesis};
 use crate::id::{ClusterId, Epoch, Hash, Incarnation, Instance, Op, ReplicaId, View};
 use crate::log::{Head, Log};
 use alloc::vec::Vec;
@@ -31,12 +31,6 @@ pub struct Damage {
     pub is_end_certain: bool,
 }
 
-/// Where a log ended, by the newest entry of it that can be read.
-pub(crate) struct End {
-    /// The view in which that entry was made.
-    pub(crate) view: View,
-}
-
 impl Damage {
     /// A log of which everything from `from` on is lost, and with it where it ended.
     #[must_use]
@@ -44,10 +38,11 @@ impl Damage {
         Self { from, pieces: Vec::new(), is_end_certain: false }
     }
 
-    /// The end of the log, if it is known for certain: what does not end in an entry is not.
-    pub(crate) fn end(&self) -> Option<End> {
+    /// The view in which the last entry of the log was made, if its end is known for certain: what does not end in an
+    /// entry is not.
+    pub(crate) fn view_at_end(&self) -> Option<View> {
         let last = self.pieces.last().filter(|_| self.is_end_certain)?;
-        last.entry(last.op()).map(|entry| End { view: entry.view() })
+        last.entry(last.op()).map(Entry::view)
     }
 }
 
@@ -180,7 +175,7 @@ impl Stored {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::{Entry, Kind, Predicted, Request};
+    use crate::entry::{Kind, Predicted, Request};
     use crate::id::{ClientId, RequestNumber, Session};
     use alloc::boxed::Box;
     use bytes::Bytes;

@@ -67,7 +67,7 @@ impl Recovering {
     pub(super) fn enter(common: &mut Common, out: &mut Out, damage: Option<Damage>, remembers: bool) -> Self {
         let damaged = damage.is_some();
         let repair = damage.map(|damage| {
-            let is_known = damage.end().is_some_and(|end| end.view <= common.log_view);
+            let is_known = damage.view_at_end().is_some_and(|view| view <= common.log_view);
             let is_sure = common.rules.repairs_by_content(is_known, remembers);
             Repair::new(&common.log, damage, common.commit(), is_sure)
         });
@@ -166,6 +166,7 @@ impl Recovering {
 
     // ---- the log that was here
 
+    /// Asks for what the disk lost: the next piece of it, by name.
     fn ask_lost(&self, common: &mut Common, out: &mut Out, of: ReplicaId) {
         if let Some(through) = self.repair.as_ref().and_then(Repair::wanted) {
             common.send(out, of, Plain::get_entries(through));
