@@ -111,6 +111,8 @@ pub enum Mutant {
     UncertainEndWillDo,
     /// D58: an entry that nobody gives is given up, with what followed it.
     LostEntriesGivenUp,
+    /// D60: a replica whose disk is lost is started as a new one. It happens in the driver.
+    FormatsAnew,
     /// DESIGN 9.11: entries are written to a disk without room for them.
     AppendsWithoutSpace,
     /// DESIGN 9.11: a primary keeps its job though its disk stays full.
@@ -279,6 +281,7 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "D58",
         "an entry that nobody gives is given up, with what followed it",
     ),
+    (Mutant::FormatsAnew, "auto_format", "D60", "a replica whose disk is lost is started as a new one"),
     (
         Mutant::AppendsWithoutSpace,
         "append_without_space",

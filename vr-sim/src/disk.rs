@@ -187,6 +187,13 @@ impl Disk {
         *log = beginning;
     }
 
+    /// It holds this now, whatever it held before: an earlier image of it, or nothing at all.
+    pub fn becomes(&mut self, durable: Stored) {
+        self.durable = durable;
+        self.under_way.clear();
+        (self.syncing, self.failing) = (0, false);
+    }
+
     /// Power fails: the first `survivors` writes under way are there, of the next one its first `pieces`.
     pub fn crash(&mut self, survivors: usize, pieces: usize) {
         let mut writes = std::mem::take(&mut self.under_way).into_iter().map(|(_, write)| write);

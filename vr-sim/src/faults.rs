@@ -178,12 +178,27 @@ pub enum Fault {
         /// When they come back.
         restart: Restart,
     },
+    /// A replica crashes, and its disk is gone: there is nothing to start from (F13, PROTOCOL D60).
+    LostDisk {
+        /// Whose.
+        who: Who,
+        /// When somebody tries to start it again.
+        restart: Restart,
+    },
+    /// A replica crashes, and its disk is as it was some time before: the newest of what it confirmed is gone, and
+    /// nothing tells. Only where the others hold all of it.
+    DiskGoesBack {
+        /// Whose.
+        who: Who,
+        /// Back over how long.
+        length: Length,
+    },
 }
 
 /// How many kinds of fault there are.
-pub const FAULT_KINDS: usize = 16;
+pub const FAULT_KINDS: usize = 18;
 
-/// The parts of a code: kind 4 bits, a 7, b 7, way 2, c 6.
+/// The parts of a code: kind 4 bits, a 7, b 7, way 2, c 6, and one more bit of the kind, which came later.
 struct Parts {
     kind: u8,
     a: u8,
@@ -203,13 +218,13 @@ const fn packed(way: Way) -> u32 {
 impl Parts {
     fn pack(&self) -> u32 {
         let Self { kind, a, b, way, c } = self;
-        let fields = [(*kind, 0), (*a, 4), (*b, 11), (*c, 20)];
+        let fields = [(*kind % 16, 0), (*a, 4), (*b, 11), (*c, 20), (*kind / 16, 26)];
         let bits = fields.iter().map(|(value, shift)| u32::from(*value) << shift).sum::<u32>();
         1 + bits + (packed(*way) << 18)
     }
 
     fn unpack(code: u32) -> Option<Self> {
-        let bits = code.checked_sub(1).filter(|bits| *bits < 1 << 26)?;
+        let bits = code.checked_sub(1).filter(|bits| *bits < 1 << 27)?;
         let field = |shift: u32, width: u32| {
             u8::try_from((bits >> shift) & ((1 << width) - 1)).expect("masked to at most 7 bits")
         };
@@ -218,13 +233,13 @@ impl Parts {
             1 => Way::Out,
             _ => Way::In,
         };
-        Some(Self { kind: field(0, 4), a: field(4, 7), b: field(11, 7), way, c: field(20, 6) })
+        Some(Self { kind: field(0, 4) + 16 * field(26, 1), a: field(4, 7), b: field(11, 7), way, c: field(20, 6) })
     }
 }
 
 impl Fault {
     /// Codes lie below this.
-    pub const BOUND: u32 = 1 + (1 << 26);
+    pub const BOUND: u32 = 1 + (1 << 27);
 
     /// Its number, never 0.
     #[must_use]
@@ -247,6 +262,8 @@ impl Fault {
             Self::FullDisk { who, length } => of(13, who.0, 0, Way::Both, length.0),
             Self::Stop { who, restart } => of(14, who.0, 0, Way::Both, restart.0),
             Self::StopAll { restart } => of(15, 0, 0, Way::Both, restart.0),
+            Self::LostDisk { who, restart } => of(16, who.0, 0, Way::Both, restart.0),
+            Self::DiskGoesBack { who, length } => of(17, who.0, 0, Way::Both, length.0),
         }
     }
 
@@ -272,6 +289,8 @@ impl Fault {
             13 => Self::FullDisk { who, length },
             14 => Self::Stop { who, restart },
             15 => Self::StopAll { restart },
+            16 => Self::LostDisk { who, restart },
+            17 => Self::DiskGoesBack { who, length },
             _ => return None,
         })
     }
@@ -308,6 +327,8 @@ mod tests {
             Fault::FullDisk { who, length },
             Fault::Stop { who, restart },
             Fault::StopAll { restart },
+            Fault::LostDisk { who, restart },
+            Fault::DiskGoesBack { who, length },
         ];
         assert_eq!(all.len(), FAULT_KINDS);
         for fault in all {

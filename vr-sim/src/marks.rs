@@ -76,6 +76,12 @@ marks! {
     rotten_records 300,
     /// Records rotted with more than f damaged disks about, but a quorum of good copies.
     rotten_together 80,
+    /// Disks were lost.
+    lost_disks 50,
+    /// Starts without a disk were refused.
+    refused_without_disk 48,
+    /// Disks went back to an earlier image of themselves.
+    disks_gone_back 20,
     /// Replicas were opened with a damaged log.
     opened_damaged 450,
     /// Damaged logs were put together again from good copies, entry by entry.

@@ -155,7 +155,9 @@ impl Odds {
             12 => Fault::WriteError { who, restart },
             13 => Fault::FullDisk { who, length },
             14 => Fault::Stop { who, restart },
-            _ => Fault::StopAll { restart },
+            15 => Fault::StopAll { restart },
+            16 => Fault::LostDisk { who, restart },
+            _ => Fault::DiskGoesBack { who, length },
         };
         fault.code()
     }
@@ -207,9 +209,9 @@ mod tests {
         let mut rng = Rng::fork(1, "test");
         let mut seen = [false; FAULT_KINDS];
         for _ in 0..500 {
-            let code = odds.draw_fault(&mut rng);
-            assert!(Fault::decode(code).is_some());
-            seen[usize::try_from((code - 1) % 16).unwrap()] = true;
+            let code = odds.draw_fault(&mut rng) - 1;
+            assert!(Fault::decode(code + 1).is_some());
+            seen[usize::try_from(code % 16 + 16 * (code >> 26)).unwrap()] = true;
         }
         assert!(seen.iter().all(|s| *s), "{seen:?}");
     }

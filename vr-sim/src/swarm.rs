@@ -25,7 +25,7 @@ pub struct FaultSet {
     pub crash: bool,
     /// Processes that stand still.
     pub pause: bool,
-    /// Slow disks, failing writes, rotten records, full disks.
+    /// Slow disks, failing writes, rotten records, full disks, lost disks, disks that go back.
     pub disk: bool,
     /// Drift, jumps, spontaneous timeouts.
     pub clock: bool,
@@ -261,7 +261,7 @@ fn worsen(odds: &mut Odds, regime: Regime, rng: &mut Rng) {
             odds.execute_slow = Chance::per_mille(rng.pick(&[0, 50, 200]));
             odds.strike_at_write = Chance::per_mille(rng.pick(&[2, 10, 30]));
             odds.rots = Chance::per_mille(rng.pick(&[0, 100, 500]));
-            add(odds, rng, 40, &[(11, 6), (12, 2), (13, 4), (4, 2)]);
+            add(odds, rng, 40, &[(11, 6), (12, 2), (13, 4), (4, 2), (16, 1), (17, 3)]);
         }
         Regime::Partitioned => add(odds, rng, 60, &[(5, 6), (6, 3), (7, 2), (8, 5), (9, 3), (10, 2), (4, 1)]),
         Regime::OneWay => {
@@ -274,7 +274,8 @@ fn worsen(odds: &mut Odds, regime: Regime, rng: &mut Rng) {
             odds.rots = odds.rots.max(Chance::per_mille(rng.pick(&[0, 0, 50, 200, 800])));
             odds.client_crashes = odds.client_crashes.max(Chance::per_mille(rng.pick(&[0, 100])));
             let stops = rng.pick(&[0, 0, 2, 6]);
-            add(odds, rng, 50, &[(0, 10), (1, 2), (2, 2), (4, 2), (5, 2), (14, stops), (15, stops / 2)]);
+            add(odds, rng, 50, &[(0, 10), (1, 2), (2, 2), (4, 2), (5, 2), (14, stops), (15, stops / 2), (17, 2)]);
+            odds.weights[16] += rng.below(2);
         }
         Regime::Skewed => add(odds, rng, 60, &[(2, 4), (3, 6), (4, 6), (6, 1)]),
         Regime::PromiseHunter => {
@@ -325,6 +326,8 @@ fn restrict(odds: &mut Odds, setup: &mut Setup, faults: FaultSet) {
         faults.disk,
         faults.crash,
         faults.crash,
+        faults.disk && faults.crash,
+        faults.disk && faults.crash,
     ];
     for (weight, allowed) in odds.weights.iter_mut().zip(allowed) {
         *weight *= u32::from(allowed);

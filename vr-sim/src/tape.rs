@@ -142,6 +142,11 @@ impl Tape {
                 let crash = Crashed { lost: None, wiped: None, inc: None };
                 self.at(at, Node::Replica(*on), What::Crashed(crash));
             }
+            Happening::DiskLost { on } => self.remark(at, "disk", format!("the disk of {on:?} is lost")),
+            Happening::DiskWentBack { on, stored } => {
+                let op = stored.log.op();
+                self.remark(at, "disk", format!("the disk of {on:?} went back: its log ends at op {op} again"));
+            }
             Happening::Invoked { client, number, body, .. } => {
                 let client = Node::Client(*client);
                 let call = Invoked { client, req: number.0, f: "op".into(), input: shown(body, Redact::Full) };

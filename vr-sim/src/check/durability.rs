@@ -22,7 +22,8 @@
 //!   With more than f down or recovering the count still holds; it then says nothing about being available.
 //!
 //! Both are stronger than the n − q + 1 copies that every quorum must meet, and say at once when a copy goes.
-//! A lost disk (PROTOCOL D60), once there is one, will have to be subtracted. Where a log was cut, the checkpoint on
+//! A lost disk (PROTOCOL D60) holds nothing, and no quorum has its replica in it any more: with l of them lost, q − l
+//! copies are met by q of the n − l that are left. Where a log was cut, the checkpoint on
 //! the same disk (S18) holds what went, the same on all replicas (S17).
 
 use super::shadow::{Mirror, Shadow};
@@ -59,8 +60,8 @@ impl Durability {
         let Some(decision) = shadow.lineage.decision(op) else { return Ok(()) };
         let head = Head { op, hash: decision.hash };
         let counts = |mirror: &&Mirror| mirror.retains(head, shadow.sync) || mirror.is_amnesiac(shadow.sync);
-        let holders = shadow.replicas.iter().filter(counts);
-        if holders.count() >= shadow.quorum { Ok(()) } else { Err(Self::lost(shadow, head)) }
+        let holders = shadow.replicas.iter().filter(|mirror| !mirror.lost).filter(counts);
+        if holders.count() + shadow.lost_disks() >= shadow.quorum { Ok(()) } else { Err(Self::lost(shadow, head)) }
     }
 
     #[cold]
@@ -98,8 +99,9 @@ impl Durability {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Happening;
     use crate::check::image::Image;
-    use crate::check::stage::{Stage, broken, origin};
+    use crate::check::stage::{Stage, broken, origin, stored};
     use vr_core::{Durability as Mode, ReplicaId};
 
     #[test]
@@ -123,6 +125,37 @@ mod tests {
         assert_eq!(broken(stage.open(0)), "nothing", "it recovers");
         stage.checkers.shadow.replicas[1].memory = Image::empty(origin());
         assert_eq!(broken(Durability::holds(&stage.checkers.shadow)), S9);
+    }
+
+    #[test]
+    fn a_lost_disk_holds_nothing_and_its_replica_may_not_come_back_as_a_new_one() {
+        let mut stage = Stage::new(5, Mode::Sync);
+        stage.runs(0, &[1, 2], 1..=4).expect("legal");
+        stage.crash(2).expect("legal");
+        let on = Stage::id(2);
+        assert_eq!(broken(stage.observe(&Happening::DiskLost { on })), "nothing", "two copies, and no quorum without");
+        let mut poorer = stage.clone();
+        poorer.checkers.shadow.replicas[1].disk = Image::empty(origin());
+        assert_eq!(broken(Durability::holds(&poorer.checkers.shadow)), S9);
+        stage.puppets[2].disk = stored(2);
+        assert_eq!(broken(stage.open(2)), "S5 promise monotone");
+    }
+
+    #[test]
+    fn a_disk_that_went_back_counts_for_what_it_holds_now_and_its_replica_owes_no_more() {
+        let mut stage = Stage::new(3, Mode::Sync);
+        stage.runs(0, &[1, 2], 1..=2).expect("legal");
+        let earlier = stage.puppets[2].disk.clone();
+        stage.runs(0, &[1, 2], 3..=4).expect("legal");
+        stage.crash(2).expect("legal");
+        let mut poorer = stage.clone();
+        let went_back = Happening::DiskWentBack { on: Stage::id(2), stored: &earlier };
+        assert_eq!(broken(stage.observe(&went_back)), "nothing", "two others hold it");
+        poorer.checkers.shadow.replicas[1].disk = Image::empty(origin());
+        assert_eq!(broken(poorer.observe(&went_back)), S9);
+        stage.puppets[2].disk = earlier.clone();
+        assert_eq!(broken(stage.open(2)), "nothing");
+        stage.checkers.promises.keeps(&stage.checkers.shadow, 2).expect("what was forgotten is not owed");
     }
 
     #[test]

@@ -33,6 +33,19 @@ pub enum Happening<'a> {
         /// Which.
         on: ReplicaId,
     },
+    /// The disk of a replica that is down is gone, with all that was on it.
+    DiskLost {
+        /// Whose.
+        on: ReplicaId,
+    },
+    /// The disk of a replica that is down is what it was before, in its present view: acknowledged entries are not on it
+    /// any more. A quorum of others holds them.
+    DiskWentBack {
+        /// Whose.
+        on: ReplicaId,
+        /// What it holds now.
+        stored: &'a Stored,
+    },
     /// A client called: the invocation of an operation, once per (client, session, number), however often retried.
     Invoked {
         /// Who.

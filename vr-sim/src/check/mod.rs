@@ -119,6 +119,8 @@ impl Checkers {
             Happening::Stepped { on, event, actions } => self.stepped(at, on, event, actions),
             Happening::Opened { on, stored, actions } => self.opened(on, stored, actions),
             Happening::Crashed { on } => self.crashed(on),
+            Happening::DiskLost { on } => self.lost_disk(on),
+            Happening::DiskWentBack { on, stored } => self.went_back(on, stored),
             Happening::Invoked { client, session, number, body } => {
                 self.liveness.called();
                 self.linearizability.invoked((client, session, number), body);
@@ -176,6 +178,20 @@ impl Checkers {
         let Some(who) = self.shadow.place(on) else { return Ok(()) };
         self.shadow.crash(who);
         self.liveness.crashed(&self.shadow, who);
+        Durability::holds(&self.shadow)
+    }
+
+    fn lost_disk(&mut self, on: ReplicaId) -> Result<(), Violation> {
+        let Some(who) = self.shadow.place(on) else { return Ok(()) };
+        self.shadow.lose_disk(who);
+        self.liveness.count_amnesiacs(&self.shadow);
+        Durability::holds(&self.shadow)
+    }
+
+    fn went_back(&mut self, on: ReplicaId, stored: &Stored) -> Result<(), Violation> {
+        let Some(who) = self.shadow.place(on) else { return Ok(()) };
+        self.shadow.go_back(who, stored);
+        self.promises.forgotten(who);
         Durability::holds(&self.shadow)
     }
 

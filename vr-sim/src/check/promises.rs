@@ -31,6 +31,8 @@ struct Report {
 pub(super) struct Promises {
     /// By position, ascending by view: the most it acknowledged there.
     acks: Vec<Vec<(View, Head)>>,
+    /// By position: the last of these, as long as it stands: nobody can keep what its disk forgot.
+    owed: Vec<Option<(View, Head)>>,
     /// By position, ascending by view: what it reported last there.
     reports: Vec<Vec<Report>>,
     /// By position: the largest commit-number among the reports from which it last chose a log, for which view.
@@ -44,12 +46,17 @@ impl Promises {
         let chosen = vec![(View::ZERO, Op::ZERO); replicas];
         let (acks, reports, answers) =
             (vec![Vec::new(); replicas], vec![Vec::new(); replicas], vec![Vec::new(); replicas]);
-        Self { acks, reports, chosen, answers }
+        Self { acks, owed: vec![None; replicas], reports, chosen, answers }
     }
 
     /// A life begins: answers to earlier ones are for nothing.
     pub(super) fn opened(&mut self, who: usize) {
         self.answers[who].clear();
+    }
+
+    /// Its disk went back: what it acknowledged is kept by others.
+    pub(super) fn forgotten(&mut self, who: usize) {
+        self.owed[who] = None;
     }
 
     /// A message leaves.
@@ -126,6 +133,10 @@ impl Promises {
             Some((last, _)) if *last > view => {} // S10 has said so already
             Some(_) | None => self.acks[who].push((view, head)),
         }
+        match &mut self.owed[who] {
+            Some((last, most)) if *last == view && most.op >= head.op => {}
+            owed => *owed = Some((view, head)),
+        }
         Ok(())
     }
 
@@ -145,7 +156,7 @@ impl Promises {
 
     /// A log was replaced: what was acknowledged in its view is still there.
     pub(super) fn keeps(&self, shadow: &Shadow, who: usize) -> Result<(), Violation> {
-        let Some((view, acked)) = self.acks[who].last() else { return Ok(()) };
+        let Some((view, acked)) = &self.owed[who] else { return Ok(()) };
         let mirror = &shadow.replicas[who];
         if *view < mirror.memory.log_view || mirror.memory.holds(*acked) {
             return Ok(());

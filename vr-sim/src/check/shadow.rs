@@ -68,6 +68,8 @@ pub(super) struct Mirror {
     pub(super) executed: Op,
     /// Was it ever started?
     pub(super) known: bool,
+    /// Its disk is gone for good.
+    pub(super) lost: bool,
 }
 
 impl Mirror {
@@ -87,7 +89,7 @@ impl Mirror {
             Standing::Halted | Standing::Recovering => true,
             Standing::Stopped | Standing::ViewChange | Standing::Backup | Standing::Primary => false,
         };
-        if sync { self.disk.gone.is_some() } else { is_away }
+        if sync { self.lost || self.disk.gone.is_some() } else { is_away }
     }
 }
 
@@ -114,6 +116,7 @@ impl Shadow {
             commit: Op::ZERO,
             executed: Op::ZERO,
             known: false,
+            lost: false,
         };
         Self {
             sync: cluster.durability == Durability::Sync,
@@ -147,6 +150,25 @@ impl Shadow {
 
     pub(super) fn crash(&mut self, place: usize) {
         self.replicas[place].standing = Standing::Down;
+    }
+
+    /// Its disk is gone. What it promised there binds it for ever: it may not come back with less.
+    pub(super) fn lose_disk(&mut self, place: usize) {
+        let Mirror { disk, in_flight, lost, .. } = &mut self.replicas[place];
+        (disk.clean, *lost) = (false, true);
+        in_flight.clear();
+    }
+
+    /// Its disk is what it was.
+    pub(super) fn go_back(&mut self, place: usize, stored: &Stored) {
+        let Mirror { disk, in_flight, .. } = &mut self.replicas[place];
+        in_flight.clear();
+        *disk = Image::of(stored);
+    }
+
+    /// How many disks are gone.
+    pub(super) fn lost_disks(&self) -> usize {
+        self.replicas.iter().filter(|mirror| mirror.lost).count()
     }
 
     /// It was asked to stop, and has said its last. Whoever recovers has no memory to bring to its disk.

@@ -214,6 +214,11 @@ impl Scenario {
         self.all(who).into_iter().for_each(|at| self.world.rot(at, op));
     }
 
+    /// The disks of these, who are down, are gone.
+    pub fn lose_disk(&mut self, who: Role) {
+        self.all(who).into_iter().for_each(|at| self.world.lose_disk_of(at));
+    }
+
     /// What these write from now on is not durable before very long: ten thousand syncs.
     pub fn stick_disk(&mut self, who: Role) {
         self.all(who).into_iter().for_each(|at| self.world.slow_disk(at, 10_000));

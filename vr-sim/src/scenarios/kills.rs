@@ -82,6 +82,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::LostEntriesGivenUp, "d58-entry-nobody-gives", "S6 log match"),
     (Mutant::DamagedVotes, "d56-damaged-takes-no-part", "S13 silence"),
     (Mutant::RepairInAnyView, "d56-repaired-by-the-deposed", "S5 promise monotone"),
+    (Mutant::FormatsAnew, "d60-lost-disk", "S5 promise monotone"),
     (Mutant::AppendsWithoutSpace, "full-backup-stands-by", "S25 room on disk"),
     (Mutant::KeepsJobWhenFull, "full-primary-gives-way", EXPECTATION),
     (Mutant::MarkStands, "mark-holds-once", "S9 ack durability"),

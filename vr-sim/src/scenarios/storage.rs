@@ -104,6 +104,20 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
             alone_and_damaged,
         )
     },
+    story(
+        "d60-lost-disk",
+        "A backup that acknowledged an entry loses its disk while the primary is cut off: it is not started as a new one, \
+         which would choose a log without the entry.",
+        ("a lost disk, isolation of the primary, spontaneous timeouts", "S5 promise monotone, S9 ack durability"),
+        lost_disk,
+    ),
+    story(
+        "d60-disk-that-went-back",
+        "The disk of a backup goes back to what it was before it acknowledged an entry, and nothing tells: the others, who \
+         hold the entry, are a quorum, so that it is in every log that is chosen.",
+        ("a disk that goes back, crash of the primary", "S8 leader completeness, S9 ack durability"),
+        disk_that_went_back,
+    ),
 ];
 
 fn says_damaged_from(op: Op) -> impl Fn(&Note) -> bool {
@@ -127,6 +141,44 @@ fn rotten_record(t: &mut Scenario) -> Verdict {
     t.heal();
     t.settle()?;
     t.expect_value(All, 1, Some("x"))
+}
+
+/// D60. x is committed by A and B; B's disk is gone. C never had x.
+fn lost_disk(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    t.run(t.heartbeat().times(2))?;
+    t.lose(Prepare, R0, R2);
+    t.put(0, 1, "x").expect_answered_within(Wait::millis(20))?;
+    t.isolate(R0);
+    t.crash(R1);
+    t.lose_disk(R1);
+    t.restart(R1);
+    t.lose_patience(&[2]);
+    t.run_ms(2_000)?;
+    t.expect(t.world.snapshot(1).is_none(), "r1 not to run without its disk")?;
+    t.heal();
+    t.wait_until(Wait::millis(2_000), "r2 to have x", |world| world.disk(2).log.op() == Op(2))?;
+    t.expect_value(R2, 1, Some("x"))
+}
+
+/// D60. All have x; C's disk forgets it. A, which led, crashes; B and C choose a log.
+fn disk_that_went_back(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    t.run(t.heartbeat().times(2))?;
+    let image = t.world.disk(2).clone();
+    t.put(0, 1, "x").expect_answered()?;
+    t.run(t.heartbeat().times(2))?;
+    t.expect(image.log.op() == Op(1) && t.world.disk(2).log.op() == Op(2), "r2 to have x on its disk")?;
+    t.crash(R2);
+    t.world.send_disk_back(2, image);
+    t.crash(R0);
+    t.restart(R2);
+    t.elect(&[1, 2])?;
+    t.append_at(R1, 0, 1, "y").expect_answered()?;
+    t.expect_value(R1, 1, Some("xy"))?;
+    t.restart(R0);
+    t.settle()?;
+    t.expect_value(All, 1, Some("xy"))
 }
 
 /// D56. A has ten entries, of which six are left. Nobody else lost any.

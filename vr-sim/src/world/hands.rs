@@ -166,6 +166,25 @@ impl<A: App> World<A> {
         node.disk.rot(op);
     }
 
+    /// The disk of a replica that is down is gone.
+    ///
+    /// # Panics
+    /// When the replica runs.
+    pub fn lose_disk_of(&mut self, replica: usize) {
+        assert!(self.nodes[replica].life.is_none(), "that a disk is gone is found when it is opened");
+        self.disk_is_gone(replica);
+    }
+
+    /// The disk of a replica that is down is what it was before: `image`, made in its present life and view. That a
+    /// quorum of others holds what it forgets is for the caller to see to.
+    ///
+    /// # Panics
+    /// When the replica runs.
+    pub fn send_disk_back(&mut self, replica: usize, image: Stored) {
+        assert!(self.nodes[replica].life.is_none(), "a disk goes back while nobody uses it");
+        self.disk_was_sent_back(replica, image);
+    }
+
     /// A replica is asked to stop in good order. It stays down.
     pub fn stop_in_order(&mut self, replica: usize) {
         self.ask_to_stop(replica, Restart::NEVER);

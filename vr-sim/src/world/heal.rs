@@ -25,14 +25,16 @@ impl<A: App> World<A> {
             order.swap(at, at + usize::try_from(pick).expect("an index"));
         }
         // Only a quorum that has its memory can help those who lost it, or whose log is damaged (DESIGN §10).
-        order.sort_by_key(|on| self.nodes[*on].lacks_memory());
+        order.sort_by_key(|on| (self.nodes[*on].is_lost, self.nodes[*on].lacks_memory()));
         let mesh = members < 3 || self.decider.choose(ChoiceKind::CoreShape, 0, 2) == 0;
         order.truncate(size);
         self.heal_core(order, mesh);
     }
 
     /// Heals these, as a full mesh or as a star around the first, and asks for rest.
-    pub(super) fn heal_core(&mut self, core: Vec<usize>, mesh: bool) {
+    pub(super) fn heal_core(&mut self, mut core: Vec<usize>, mesh: bool) {
+        // Who has no disk is not started again.
+        core.retain(|on| !self.nodes[*on].is_lost);
         self.marks.mesh_heals += u64::from(mesh);
         self.marks.star_heals += u64::from(!mesh);
         self.marks.partial_heals += u64::from(core.len() < self.nodes.len());

@@ -14,6 +14,7 @@ mod flights;
 mod hands;
 mod heal;
 mod letters;
+mod loss;
 mod node;
 mod observe;
 mod stop;
@@ -80,6 +81,8 @@ enum Pending {
     DiskHeals { on: usize, slowness: u64 },
     /// A disk has room again, if nobody filled it since.
     DiskHasRoom { on: usize, filling: u32 },
+    /// A disk goes back to an earlier image, once the others hold what it forgets; so many times more it is tried.
+    GoesBack { on: usize, image: Box<vr_core::Stored>, tries: u32 },
     /// A process is told whether its disk has room.
     Space { on: usize, life: u32, has: bool },
     /// A process is asked to stop.
@@ -314,6 +317,7 @@ impl<A: App> World<A> {
             Pending::Resume { on, pause } => self.resume_due(on, pause),
             Pending::DiskHeals { on, slowness } => self.disk_heals(on, slowness),
             Pending::DiskHasRoom { on, filling } => self.disk_has_room(on, filling),
+            Pending::GoesBack { on, image, tries } => self.disk_goes_back(on, image, tries),
             Pending::Space { on, life, has } => {
                 if self.is_ready(on) {
                     self.told_space(on, life, has);

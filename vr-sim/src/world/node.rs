@@ -50,6 +50,8 @@ pub(super) struct Node<S> {
     /// Which filling its full disk has; `None` while there is room.
     pub(super) full: Option<u32>,
     pub(super) fillings: u32,
+    /// Its disk is gone: it cannot be started.
+    pub(super) is_lost: bool,
 }
 
 /// One run of a process.
@@ -99,6 +101,7 @@ impl<S: Observed> Node<S> {
             stops_without_memory: false,
             full: None,
             fillings: 0,
+            is_lost: false,
             config,
         })
     }
@@ -113,8 +116,8 @@ impl<S: Observed> Node<S> {
 
     /// Its memory is gone, or its log damaged: it can help nobody before it has been helped.
     pub(super) fn lacks_memory(&self) -> bool {
-        if self.config.cluster.durability == Durability::Sync {
-            return self.disk.durable().damage.is_some();
+        if self.is_lost || self.config.cluster.durability == Durability::Sync {
+            return self.is_lost || self.disk.durable().damage.is_some();
         }
         let amnesiac = |life: &Life<S>| life.replica.snapshot().status == StatusName::Recovering;
         let stored = self.disk.durable();
@@ -147,11 +150,14 @@ impl<A: App> World<A> {
         self.arm(on);
     }
 
-    /// Starts a replica from its disk.
+    /// Starts a replica from its disk, if it has one.
     ///
     /// # Panics
     /// When it refuses: the disk was formatted for it.
     pub(super) fn open(&mut self, on: usize) {
+        if self.nodes[on].is_lost && self.is_refused(on) {
+            return;
+        }
         self.record_opening(on, self.nodes[on].clock.own(self.now));
         let node = &mut self.nodes[on];
         let stored = node.disk.durable().clone();
@@ -338,7 +344,7 @@ impl<A: App> World<A> {
     }
 
     /// Are there still enough whose memory (synchronous mode: log) is whole, without this one?
-    fn can_spare(&self, on: usize) -> bool {
+    pub(super) fn can_spare(&self, on: usize) -> bool {
         if !self.setup.crash_budget {
             return true;
         }

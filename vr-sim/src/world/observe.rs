@@ -61,6 +61,11 @@ fn mix(digest: &mut Digest, what: &Happening<'_>) {
             actions.iter().for_each(|action| mix_action(digest, action));
         }
         Happening::Crashed { on } => digest.add(3 | u64::from(on.0) << 8),
+        Happening::DiskLost { on } => digest.add(11 | u64::from(on.0) << 8),
+        Happening::DiskWentBack { on, stored } => {
+            digest.add(12 | u64::from(on.0) << 8);
+            add_hash(digest, stored.log.head().hash);
+        }
         Happening::Invoked { client, number, body, .. } => {
             digest.add(4);
             digest.add_wide(client.0);

@@ -79,6 +79,8 @@ impl<A: App> World<A> {
             }
             Fault::Stop { who, restart } => self.ask_to_stop(self.position(who), restart),
             Fault::StopAll { restart } => (0..self.nodes.len()).for_each(|on| self.ask_to_stop(on, restart)),
+            Fault::LostDisk { who, restart } => self.lose_disk(self.position(who), restart),
+            Fault::DiskGoesBack { who, length } => self.keep_image(self.position(who), length.of(heartbeat)),
             Fault::Isolate { .. }
             | Fault::Cut { .. }
             | Fault::Flap { .. }
@@ -138,7 +140,9 @@ impl<A: App> World<A> {
             | Fault::WriteError { .. }
             | Fault::FullDisk { .. }
             | Fault::Stop { .. }
-            | Fault::StopAll { .. } => return,
+            | Fault::StopAll { .. }
+            | Fault::LostDisk { .. }
+            | Fault::DiskGoesBack { .. } => return,
         };
         let cut = self.lay_cut(links);
         self.queue.push(self.now.after(length.of(self.setup.heartbeat)), Pending::CutEnds(cut));

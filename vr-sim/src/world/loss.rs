@@ -1,0 +1,105 @@
+//! Disks that are lost as a whole, and disks that go back to what they were.
+//!
+//! Owns when that may happen so that the group can bear it, and what a driver does that finds no disk. Must not know how a
+//! replica works. PROTOCOL F13, D60, §6.
+//!
+//! Whose disk is gone is not started again: an empty disk says nothing of what was promised. A disk that went back cannot
+//! be told from one that was never further, by its own replica least of all. The group bears it while a quorum of *others*
+//! holds what it forgot: every quorum meets them, and they are bound by what they hold. So only such a disk goes back, in
+//! the life and the view in which the image was made; behind a promise of its own no replica can be sent unnoticed.
+
+use super::{Pending, World};
+use crate::check::Happening;
+use crate::fate::Restart;
+use crate::plants;
+use crate::workload::App;
+use vr_core::{Durability, Stored, Wait};
+
+/// So often, a heartbeat apart, it is tried to send a disk back.
+const TRIES: u32 = 12;
+
+impl<A: App> World<A> {
+    /// A replica crashes, and its disk is gone, if the mode tolerates one more.
+    pub(super) fn lose_disk(&mut self, on: usize, restart: Restart) {
+        if self.nodes[on].life.is_none() || self.nodes[on].is_lost || !self.can_spare(on) {
+            return;
+        }
+        self.stop(on, restart);
+        self.disk_is_gone(on);
+    }
+
+    /// There is nothing on the disk of a replica that is down.
+    pub(super) fn disk_is_gone(&mut self, on: usize) {
+        self.marks.lost_disks += 1;
+        let node = &mut self.nodes[on];
+        let id = node.config.me;
+        let cluster = &node.config.cluster;
+        let (cluster, config) = (cluster.cluster, cluster.digest());
+        let position = u16::try_from(on).expect("few members");
+        node.disk.becomes(Stored::format(cluster, config, id, self.setup.instance(position)));
+        node.is_lost = true;
+        self.observe(&Happening::DiskLost { on: id });
+    }
+
+    /// Somebody tries to start a replica that has no disk. Is that refused?
+    pub(super) fn is_refused(&mut self, on: usize) -> bool {
+        if plants::formats_anew(self.nodes[on].config.rules) {
+            self.nodes[on].is_lost = false;
+            return false;
+        }
+        self.marks.refused_without_disk += 1;
+        true
+    }
+
+    /// Keeps what is on a disk now, and sends it back there after a while.
+    pub(super) fn keep_image(&mut self, on: usize, wait: Wait) {
+        let durable = self.nodes[on].disk.durable();
+        if self.setup.durability == Durability::Sync && durable.damage.is_none() && !self.nodes[on].is_lost {
+            let image = Box::new(durable.clone());
+            self.queue.push(self.now.after(wait), Pending::GoesBack { on, image, tries: TRIES });
+        }
+    }
+
+    /// A replica crashes, and its disk is what it was, as soon as the others hold all that it forgets.
+    pub(super) fn disk_goes_back(&mut self, on: usize, image: Box<Stored>, tries: u32) {
+        if !self.asks_decider() {
+            return;
+        }
+        if self.can_bear(on, &image) {
+            self.stop(on, Restart(0));
+            self.disk_was_sent_back(on, *image);
+        } else if let Some(tries) = tries.checked_sub(1) {
+            let soon = self.now.after(self.setup.heartbeat);
+            self.queue.push(soon, Pending::GoesBack { on, image, tries });
+        }
+    }
+
+    /// The disk of a replica that is down holds this again.
+    pub(super) fn disk_was_sent_back(&mut self, on: usize, image: Stored) {
+        self.marks.disks_gone_back += 1;
+        let id = self.nodes[on].config.me;
+        self.observe(&Happening::DiskWentBack { on: id, stored: &image });
+        self.nodes[on].disk.becomes(image);
+    }
+
+    /// Has it made entries durable since, in the same life and view, and does a quorum of others hold the newest of
+    /// them, and with it all before, where a view change looks for it?
+    fn can_bear(&self, on: usize, image: &Stored) -> bool {
+        let node = &self.nodes[on];
+        let now = node.disk.durable();
+        let is_same = |a: &Stored, b: &Stored| (a.incarnation, a.view) == (b.incarnation, b.view);
+        let is_normal = now.log_view == now.view && image.log_view == image.view;
+        if node.life.is_none() || !is_same(now, image) || !is_normal || now.damage.is_some() {
+            return false;
+        }
+        let head = now.log.head();
+        let holds = |stored: &Stored| {
+            let is_there = stored.log.contains(head) || stored.checkpoint.as_ref().is_some_and(|c| c.op() >= head.op);
+            is_there && stored.damage.is_none() && stored.view >= now.view && stored.log_view >= now.log_view
+        };
+        let others = self.nodes.iter().enumerate().filter(|(at, _)| *at != on);
+        // What is on the disk of one that is down was not all reported: an observer cannot count it.
+        let holders = others.filter(|(_, node)| node.life.is_some() && holds(node.disk.durable()));
+        head.op > image.log.op() && holders.count() >= vr_core::quorum(self.nodes.len())
+    }
+}
