@@ -38,11 +38,13 @@ mod rehearsal;
 mod search;
 mod seen;
 mod spent;
+mod steps;
 mod table;
 
 pub use judge::{Broken, Judge};
 pub use rehearsal::{Found, repeated};
 pub use search::{Search, Tally};
+pub use steps::{Place, Steps, Way};
 
 use crate::setup::Setup;
 use vr_core::{Durability, View, Wait};

@@ -20,7 +20,9 @@ const NODES: usize = 2;
 const EVENT_BITS: u32 = 27;
 const CRASH_UNIT: u32 = 1 << 8;
 
-type State = Box<[u32]>;
+pub(super) type State = Box<[u32]>;
+/// A replica, and what happens to it.
+pub(super) type Move = (usize, u32);
 
 /// How far a search is, and how it ended.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -53,8 +55,10 @@ pub struct Search {
     /// How many states of the present depth wait.
     level: usize,
     tally: Tally,
-    broken: Option<(Broken, Vec<(usize, u32)>)>,
+    broken: Option<(Broken, Vec<Move>)>,
     members: usize,
+    /// A buffer that is used again and again.
+    moves: Vec<Move>,
 }
 
 impl Search {
@@ -80,6 +84,7 @@ impl Search {
             tally: Tally { states: 1, ..Tally::default() },
             broken: None,
             members,
+            moves: Vec::new(),
         };
         search.seen.insert(search.key(&state), 0);
         search.waiting.push_back((0, state));
@@ -102,7 +107,7 @@ impl Search {
     }
 
     /// What does not hold, and the moves that lead there.
-    pub(super) const fn broken(&self) -> Option<&(Broken, Vec<(usize, u32)>)> {
+    pub(super) const fn broken(&self) -> Option<&(Broken, Vec<Move>)> {
         self.broken.as_ref()
     }
 
@@ -132,6 +137,16 @@ impl Search {
 
     /// Every move from a state.
     fn from(&mut self, number: u32, state: &State) {
+        let mut moves = std::mem::take(&mut self.moves);
+        self.moves(state, &mut moves);
+        for way in moves.drain(..) {
+            self.try_move(number, state, way);
+        }
+        self.moves = moves;
+    }
+
+    /// The moves from a state, each a replica and an event.
+    pub(super) fn moves(&self, state: &State, moves: &mut Vec<Move>) {
         let budget = state[1];
         for at in 0..self.members {
             let node = state[NODES + at];
@@ -144,19 +159,15 @@ impl Search {
                 (table::CRASH, is_up && budget >= CRASH_UNIT),
             ];
             let leaves = kept.may_vote && !leads && kept.standing.view < self.bounds.last();
-            for (event, _) in plain.into_iter().filter(|(_, may)| *may) {
-                self.try_move(number, state, (at, event));
-            }
-            for helpers in if leaves { self.helpers(state, at) } else { Vec::new() } {
-                self.try_move(number, state, (at, table::LEAVE + helpers));
+            moves.extend(plain.into_iter().filter(|(_, may)| *may).map(|(event, _)| (at, event)));
+            if leaves {
+                moves.extend(self.helpers(state, at).into_iter().map(|helpers| (at, table::LEAVE + helpers)));
             }
             let requests = if leads { (taken + 1).min(u32::from(self.bounds.requests)) } else { 0 };
-            for request in 0..requests {
-                self.try_move(number, state, (at, table::REQUESTS + request));
-            }
+            moves.extend((0..requests).map(|request| (at, table::REQUESTS + request)));
             for letter in state[NODES + self.members..].iter().filter(|_| is_up) {
                 if self.table.letters[index(*letter)].to == small(at) && self.table.is_heard(*letter, node) {
-                    self.try_move(number, state, (at, table::MESSAGES + letter));
+                    moves.push((at, table::MESSAGES + letter));
                 }
             }
         }
@@ -177,38 +188,49 @@ impl Search {
         (0..1 << self.members).filter(|set: &u32| set & !able == 0 && set.count_ones() == needed).collect()
     }
 
-    fn try_move(&mut self, number: u32, state: &State, (at, event): (usize, u32)) {
+    fn try_move(&mut self, number: u32, state: &State, way: Move) {
         if self.broken.is_some() {
             return;
         }
-        self.tally.moves += 1;
-        let step = self.table.step(&state[NODES..NODES + self.members], at, event);
-        let decided = match self.table.judge(step, state[0]) {
-            Ok(decided) => decided,
-            Err(broken) => return self.broke(broken, number, (at, event)),
+        let after = match self.take(state, way) {
+            Ok(Some(after)) => after,
+            Ok(None) => return,
+            Err(broken) => return self.broke(broken, number, way),
         };
-        let taken = self.table.taken(step);
-        let is_same = |(at, node): &(usize, u32)| state[NODES + at] == *node;
-        if taken.nodes.iter().all(is_same) && taken.letters.iter().all(|letter| has(state, self.members, *letter)) {
-            return;
-        }
-        if taken.is_beyond {
-            self.tally.beyond += 1;
-            return;
-        }
-        let after = self.after(state, event, step, decided);
         let key = self.key(&after);
         let next = small(self.origins.len());
         if !self.seen.insert(key, next) {
             return;
         }
+        let (at, event) = way;
         self.origins.push((number, small(at) << EVENT_BITS | event));
         self.tally.states += 1;
-        if let Err(broken) = self.table.is_held(&after[NODES..NODES + self.members], decided) {
-            let (from, _) = self.origins[index(next)];
-            return self.broke(broken, from, (at, event));
+        if let Err(broken) = self.is_held(&after) {
+            return self.broke(broken, number, way);
         }
         self.waiting.push_back((next, after));
+    }
+
+    /// The state that a move leads to, unless it is the same one or beyond the bounds; or what does not hold in the move.
+    pub(super) fn take(&mut self, state: &State, (at, event): Move) -> Result<Option<State>, Broken> {
+        self.tally.moves += 1;
+        let step = self.table.step(&state[NODES..NODES + self.members], at, event);
+        let decided = self.table.judge(step, state[0])?;
+        let taken = self.table.taken(step);
+        let is_same = |(at, node): &(usize, u32)| state[NODES + at] == *node;
+        if taken.nodes.iter().all(is_same) && taken.letters.iter().all(|letter| has(state, self.members, *letter)) {
+            return Ok(None);
+        }
+        if taken.is_beyond {
+            self.tally.beyond += 1;
+            return Ok(None);
+        }
+        Ok(Some(self.after(state, event, step, decided)))
+    }
+
+    /// Is what was decided still held by enough?
+    pub(super) fn is_held(&self, state: &State) -> Result<(), Broken> {
+        self.table.is_held(&state[NODES..NODES + self.members], state[0])
     }
 
     fn after(&self, state: &State, event: u32, step: u32, decided: u32) -> State {
@@ -239,7 +261,7 @@ impl Search {
     }
 
     /// The least of a state's names under all renamings.
-    fn key(&self, state: &[u32]) -> u128 {
+    pub(super) fn key(&self, state: &[u32]) -> u128 {
         let (nodes, letters) = state[NODES..].split_at(self.members);
         let decided = self.table.name_of_decided(state[0]);
         let named = |at: usize| {
@@ -253,7 +275,7 @@ impl Search {
     }
 
     #[cold]
-    fn broke(&mut self, broken: Broken, from: u32, last: (usize, u32)) {
+    fn broke(&mut self, broken: Broken, from: u32, last: Move) {
         let mut moves = vec![last];
         let mut at = from;
         while at != 0 {
@@ -268,6 +290,16 @@ impl Search {
 
     pub(super) const fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// Every step of a replica is taken anew from now on.
+    pub(super) const fn forget_steps(&mut self) {
+        self.table.remembers = false;
+    }
+
+    /// The state that it began with.
+    pub(super) fn first(&self) -> Option<State> {
+        self.waiting.front().map(|(_, state)| state.clone())
     }
 
     /// Who judges.

@@ -73,6 +73,8 @@ pub(super) struct Table {
     by_node: Seen,
     by_letter: Seen,
     by_step: Seen,
+    /// Is a step taken once?
+    pub(super) remembers: bool,
 }
 
 impl Table {
@@ -90,6 +92,7 @@ impl Table {
             by_node: Seen::default(),
             by_letter: Seen::default(),
             by_step: Seen::default(),
+            remembers: true,
         }
     }
 
@@ -138,6 +141,11 @@ impl Table {
     /// take part.
     pub(super) fn step(&mut self, nodes: &[u32], at: usize, event: u32) -> u32 {
         let helpers = helpers_of(event);
+        if !self.remembers {
+            let step = self.take(nodes, at, event, &helpers);
+            self.steps = vec![step];
+            return 0;
+        }
         let mut key = u128::from(nodes[at]) << 32 | u128::from(event);
         for helper in &helpers {
             key = key.wrapping_mul(ODD).rotate_left(41) ^ u128::from(nodes[*helper]);
