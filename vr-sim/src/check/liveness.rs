@@ -104,6 +104,11 @@ impl Liveness {
         }
     }
 
+    /// Is nothing owed any more?
+    pub(super) const fn is_void(&self) -> bool {
+        self.void
+    }
+
     // ---- what excuses depend on
 
     /// Somebody went down, halted, came back or recovered.

@@ -104,6 +104,13 @@ impl Checkers {
         self.shadow.lineage.decided()
     }
 
+    /// Is nothing owed in the end, because more had lost their memory at once than the mode bears? What a disk lost while
+    /// its replica was down shows when it is opened, perhaps with others well again.
+    #[must_use]
+    pub const fn owe_nothing(&self) -> bool {
+        self.liveness.is_void()
+    }
+
     /// How many views have started, view 0 among them.
     #[must_use]
     pub fn views_started(&self) -> usize {

@@ -4,7 +4,7 @@
 //! not know faults. DESIGN 9.16; PROTOCOL §4 L1–L6.
 
 use super::{Pending, Phase, Status, World, num};
-use crate::check::{Happening, Severity, Violation};
+use crate::check::{Checkers, Happening, Severity, Violation};
 use crate::client::Waiting;
 use crate::decider::ChoiceKind;
 use crate::workload::App;
@@ -48,8 +48,9 @@ impl<A: App> World<A> {
         let whole = core.iter().filter(|on| !self.nodes[**on].lacks_memory()).count();
         let damaged = self.setup.durability == Durability::Sync && whole < vr_core::quorum(self.nodes.len());
         self.marks.stuck_groups += u64::from(self.overwhelmed || damaged);
-        // Damaged logs may be repaired: then the rest has its full time.
-        let bound = if self.overwhelmed {
+        // Damaged logs may be repaired, and who was down and damaged may not have been missed: then all have their full time.
+        let is_void = self.checkers.as_ref().is_none_or(Checkers::owe_nothing);
+        let bound = if self.overwhelmed && is_void {
             self.setup.heartbeat.times(self.setup.view_change.1).times(2)
         } else {
             Wait(self.setup.liveness_bound().0 + self.net.longest_latency().times(300).0)
