@@ -98,9 +98,9 @@ pub use message::{
     Body, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, MessageKind, NewState,
     PROTOCOL_VERSION, Recovery, RecoveryResponse, StartView, Tail,
 };
-pub use opening::Opening;
+pub use opening::{Midway, Opening};
 pub use quorum::{Position, ReplicaSet, faults_tolerated, quorum};
-pub use replica::{OpenError, Replica, Snapshot, StatusName};
+pub use replica::{ImageError, OpenError, Replica, Snapshot, StatusName};
 #[cfg(feature = "mutants")]
 pub use rules::Mutant;
 pub use rules::Rules;

@@ -113,6 +113,22 @@ impl Log {
         self.hash(head.op) == Some(head.hash)
     }
 
+    /// Is it what it says: one chain from its base to its head? Of a log that was read from bytes that were not checked.
+    pub(crate) fn is_one_chain(&self) -> bool {
+        let mut head = self.base;
+        for run in &self.runs {
+            let Some((first, last)) = run.entries.first().zip(run.entries.last()) else { return false };
+            if (run.first, first.parent()) != (first.op(), head.hash) || head.op >= run.first {
+                return false;
+            }
+            if head.op.distance_to(run.first) != 1 {
+                return false;
+            }
+            head = Head { op: last.op(), hash: last.hash() };
+        }
+        head == self.head
+    }
+
     /// Adds entries that continue the log.
     ///
     /// # Panics

@@ -4,7 +4,9 @@
 //! trusted, and where that ends. Must not know files, nor what is judged (`vr_sim::flight`). Paper: none; DESIGN §5.
 //!
 //! A recording is a run of frames of [`crate::wire`]: an [`Opening`], then every [`Event`] in the order in which the
-//! replica was stepped, then perhaps the opening of its next life, and so on. Whoever records
+//! replica was stepped, then perhaps the opening of its next life, and so on. Where the beginning of a life was given up,
+//! a [`Midway`] stands in the opening's place: what the replica was then, and how many events had happened to it.
+//! Before either may stand how many events are missing behind the last one that is here: 0 until some are. Whoever records
 //!
 //! - writes the opening before the first action of `Replica::open` is carried out, and each event before its step's
 //!   actions are: what a process that is killed had said is then explained by its recording;
@@ -12,8 +14,8 @@
 //! - begins a new file for a new life: what follows a torn frame is not read.
 
 use crate::event::Event;
-use crate::opening::Opening;
-use crate::wire::{self, FRAME_HEADER_BYTES, Limits, WireError};
+use crate::opening::{Midway, Opening};
+use crate::wire::{self, FRAME_HEADER_BYTES, Limits, Unwritten, WireError};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
@@ -24,6 +26,23 @@ use core::fmt;
 /// When the log on the disk exceeds 4 GiB.
 pub fn begin(opening: &Opening, out: &mut Vec<u8>) {
     wire::encode_opening(opening, out);
+}
+
+/// Appends the middle of a life.
+///
+/// # Panics
+/// When the image exceeds 4 GiB.
+pub fn resume(midway: &Midway, out: &mut Vec<u8>) {
+    wire::encode_midway(midway, out);
+}
+
+/// How long [`missing`] is, whatever it says.
+pub const MISSING_BYTES: usize = FRAME_HEADER_BYTES + size_of::<u64>();
+
+/// Appends how many events could not be recorded after the last one that is here. It stands first, so that it can be written
+/// over in place: that needs no room on a disk that has none.
+pub fn missing(events: u64, out: &mut Vec<u8>) {
+    wire::encode_unwritten(Unwritten(events), out);
 }
 
 /// Appends an event of the life.
@@ -43,13 +62,61 @@ pub struct Life {
     pub events: Vec<Event>,
 }
 
-/// What a file of recordings holds.
+/// The rest of a life, or some of it: its beginning is not here.
 #[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// Where it begins.
+    pub midway: Midway,
+    /// What happened from there on, in order.
+    pub events: Vec<Event>,
+}
+
+/// What a file of recordings holds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Recording {
-    /// The lives, in order.
+    /// The lives of which the beginning is here, in order.
     pub lives: Vec<Life>,
+    /// Those of which it is not.
+    pub parts: Vec<Part>,
     /// How many bytes at the end are the beginning of a frame: normal after a kill.
     pub torn_bytes: usize,
+    /// How many events happened after the last one and could not be recorded.
+    pub missing: u64,
+}
+
+impl Recording {
+    /// Adds a frame.
+    fn take(&mut self, frame: &Bytes, is_part: &mut Option<bool>) -> Result<(), Refused> {
+        match wire::decode_event(frame, &Limits::NONE) {
+            Ok(event) => match (*is_part, self.lives.last_mut(), self.parts.last_mut()) {
+                (Some(false), Some(life), _) => life.events.push(event),
+                (Some(true), _, Some(part)) => part.events.push(event),
+                (None | Some(_), _, _) => return Err(Refused::Orphan),
+            },
+            Err(WireError::OtherType { letter: b'R' }) => {
+                let midway = wire::decode_midway(frame, &Limits::NONE).map_err(Refused::Frame)?;
+                self.parts.push(Part { midway, events: Vec::new() });
+                *is_part = Some(true);
+            }
+            Err(WireError::OtherType { letter: b'U' }) => {
+                let Unwritten(events) = wire::decode_unwritten(frame, &Limits::NONE).map_err(Refused::Frame)?;
+                self.missing = self.missing.saturating_add(events);
+            }
+            Err(WireError::OtherType { .. }) => {
+                let opening = wire::decode_opening(frame, &Limits::NONE).map_err(Refused::Frame)?;
+                self.lives.push(Life { opening, events: Vec::new() });
+                *is_part = Some(false);
+            }
+            Err(error) => return Err(Refused::Frame(error)),
+        }
+        Ok(())
+    }
+}
+
+enum Refused {
+    Frame(WireError),
+    /// An event of no life.
+    Orphan,
 }
 
 /// Why bytes are no recording.
@@ -82,7 +149,7 @@ impl core::error::Error for RecordingError {}
 /// # Errors
 /// When a frame other than one that was cut off at the end is not what somebody recorded.
 pub fn read(bytes: &Bytes) -> Result<Recording, RecordingError> {
-    let mut recording = Recording { lives: Vec::new(), torn_bytes: 0 };
+    let (mut recording, mut is_part) = (Recording::default(), None);
     let mut offset = 0;
     while offset < bytes.len() {
         let rest = &bytes[offset..];
@@ -97,17 +164,10 @@ pub fn read(bytes: &Bytes) -> Result<Recording, RecordingError> {
             break;
         }
         let frame = bytes.slice(offset..offset + length);
-        match wire::decode_event(&frame, &Limits::NONE) {
-            Ok(event) => match recording.lives.last_mut() {
-                Some(life) => life.events.push(event),
-                None => return Err(RecordingError::NoOpening),
-            },
-            Err(WireError::OtherType { .. }) => {
-                let opening = wire::decode_opening(&frame, &Limits::NONE).map_err(damaged)?;
-                recording.lives.push(Life { opening, events: Vec::new() });
-            }
-            Err(error) => return Err(damaged(error)),
-        }
+        recording.take(&frame, &mut is_part).map_err(|refused| match refused {
+            Refused::Frame(error) => damaged(error),
+            Refused::Orphan => RecordingError::NoOpening,
+        })?;
         offset += length;
     }
     Ok(recording)
@@ -118,7 +178,7 @@ mod tests {
     use super::*;
     use crate::config::{ClusterConfig, Config};
     use crate::event::Input;
-    use crate::id::{ClusterId, Instance, Op, ReplicaId, Time};
+    use crate::id::{ClusterId, Incarnation, Instance, Op, ReplicaId, Time};
     use crate::stored::{Damage, Stored};
     use alloc::vec;
 
@@ -142,14 +202,14 @@ mod tests {
             events.iter().for_each(|event| add(event, &mut bytes));
             lives.push(Life { opening: opening(), events: events.clone() });
         }
-        (bytes, Recording { lives, torn_bytes: 0 })
+        (bytes, Recording { lives, ..Recording::default() })
     }
 
     #[test]
     fn a_recording_is_read_as_it_was_written() {
         let (bytes, recording) = recorded();
         assert_eq!(read(&Bytes::from(bytes)), Ok(recording));
-        assert_eq!(read(&Bytes::new()), Ok(Recording { lives: Vec::new(), torn_bytes: 0 }));
+        assert_eq!(read(&Bytes::new()), Ok(Recording::default()));
     }
 
     #[test]
@@ -173,6 +233,31 @@ mod tests {
             let cut = changed.as_ref().is_ok_and(|recording| recording.torn_bytes > 0);
             assert!(cut || changed.is_err(), "bit {bit} of {whole:?}");
         }
+    }
+
+    #[test]
+    fn a_recording_whose_beginning_was_given_up_says_how_much_and_goes_on_from_a_state() {
+        let Opening { config, at, host, .. } = opening();
+        let image = Bytes::from_static(b"whatever a replica makes of itself");
+        let midway = Midway { config, life: Incarnation(4), at, host, events: 70_000, image };
+        let event = Event { at: Time(9), input: Input::Tick };
+        let mut bytes = Vec::new();
+        missing(3, &mut bytes);
+        assert_eq!(bytes.len(), MISSING_BYTES);
+        resume(&midway, &mut bytes);
+        add(&event, &mut bytes);
+        let expected =
+            Recording { parts: vec![Part { midway, events: vec![event] }], missing: 3, ..Recording::default() };
+        assert_eq!(read(&Bytes::from(bytes.clone())), Ok(expected));
+        for bit in 0..bytes.len() * 8 {
+            let mut other = bytes.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            let changed = read(&Bytes::from(other));
+            assert!(changed.is_err() || changed.is_ok_and(|recording| recording.torn_bytes > 0), "bit {bit}");
+        }
+        let mut zero = Vec::new();
+        missing(u64::MAX, &mut zero);
+        assert_eq!(zero.len(), MISSING_BYTES, "it is written over in place");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 1 | `V` |
-//! | 1 | which type: `M` message, `W` write, `E` event, `O` the opening of a life |
+//! | 1 | which type: `M` message, `W` write, `E` event; of a recording `O` opening, `R` middle of a life, `U` what is missing |
 //! | 2 | [`PROTOCOL_VERSION`] |
 //! | 4 | length of the payload |
 //! | 8 | xxh3-64 of the payload |
@@ -31,11 +31,12 @@ use crate::config::ClusterConfig;
 use crate::event::Event;
 use crate::id::{Hash, count, index};
 use crate::message::{Message, PROTOCOL_VERSION};
-use crate::opening::Opening;
+use crate::opening::{Midway, Opening};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 /// Bytes of a frame before its payload.
@@ -101,6 +102,19 @@ pub fn encode_opening(opening: &Opening, out: &mut Vec<u8>) {
     seal(opening, out);
 }
 
+/// Appends the frame of a replica in the middle of a life.
+///
+/// # Panics
+/// When the payload exceeds 4 GiB.
+pub fn encode_midway(midway: &Midway, out: &mut Vec<u8>) {
+    seal(midway, out);
+}
+
+/// Appends the frame that says how many events are missing: as long for every number.
+pub fn encode_unwritten(unwritten: Unwritten, out: &mut Vec<u8>) {
+    seal(&unwritten, out);
+}
+
 /// How long the frame of a message is, without making it.
 #[must_use]
 pub fn encoded_size(message: &Message) -> usize {
@@ -149,6 +163,22 @@ pub fn decode_opening(frame: &Bytes, limits: &Limits) -> Result<Opening, WireErr
     open(frame, limits)
 }
 
+/// The middle of a life in a frame.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn decode_midway(frame: &Bytes, limits: &Limits) -> Result<Midway, WireError> {
+    open(frame, limits)
+}
+
+/// The number in a frame.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn decode_unwritten(frame: &Bytes, limits: &Limits) -> Result<Unwritten, WireError> {
+    open(frame, limits)
+}
+
 /// How long the frame is, of any type, that starts with these bytes: for readers of a stream or a file of frames.
 ///
 /// # Errors
@@ -174,6 +204,33 @@ pub fn digest_of<T: Serialize + ?Sized>(value: &T) -> Hash {
     Hash(digest.digest128())
 }
 
+/// Any value as bytes, without a frame: for what never leaves the machine that also reads it.
+///
+/// # Panics
+/// When the value is of a shape that bincode cannot write: a sequence of unknown length.
+#[must_use]
+pub fn pack<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, bincode::config::standard()).expect("lengths are known")
+}
+
+/// The value in such bytes. They are believed less than a frame's: no more room is taken than a few times their length,
+/// 1 GiB at most, and nothing may be left over.
+///
+/// # Errors
+/// When they are not those of such a value.
+pub fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
+    fn within<T: DeserializeOwned, const N: usize>(bytes: &[u8]) -> Result<(T, usize), WireError> {
+        let config = bincode::config::standard().with_limit::<N>();
+        bincode::serde::decode_from_slice(bytes, config).map_err(|_| WireError::Ended)
+    }
+    let (value, used) = match bytes.len() {
+        0..=0xF_FFFF => within::<T, { 1 << 24 }>(bytes),
+        0x10_0000..=0xFF_FFFF => within::<T, { 1 << 28 }>(bytes),
+        _ => within::<T, { 1 << 30 }>(bytes),
+    }?;
+    if used == bytes.len() { Ok(value) } else { Err(WireError::Trailing { bytes: bytes.len() - used }) }
+}
+
 /// Feeds any bytes to the decoders: as they are, and as the payload of a frame whose checksum is right.
 ///
 /// # Panics
@@ -183,6 +240,8 @@ pub fn fuzz_decode(data: &[u8]) {
     fuzz_as::<Write>(data);
     fuzz_as::<Event>(data);
     fuzz_as::<Opening>(data);
+    fuzz_as::<Midway>(data);
+    fuzz_as::<Unwritten>(data);
 }
 
 fn fuzz_as<T: Framed + PartialEq + fmt::Debug>(data: &[u8]) {
@@ -220,6 +279,22 @@ impl Framed for Opening {
     const LETTER: u8 = b'O';
 }
 
+impl Framed for Midway {
+    const LETTER: u8 = b'R';
+}
+
+impl Framed for Unwritten {
+    const LETTER: u8 = b'U';
+}
+
+/// How many events happened after the last one of a recording, and are not in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Unwritten(pub u64);
+
+/// The letters of all types that have frames.
+const LETTERS: [u8; 6] =
+    [Message::LETTER, Write::LETTER, Event::LETTER, Opening::LETTER, Midway::LETTER, Unwritten::LETTER];
+
 struct Header {
     letter: u8,
     version: u16,
@@ -233,7 +308,7 @@ impl Header {
         else {
             return Err(WireError::Short { bytes: frame.len() });
         };
-        if magic != b'V' || ![Message::LETTER, Write::LETTER, Event::LETTER, Opening::LETTER].contains(&letter) {
+        if magic != b'V' || !LETTERS.contains(&letter) {
             return Err(WireError::NotAFrame);
         }
         let version = u16::from_le_bytes([v0, v1]);

@@ -137,6 +137,45 @@ fn a_replica_that_was_written_down_and_read_goes_on_equally() {
     }
 }
 
+/// The same, through the image with which a recording begins that begins midway.
+#[test]
+fn a_replica_goes_on_equally_from_its_image() {
+    for durability in [Durability::Sync, Durability::Async] {
+        again(&eventful(durability), |_, replica| {
+            let image = replica.image();
+            let read = Replica::of_image(&image).expect("an image");
+            assert_eq!((read.image(), &read), (image, &replica));
+            read
+        });
+    }
+}
+
+/// Images come from files: whatever they hold, reading them ends, and what is read is one replica.
+#[test]
+fn bytes_that_are_no_image_are_refused_without_a_panic() {
+    let mut images = Vec::new();
+    again(&eventful(Durability::Sync), |_, replica| {
+        images.push(replica.image());
+        replica
+    });
+    let refused = |image: &[u8]| Replica::of_image(image).is_err();
+    let (mut changed, mut caught) = (0, 0);
+    for image in images.iter().step_by(images.len() / 4) {
+        assert!((0..image.len()).all(|end| refused(&image[..end])), "cut off");
+        assert!(refused(&[&image[..], &[0]].concat()), "something is left over");
+        for at in 0..image.len() {
+            for byte in [0, 1, 0x7F, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF] {
+                let mut other = image.clone();
+                other[at] = byte;
+                changed += 1;
+                caught += usize::from(other == *image || refused(&other));
+            }
+        }
+    }
+    assert!(caught > changed / 4, "{caught} of {changed}");
+    assert!(refused(&[]) && refused(&[0xFD; 64]));
+}
+
 #[test]
 fn a_copy_goes_on_equally_and_apart() {
     let group = eventful(Durability::Sync);

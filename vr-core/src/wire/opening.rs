@@ -1,13 +1,13 @@
-//! How the beginning of a life is laid out in a payload: configuration and disk, field by field.
+//! How the beginning or the middle of a life is laid out in a payload: configuration and disk, field by field.
 //!
 //! Owns these shapes, which no message carries. Must not know frames or checksums. Paper: none; DESIGN §5.
 
 use super::shapes::{fields, plain, variants};
-use super::{Shape, Sink, Source, WireError, put_number};
+use super::{Shape, Sink, Source, Unwritten, WireError, put_number};
 use crate::config::{Batching, ClusterConfig, Config, Durability, Timeouts};
 use crate::id::{ClusterId, ReplicaId, Wait, count};
 use crate::log::{Log, continues};
-use crate::opening::Opening;
+use crate::opening::{Midway, Opening};
 use crate::rules::Rules;
 use crate::stored::{Damage, Stored};
 use alloc::vec::Vec;
@@ -44,6 +44,18 @@ fields! {
         cluster, config, id, instance, incarnation, epoch, view, log_view, log, damage, clean, checkpoint,
     }
     Opening { config, stored, at, host }
+    Midway { config, life, at, host, events, image }
+}
+
+/// As long whatever the number, so that it can be written over in place.
+impl Shape for Unwritten {
+    fn put(&self, to: &mut impl Sink) {
+        to.put(&self.0.to_le_bytes());
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        let bytes = from.take(size_of::<u64>())?;
+        bytes.try_into().map(|bytes| Self(u64::from_le_bytes(bytes))).map_err(|_| WireError::Ended)
+    }
 }
 
 impl Shape for Config {

@@ -35,7 +35,8 @@ const LAYERS: &[&[&str]] = &[
     // Who is let in at the primary is a part of it.
     &["replica/primary", "replica/primary/admission", "replica/backup", "replica/view_change", "replica/recovery"],
     // What comes from outside the group is handed on by a part of the whole.
-    &["replica/mod", "replica/inputs", "replica/fingerprint"],
+    // An image is the whole as bytes, for recordings.
+    &["replica/mod", "replica/inputs", "replica/fingerprint", "replica/image"],
     // The only ones outside replica/ that may name it: what an observer sees of a step.
     &["trace/names", "trace/words"],
     &["trace/kinds"],
@@ -56,6 +57,7 @@ const PEERS: &[(&str, &str)] = &[
     ("replica/primary/admission", "replica/primary"),
     ("replica/inputs", "replica/mod"),
     ("replica/fingerprint", "replica/mod"),
+    ("replica/image", "replica/mod"),
     ("wire/shapes", "wire"),
     ("wire", "wire/shapes"),
     ("wire", "wire/opening"),

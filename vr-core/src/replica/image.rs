@@ -1,0 +1,77 @@
+//! A replica as bytes: for a recording that begins in the middle of a life.
+//!
+//! Owns what is checked when it is read back. Must not know who keeps it. Paper: none; DESIGN §5.
+//!
+//! The bytes are whatever serde and bincode make of the fields, so that only the same version of this crate reads them, built
+//! with the same features. They come from a file that anybody can have written, with a checksum that anybody can compute:
+//! what is read is refused when it is not one replica, but it is not proved to be a state that a run leads to. Whoever
+//! steps it guards against a panic, as against one of a forged event.
+
+use super::{Replica, Status, StatusName, invariants};
+use crate::config::ConfigError;
+use crate::wire::{self, WireError};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Why bytes are no image of a replica.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// They do not decode.
+    Unreadable(WireError),
+    /// The configuration in them is invalid.
+    Config(ConfigError),
+    /// What they decode to is not one replica: what says this?
+    Inconsistent(&'static str),
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "the state of a replica cannot be read: {error}"),
+            Self::Config(error) => write!(f, "the state of a replica holds an invalid configuration: {error}"),
+            Self::Inconsistent(what) => write!(f, "the state of a replica contradicts itself: {what}"),
+        }
+    }
+}
+
+impl core::error::Error for ImageError {}
+
+impl Replica {
+    /// Everything it is, as bytes; planted bugs are not part of it. Equal replicas, equal images.
+    #[must_use]
+    pub fn image(&self) -> Vec<u8> {
+        wire::pack(self)
+    }
+
+    /// The replica with this image: it acts from here on as the other one did.
+    ///
+    /// # Errors
+    /// When the bytes are no image, or of something that no replica is.
+    pub fn of_image(image: &[u8]) -> Result<Self, ImageError> {
+        let mut this: Self = wire::unpack(image).map_err(ImageError::Unreadable)?;
+        if wire::pack(&this) != image {
+            return Err(ImageError::Inconsistent("it is written otherwise"));
+        }
+        let common = &mut this.common;
+        common.rules = common.config.rules;
+        common.config.validate().map_err(ImageError::Config)?;
+        let cluster = &common.config.cluster;
+        let header = common.header();
+        if (cluster.digest(), common.config.me) != (header.config, header.from) {
+            return Err(ImageError::Inconsistent("configuration and header"));
+        }
+        if cluster.position(common.config.me) != Some(common.me) || common.quorum != cluster.quorum() {
+            return Err(ImageError::Inconsistent("its place in the group"));
+        }
+        if !common.log.is_one_chain() {
+            return Err(ImageError::Inconsistent("its log is no chain"));
+        }
+        let status = this.snapshot().status;
+        let leads = status == StatusName::Primary;
+        if !invariants::hold(&this.common, leads, leads || matches!(this.status, Status::Backup(_))) {
+            return Err(ImageError::Inconsistent("its variables"));
+        }
+        Ok(this)
+    }
+}
