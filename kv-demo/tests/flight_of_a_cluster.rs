@@ -30,7 +30,7 @@ fn configs(dir: &Path) -> Vec<NodeConfig> {
     let config = |id| {
         let cluster = ClusterConfig::of_size(ClusterId(7), 3);
         let mut config = NodeConfig::new(cluster, ReplicaId(id), places.clone()).expect("valid");
-        config.record = Some(dir.join("flight"));
+        config.record = Some(vr_tokio::RecordConfig::new(dir.join("flight")));
         config
     };
     (0..3).map(config).collect()

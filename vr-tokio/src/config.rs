@@ -4,6 +4,7 @@
 //! every message, and nodes whose sections differ do not talk. Must not open a socket or a log. DESIGN 9.7.
 
 use crate::disk::ScrubOptions;
+use crate::flight::RecordConfig;
 use crate::tls::{ListenerTlsFiles, PeerTlsFiles};
 use crate::transport::TransportConfig;
 use crate::wal;
@@ -47,9 +48,8 @@ pub struct NodeConfig {
     pub client_tls: Option<ListenerTlsFiles>,
     /// The trace stream.
     pub events: EventsConfig,
-    /// A directory for recordings of everything that happens to the replica, one file for each life, for the simulator's
-    /// checkers. They hold clients' data, and grow.
-    pub record: Option<PathBuf>,
+    /// Recordings of everything that happens to the replica.
+    pub record: Option<RecordConfig>,
     /// Plain text to and from other machines is meant so.
     pub allow_plaintext: bool,
 }
@@ -205,7 +205,7 @@ struct File {
     events: EventsConfig,
     #[serde(default)]
     allow_plaintext: bool,
-    record: Option<PathBuf>,
+    record: Option<RecordConfig>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -339,7 +339,7 @@ impl NodeConfig {
                 client_ca: files.client_ca.map(|ca| rooted(&ca)),
             }),
             events: file.events,
-            record: file.record.map(|path| rooted(&path)),
+            record: file.record.map(|record| RecordConfig { dir: rooted(&record.dir), ..record }),
             allow_plaintext: file.allow_plaintext,
             nodes: file.node,
             cluster,
@@ -368,6 +368,7 @@ impl NodeConfig {
         if self.requests.waiting_max == 0 || self.requests.timeout_ms == 0 || self.events.ring == 0 {
             return Err(wrong("[requests] waiting_max, [requests] timeout_ms and [events] ring must be at least 1"));
         }
+        self.record.as_ref().map_or(Ok(()), RecordConfig::validate).map_err(wrong)?;
         self.validate_exposure()
     }
 

@@ -3,6 +3,7 @@
 //! Owns the names. Every refusal has its reason. Must not decide anything.
 
 use crate::events::EventsMetrics;
+use crate::flight::FlightMetrics;
 use crate::handle::NodeStatus;
 use crate::transport;
 use crate::wal;
@@ -44,6 +45,8 @@ pub(crate) struct Metrics {
     pub(crate) ops: transport::server::ServerMetrics,
     /// The trace stream.
     pub(crate) events: EventsMetrics,
+    /// The recording.
+    pub(crate) flight: FlightMetrics,
     /// Operations known to be committed in this life.
     pub(crate) committed: Counter,
     /// How many arrivals one wake-up took.
@@ -99,6 +102,8 @@ impl Metrics {
         ops.register("ops", registry);
         let events = EventsMetrics::default();
         events.register(registry);
+        let flight = FlightMetrics::default();
+        flight.register(registry);
         let gauges = Gauges::default();
         gauges.register(registry);
         let inbox_taken = Histogram::new(exponential_buckets(1.0, 2.0, 13));
@@ -123,6 +128,7 @@ impl Metrics {
             clients,
             ops,
             events,
+            flight,
             committed,
             inbox_taken,
             reply_seconds,

@@ -257,7 +257,7 @@ impl Loop {
 
     fn carry_out(&mut self, actions: &mut Vec<Action>) {
         if let Some(flight) = &mut self.flight {
-            flight.flush();
+            flight.flush(&self.replica);
         }
         for action in actions.drain(..) {
             match action {

@@ -119,7 +119,7 @@ impl Node {
         let now = clock::now();
         let opening = config.record.as_ref().map(|_| opening(&config, &opened.stored, now));
         let replica = Replica::open(config.core(), opened.stored, now, &mut actions)?;
-        let flight = flight(&config, replica.snapshot().incarnation, opening)?;
+        let flight = flight(&config, replica.snapshot().incarnation, opening, &metrics)?;
         let observer = observer(&config, now, &replica.snapshot(), &metrics);
         let ring = observer.as_ref().map(Observer::ring);
         let (status, shown) = watch::channel(NodeStatus::of(&replica.snapshot(), true));
@@ -342,10 +342,15 @@ fn opening(config: &NodeConfig, stored: &Stored, now: Time) -> Opening {
     Opening { config: config.core(), stored: stored.clone(), at: now, host: now }
 }
 
-fn flight(config: &NodeConfig, life: Incarnation, opening: Option<Opening>) -> Result<Option<Flight>, StartError> {
-    let (Some(dir), Some(opening)) = (&config.record, opening) else { return Ok(None) };
-    let flight = Flight::begin(dir, config.id, life, &opening);
-    flight.map(Some).map_err(|error| StartError::System(format!("recording in {}: {error}", dir.display())))
+fn flight(
+    config: &NodeConfig,
+    life: Incarnation,
+    opening: Option<Opening>,
+    metrics: &Metrics,
+) -> Result<Option<Flight>, StartError> {
+    let (Some(record), Some(opening)) = (&config.record, opening) else { return Ok(None) };
+    let flight = Flight::begin(record, life, &opening, metrics.flight.clone());
+    flight.map(Some).map_err(|error| StartError::System(format!("recording in {}: {error}", record.dir.display())))
 }
 
 fn peer_options(config: &NodeConfig, tls: Option<ClientTls>) -> PeerOptions {

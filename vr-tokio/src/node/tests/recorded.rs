@@ -7,7 +7,7 @@ use vr_core::recording;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_life_of_a_replica_is_recorded_in_a_file_of_its_own() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut cluster = Cluster::start(|config| config.record = Some(dir.path().to_owned())).await;
+    let mut cluster = Cluster::start(|config| config.record = Some(crate::RecordConfig::new(dir.path()))).await;
     let client = cluster.client();
     let mut session = timely(client.session()).await.expect("opened");
     timely(session.call("1")).await.expect("answered");
