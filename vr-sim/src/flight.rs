@@ -5,36 +5,50 @@
 //!
 //! Every life is opened and stepped again by the core of this build, so that its actions need not be recorded. The lives
 //! of a cluster are put into one order: by the host's clock, but no message before it was sent and no life before the
-//! one it follows has ended. Then everything goes through [`Checkers`]: all safety properties that need no service.
+//! one it follows has ended. When all that all members ever did is there, everything goes through [`Checkers`]: all
+//! safety properties that need no service. When the beginning of a recording was given up, or not everybody's is there, it
+//! goes through [`Fragments`], which judge what of them can be judged then and say nothing about the rest.
 //! What clients saw is judged by [`crate::history`].
 //!
 //! A recording is not believed blindly: a message that arrived from a recorded life must be one that the repetition of
-//! that life sent, to the last bit, so that a recording with a gap, or of another core, is found out.
+//! that life sent, to the last bit, and a state in the middle of a life must be the one that the events before it lead to, so
+//! that a recording with a gap, or of another core, is found out.
 
-use crate::check::{Checkers, Happening, Setting, Severity, Violation};
+mod join;
+
+use self::join::{Origin, Place, Track};
+use crate::check::{Checkers, Fragments, Happening, Seen, Setting, Severity, Violation};
+use crate::tape::Tape;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use vr_core::recording::Life;
+use vr_core::recording::{Life, Recording};
+use vr_core::trace::Step;
 use vr_core::{
     Action, Event, Hash, Incarnation, Input, Message, Op, Replica, ReplicaId, Seq, Snapshot, StatusName, Time,
 };
 
 /// What was judged, when everything held.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
-    /// Lives repeated.
+    /// Lives repeated; one of which a part in the middle is missing counts once for each part.
     pub lives: u64,
     /// Events stepped.
     pub events: u64,
     /// Messages that arrived from a recorded life, each as it was sent there.
     pub matched: u64,
-    /// Messages that arrived from lives of which there is no recording.
+    /// Messages that arrived from lives, or parts of lives, of which there is no recording.
     pub unmatched: u64,
+    /// States in the middle of a life that its events led to, bit for bit.
+    pub states: u64,
+    /// Events that are known to have happened before, between or after those that are here.
+    pub given_up: u64,
     /// The last op committed.
     pub committed: Op,
     /// How many views started.
     pub views: u64,
+    /// Why not everything that must hold of a cluster was judged; `None` when it was. Then it was [`Fragments::JUDGED`].
+    pub partial: Option<String>,
 }
 
 /// Why recordings were not found good.
@@ -71,41 +85,36 @@ impl std::error::Error for Fault {}
 
 /// A life being repeated.
 struct Flight<'a> {
-    life: &'a Life,
+    track: Track<'a>,
     id: ReplicaId,
-    incarnation: Incarnation,
     replica: Option<Replica>,
     next: usize,
 }
 
 impl<'a> Flight<'a> {
-    fn of(life: &'a Life) -> Self {
-        let (id, incarnation) = (life.opening.config.me, life.opening.stored.incarnation.next());
-        Self { life, id, incarnation, replica: None, next: 0 }
-    }
-
-    fn place(&self) -> (ReplicaId, Incarnation, Time) {
-        (self.id, self.incarnation, self.life.opening.host)
+    fn of(track: Track<'a>) -> Self {
+        Self { id: track.origin.config().me, track, replica: None, next: 0 }
     }
 
     fn is_over(&self) -> bool {
-        self.replica.is_some() && self.next == self.life.events.len()
+        self.replica.is_some() && self.next == self.track.events.len()
     }
 
     /// When its next thing happened, on the host's clock.
     fn host(&self) -> Time {
-        let opening = &self.life.opening;
-        let own = match (&self.replica, self.life.events.get(self.next)) {
-            (Some(_), Some(event)) => event.at,
-            (Some(_) | None, _) => opening.at,
+        let (at, host) = self.track.origin.clocks();
+        let next = self.track.events.get(self.next);
+        let own = match (&self.replica, next, self.track.origin) {
+            (Some(_), Some(event), _) | (None, Some(event), Origin::Midway(_)) => event.at,
+            (Some(_) | None, _, _) => at,
         };
-        opening.host.after(own.since(opening.at))
+        host.after(own.since(at))
     }
 
     /// The message it hears next, if it is one.
     fn hears(&self) -> Option<&'a Message> {
         self.replica.as_ref()?;
-        match &self.life.events.get(self.next)?.input {
+        match &self.track.events.get(self.next)?.input {
             Input::Message(message) => Some(message),
             Input::Tick
             | Input::Request(_)
@@ -125,15 +134,22 @@ impl<'a> Flight<'a> {
 /// Who said it, in which life, as which of its messages.
 type Name = (ReplicaId, Incarnation, Seq);
 
+enum By {
+    /// All that all ever did is here.
+    Whole(Box<Checkers>),
+    Parts(Box<Fragments>),
+}
+
 struct Judge<'a> {
     flights: Vec<Flight<'a>>,
     /// Per replica its lives, in order. One that ended before its incarnation was durable had said nothing, and the next
     /// one has the same.
-    places: BTreeMap<(ReplicaId, Incarnation, Time), usize>,
+    places: BTreeMap<Place, usize>,
     sent: BTreeMap<Name, Message>,
-    checkers: Checkers,
+    by: By,
     now: Time,
     report: Report,
+    tape: Option<&'a mut Tape>,
 }
 
 /// Repeats these lives of one cluster, in any order, and judges them.
@@ -141,40 +157,71 @@ struct Judge<'a> {
 /// # Errors
 /// The first thing that is wrong.
 pub fn judge(lives: &[Life]) -> Result<Report, Fault> {
-    let Some(first) = lives.first() else { return Err(Fault::Empty) };
-    let cluster = &first.opening.config.cluster;
-    let mut places = BTreeMap::new();
-    for (at, life) in lives.iter().enumerate() {
-        let flight = Flight::of(life);
-        if life.opening.config.cluster != *cluster {
-            return Err(Fault::Mixed(format!("{:?} has another configuration", flight.id)));
-        }
-        if places.insert(flight.place(), at).is_some() {
-            return Err(Fault::Mixed(format!("incarnation {} of {:?} is here twice", flight.incarnation, flight.id)));
-        }
+    judge_all(&[Recording { lives: lives.to_vec(), ..Recording::default() }], None)
+}
+
+/// Repeats these recordings of one cluster, of as many nodes, lives and parts of lives as there are, in any order, and
+/// judges what they allow. What an observer would have seen goes onto the tape, the violation too.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn judge_all<'a>(recordings: &'a [Recording], tape: Option<&'a mut Tape>) -> Result<Report, Fault> {
+    let tracks = join::join(recordings)?;
+    let Some(first) = tracks.first() else { return Err(Fault::Empty) };
+    let cluster = &first.origin.config().cluster;
+    if let Some(other) = tracks.iter().find(|track| track.origin.config().cluster != *cluster) {
+        return Err(Fault::Mixed(format!("{:?} has another configuration", other.origin.config().me)));
     }
+    let partial = join::is_whole(&tracks, cluster).err();
+    let by = match &partial {
+        None => By::Whole(Box::new(Checkers::new(&Setting { cluster: cluster.clone() }, None))),
+        Some(_) => By::Parts(Box::new(Fragments::new(cluster))),
+    };
+    let places = tracks.iter().enumerate().map(|(at, track)| (track.place(), at)).collect();
+    let given_up = join::given_up(&tracks);
     let mut judge = Judge {
-        flights: lives.iter().map(Flight::of).collect(),
+        flights: tracks.into_iter().map(Flight::of).collect(),
         places,
         sent: BTreeMap::new(),
-        checkers: Checkers::new(&Setting { cluster: cluster.clone() }, None),
+        by,
         now: Time::ZERO,
-        report: Report::default(),
+        report: Report { given_up, partial, ..Report::default() },
+        tape,
     };
-    while let Some(at) = judge.next()? {
-        judge.go(at)?;
+    if let Some(tape) = &mut judge.tape {
+        tape.begin_recorded(&cluster.members, None);
     }
-    judge.end()
+    let verdict = judge.run();
+    if let (Some(tape), now) = (&mut judge.tape, judge.now) {
+        if let Err(Fault::Violated(violation)) = &verdict {
+            tape.violated(now, violation);
+        }
+        tape.end(now, matches!(verdict, Err(Fault::Panicked(_))));
+    }
+    verdict.map(|()| judge.report)
 }
 
 impl Judge<'_> {
+    fn run(&mut self) -> Result<(), Fault> {
+        while let Some(at) = self.next()? {
+            self.go(at)?;
+        }
+        self.end()
+    }
+
     // ---- one order
 
-    /// Whose turn it is: of those that can go on, the earliest by the host's clock.
+    /// Whose turn it is: of those that can go on, the earliest by the host's clock. Where all wait, one that waits for a
+    /// message from a life that is not all here waits in vain.
     fn next(&self) -> Result<Option<usize>, Fault> {
         let open = || (0..self.flights.len()).filter(|at| !self.flights[*at].is_over());
-        let ready = open().filter(|at| self.is_ready(*at));
-        let next = ready.min_by_key(|at| (self.flights[*at].host(), *at));
+        let earliest = |at: &usize| (self.flights[*at].host(), *at);
+        let ready = open().filter(|at| self.is_ready(*at)).min_by_key(earliest);
+        let waits_in_vain = |at: &usize| {
+            let message = self.flights[*at].hears();
+            message.is_some_and(|message| self.lives_of(message).any(|life| self.is_partial(life)))
+        };
+        let next = ready.or_else(|| open().filter(waits_in_vain).min_by_key(earliest));
         if next.is_none() && open().next().is_some() {
             return Err(self.stuck(open().next().unwrap_or_default()));
         }
@@ -186,21 +233,37 @@ impl Judge<'_> {
         if flight.replica.is_none() {
             return self.before(at).all(|before| self.flights[before].is_over());
         }
-        flight.hears().is_none_or(|message| self.is_sent(message) || !self.is_recorded(message))
+        let may_come = |message: &Message| {
+            let has_said = matches!(self.by, By::Whole(_)) || self.has_said(message);
+            let all_is_here = |life| has_said && !self.is_partial(life);
+            self.lives_of(message).any(|life| !self.flights[life].is_over() || all_is_here(life))
+        };
+        flight.hears().is_none_or(|message| self.is_sent(message) || !may_come(message))
     }
 
-    fn is_recorded(&self, message: &Message) -> bool {
+    /// Is the life that this is from one that said anything? If not, another one, of which nothing is here, has its number.
+    fn has_said(&self, message: &Message) -> bool {
         let (id, incarnation) = (message.header.from, message.header.incarnation);
-        self.places
-            .range((id, incarnation, Time::ZERO)..)
-            .next()
-            .is_some_and(|(place, _)| (place.0, place.1) == (id, incarnation))
+        let first = self.sent.range((id, incarnation, Seq::ZERO)..).next();
+        first.is_some_and(|((from, of, _), _)| (*from, *of) == (id, incarnation))
+    }
+
+    fn is_partial(&self, at: usize) -> bool {
+        let track = &self.flights[at].track;
+        track.is_cut || matches!(track.origin, Origin::Midway(_))
+    }
+
+    /// The recorded life, or parts of a life, that a message says it comes from.
+    fn lives_of(&self, message: &Message) -> impl Iterator<Item = usize> + '_ {
+        let (id, incarnation) = (message.header.from, message.header.incarnation);
+        let from = self.places.range((id, incarnation, Time::ZERO, 0)..);
+        from.take_while(move |(place, _)| (place.0, place.1) == (id, incarnation)).map(|(_, at)| *at)
     }
 
     /// The lives before this one.
     fn before(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
         let flight = &self.flights[at];
-        let earlier = self.places.range((flight.id, Incarnation::ZERO, Time::ZERO)..flight.place());
+        let earlier = self.places.range((flight.id, Incarnation::ZERO, Time::ZERO, 0)..flight.track.place());
         earlier.map(|(_, place)| *place)
     }
 
@@ -226,15 +289,49 @@ impl Judge<'_> {
 
     fn go(&mut self, at: usize) -> Result<(), Fault> {
         self.now = self.now.max(self.flights[at].host());
-        if self.flights[at].replica.is_none() { self.open(at) } else { self.step(at) }
+        if self.flights[at].replica.is_none() {
+            self.open(at)?
+        } else {
+            self.step(at)?
+        }
+        self.compare_state(at)
     }
 
-    fn observe(&mut self, happening: &Happening<'_>) -> Result<(), Fault> {
-        self.checkers.observe(self.now, happening).map_err(Fault::Violated)
+    /// Where a file begins, the replica is what the file says.
+    fn compare_state(&mut self, at: usize) -> Result<(), Fault> {
+        let Flight { track, id, replica, next } = &self.flights[at];
+        let Some(replica) = replica else { return Ok(()) };
+        for (_, midway) in track.states.iter().filter(|(offset, _)| offset == next) {
+            if replica.image() != midway.image {
+                let event = midway.events;
+                return Err(Fault::Diverged(format!(
+                    "{id:?} is not in the state that was recorded after event {event}"
+                )));
+            }
+            self.report.states += 1;
+        }
+        Ok(())
     }
 
     fn open(&mut self, at: usize) -> Result<(), Fault> {
-        let (opening, id) = (&self.flights[at].life.opening, self.flights[at].id);
+        let (origin, id) = (self.flights[at].track.origin, self.flights[at].id);
+        self.report.lives += 1;
+        let opening = match origin {
+            Origin::Opening(opening) => opening,
+            Origin::Midway(midway) => {
+                let replica = guarded(id, || Replica::of_midway(midway))?;
+                let replica = replica.map_err(|error| Fault::Diverged(format!("{id:?} does not go on: {error}")))?;
+                let seen = replica.snapshot();
+                self.flights[at].replica = Some(replica);
+                if let Some(tape) = &mut self.tape {
+                    tape.resumed(self.now, &seen);
+                }
+                return match &mut self.by {
+                    By::Whole(_) => Ok(()),
+                    By::Parts(parts) => parts.resumed(id, &seen).map_err(Fault::Violated),
+                };
+            }
+        };
         if self.before(at).next().is_some() {
             self.observe(&Happening::Crashed { on: id })?;
         }
@@ -242,11 +339,29 @@ impl Judge<'_> {
         let replica =
             guarded(id, || Replica::open(opening.config.clone(), opening.stored.clone(), opening.at, &mut actions))?;
         let replica = replica.map_err(|error| Fault::Diverged(format!("{id:?} does not open: {error}")))?;
+        let after = replica.snapshot();
         self.flights[at].replica = Some(replica);
-        self.report.lives += 1;
-        self.observe(&Happening::Opened { on: id, stored: &opening.stored, actions: &actions })?;
+        if let Some(tape) = &mut self.tape {
+            tape.opened(self.now, &actions, &after);
+        }
+        let stored = &opening.stored;
+        match &mut self.by {
+            By::Whole(_) => self.observe(&Happening::Opened { on: id, stored, actions: &actions })?,
+            By::Parts(parts) => parts.opened(id, stored, &after, &actions).map_err(Fault::Violated)?,
+        }
         self.remember(&actions);
         Ok(())
+    }
+
+    /// What the checkers of whole runs are told.
+    fn observe(&mut self, happening: &Happening<'_>) -> Result<(), Fault> {
+        if let Some(tape) = &mut self.tape {
+            tape.happened(self.now, happening);
+        }
+        match &mut self.by {
+            By::Whole(checkers) => checkers.observe(self.now, happening).map_err(Fault::Violated),
+            By::Parts(_) => Ok(()),
+        }
     }
 
     fn step(&mut self, at: usize) -> Result<(), Fault> {
@@ -254,14 +369,24 @@ impl Judge<'_> {
             self.compare(at, message)?;
         }
         let flight = &mut self.flights[at];
-        let (id, event): (ReplicaId, &Event) = (flight.id, &flight.life.events[flight.next]);
+        let (id, event): (ReplicaId, &Event) = (flight.id, flight.track.events[flight.next]);
         let Some(replica) = &mut flight.replica else { return Ok(()) };
-        let mut actions = Vec::new();
+        let (mut actions, before) = (Vec::new(), replica.snapshot());
         guarded(id, || replica.step_into(event.clone(), &mut actions))?;
+        let after = replica.snapshot();
         flight.next += 1;
         self.report.events += 1;
-        self.observe(&Happening::Stepped { on: id, event, actions: &actions })?;
-        self.remember(&actions);
+        if let Some(tape) = &mut self.tape {
+            tape.step(self.now, &Step { before: &before, event, actions: &actions, after: &after });
+        }
+        let actions = &actions[..];
+        match &mut self.by {
+            By::Whole(_) => self.observe(&Happening::Stepped { on: id, event, actions })?,
+            By::Parts(parts) => {
+                parts.stepped(id, &Seen { event, actions, before: &before, after: &after }).map_err(Fault::Violated)?;
+            }
+        }
+        self.remember(actions);
         Ok(())
     }
 
@@ -291,7 +416,7 @@ impl Judge<'_> {
 
     // ---- the end
 
-    fn end(mut self) -> Result<Report, Fault> {
+    fn end(&mut self) -> Result<(), Fault> {
         let mut newest: BTreeMap<ReplicaId, (Snapshot, Hash)> = BTreeMap::new();
         for at in self.places.values() {
             if let Some(replica) = &self.flights[*at].replica {
@@ -301,10 +426,18 @@ impl Judge<'_> {
         let replicas: Vec<(Snapshot, Hash)> =
             newest.into_values().filter(|(seen, _)| seen.status != StatusName::Halted).collect();
         self.observe(&Happening::Ended { replicas: &replicas, unanswered: &[], settled: false })?;
-        self.report.committed = self.checkers.decided();
-        self.report.views = u64::try_from(self.checkers.views_started()).unwrap_or(u64::MAX);
-        Ok(self.report)
+        let (committed, views) = match &self.by {
+            By::Whole(checkers) => (checkers.decided(), checkers.views_started()),
+            By::Parts(parts) => (parts.committed(), parts.views_started()),
+        };
+        (self.report.committed, self.report.views) = (committed, count(views));
+        Ok(())
     }
+}
+
+/// A count of things in memory.
+fn count(things: usize) -> u64 {
+    u64::try_from(things).unwrap_or(u64::MAX)
 }
 
 fn name_of(message: &Message) -> Name {

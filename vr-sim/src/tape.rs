@@ -11,7 +11,7 @@ use crate::setup::Setup;
 use vr_core::trace::{
     BigNumber, Corrupted, Crashed, Delayed, DropCause, Dropped, Duplicated, Ended, FORMAT, Group, Healed, Intervention,
     Invoked, MessageId, Meta, Mode, Name, Node, Outcome, Partitioned, Producer, Recorder, Redact, Remark, Returned,
-    Settled, Step, TraceEvent, Violated, What, request_sent, shown,
+    Settled, Snap, State, Step, TraceEvent, Violated, What, request_sent, shown,
 };
 use vr_core::{Action, Message, ReplicaId, Request, Snapshot, Time};
 
@@ -41,7 +41,23 @@ impl Tape {
 
     /// [`Tape::begin`] of a run of another kind.
     pub fn begin_as(&mut self, mode: Mode, setup: &Setup, repro: Option<String>) {
-        let members: Vec<Node> = setup.cluster().members.into_iter().map(Node::Replica).collect();
+        let (clients, seed) = (Some(u64::from(setup.clients)), Some(BigNumber(setup.seed)));
+        self.begin_with((mode, seed), &setup.cluster().members, clients, repro);
+    }
+
+    /// [`Tape::begin`] of what nodes recorded.
+    pub fn begin_recorded(&mut self, members: &[ReplicaId], repro: Option<String>) {
+        self.begin_with((Mode::Live, None), members, None, repro);
+    }
+
+    fn begin_with(
+        &mut self,
+        (mode, seed): (Mode, Option<BigNumber>),
+        members: &[ReplicaId],
+        clients: Option<u64>,
+        repro: Option<String>,
+    ) {
+        let members: Vec<Node> = members.iter().copied().map(Node::Replica).collect();
         let count = |n: usize| u64::try_from(n).expect("few members");
         let n = members.len();
         let config = Group {
@@ -49,7 +65,7 @@ impl Tape {
             epoch: 0,
             f: count(vr_core::faults_tolerated(n)),
             quorum: count(vr_core::quorum(n)),
-            clients: Some(u64::from(setup.clients)),
+            clients,
             checkpoint_every: None,
         };
         let producer =
@@ -58,7 +74,7 @@ impl Tape {
             format: FORMAT.into(),
             producer: Some(producer),
             mode,
-            seed: Some(BigNumber(setup.seed)),
+            seed,
             repro,
             config,
             faults: None,
@@ -132,6 +148,11 @@ impl Tape {
     pub(crate) fn opened(&mut self, at: Time, actions: &[Action], after: &Snapshot) {
         let Self { recorder, events, .. } = self;
         recorder.opened(at.0, actions, after, &mut |event| events.push(event));
+    }
+
+    /// What is known of a replica goes on here.
+    pub(crate) fn resumed(&mut self, at: Time, seen: &Snapshot) {
+        self.at(at, Node::Replica(seen.id), What::Snap(Snap { state: Box::new(State::of(seen)) }));
     }
 
     /// Everything else that checkers are told.

@@ -9,6 +9,7 @@
 
 use super::{Replica, Status, StatusName, invariants};
 use crate::config::ConfigError;
+use crate::opening::Midway;
 use crate::wire::{self, WireError};
 use alloc::vec::Vec;
 use core::fmt;
@@ -71,6 +72,19 @@ impl Replica {
         let leads = status == StatusName::Primary;
         if !invariants::hold(&this.common, leads, leads || matches!(this.status, Status::Backup(_))) {
             return Err(ImageError::Inconsistent("its variables"));
+        }
+        Ok(this)
+    }
+
+    /// The replica in the middle of a life: it acts from here on as the recorded one did.
+    ///
+    /// # Errors
+    /// As [`Self::of_image`], and when it is not the replica and the life that it is said to be.
+    pub fn of_midway(midway: &Midway) -> Result<Self, ImageError> {
+        let this = Self::of_image(&midway.image)?;
+        let (config, life) = (&this.common.config, this.common.header().incarnation);
+        if *config != midway.config || life != midway.life {
+            return Err(ImageError::Inconsistent("it is another replica or life than it is said to be"));
         }
         Ok(this)
     }

@@ -16,12 +16,12 @@ use crate::message::{Body, MessageKind};
 use crate::persist::{Plain, Promise};
 use crate::quorum::Position;
 use crate::timer::Timer;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use hashbrown::HashMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What the primary knows of a member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -44,6 +44,7 @@ pub(super) struct Primary {
     batches: VecDeque<Op>,
     /// The newest request in flight, with its op, of each client whose `Register` is in flight itself. Those of the
     /// others are noted with their sessions in the client table.
+    #[serde(serialize_with = "in_order")]
     registering: HashMap<ClientId, (RequestNumber, Op), Fold>,
     predicted: Predicted,
     beat: Beat,
@@ -52,6 +53,14 @@ pub(super) struct Primary {
     resend_commit: Op,
     resend_attempt: u32,
     abdicated: bool,
+}
+
+/// Equal maps are written equally, whatever came into them first.
+fn in_order<S: Serializer>(
+    map: &HashMap<ClientId, (RequestNumber, Op), Fold>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    map.iter().collect::<BTreeMap<_, _>>().serialize(serializer)
 }
 
 impl Primary {

@@ -2,7 +2,7 @@
 //!
 //! Owns [`Happening`], [`Violation`], [`Model`] and [`Checkers`], which hands every happening to the properties it
 //! concerns, in one pass over a step's actions. Must not know the simulator: the same checkers judge a recorded
-//! production run, if it begins with the opening of every replica. PROTOCOL §4.
+//! production run, if it begins with the opening of every replica; otherwise [`Fragments`] does. PROTOCOL §4.
 //!
 //! Each property with its section of the paper and the file that judges it: [`PROPERTIES`].
 
@@ -11,6 +11,7 @@ mod at_most_once;
 mod catalogue;
 mod checkpoints;
 mod durability;
+mod fragments;
 mod happening;
 mod image;
 mod lineage;
@@ -42,6 +43,7 @@ use views::Views;
 use vr_core::{Action, Event, Hash, Input, Note, Op, ReplicaId, Stored, Time, Write, WriteId};
 
 pub use catalogue::{PROPERTIES, Property};
+pub use fragments::{Fragments, Seen};
 pub use happening::{Happening, Setting, Severity, Violation};
 pub(crate) use linearizability::{Plain, plain as judge_plain_history};
 

@@ -106,9 +106,15 @@ pub(crate) enum Verb {
 /// What `check-recording` reads.
 #[derive(Args, Debug)]
 pub(crate) struct CheckRecordingArgs {
-    /// Recordings of one cluster, of as many nodes and lives as there are
+    /// Recordings of one cluster, of as many nodes and lives as there are; a directory stands for those in it
     #[arg(required = true, value_name = "FILES")]
     pub(crate) files: Vec<PathBuf>,
+    /// Write what an observer would have seen as a trace
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Write it as a page for a browser
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// What clients of a key-value store saw, a JSON object a line: body, invoked, and unless unanswered returned and
     /// result; bodies and results as `vr_sim::history::KeyValue` writes them, in hexadecimal digits
     #[arg(long, value_name = "FILE")]

@@ -86,6 +86,7 @@ pub(crate) fn main() -> ExitCode {
 fn go(cli: Cli) -> Result<Exit, String> {
     match cli.verb.unwrap_or(Verb::Run(cli.run)) {
         Verb::Run(args) => run::run(&args),
+        Verb::Replay(args) if recording::is_one(&args.case) => recording::replay(&args),
         Verb::Replay(args) => replay::replay(&args),
         Verb::Lab(args) => lab::lab(&args),
         Verb::Case(args) => case::case(&args),

@@ -21,7 +21,7 @@ Examples:
 /// Options of `replay`.
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArgs {
-    /// A seed, or a case file
+    /// A seed, a case file, or a recording of a node or a directory of them (as `check-recording`, which takes several)
     #[arg(value_name = "CASE")]
     pub(crate) case: String,
     /// Stop after so many events
@@ -59,6 +59,19 @@ impl ReplayArgs {
     /// Must what happens be recorded?
     pub(crate) const fn wants_events(&self) -> bool {
         self.is_shown() || self.trace.is_some() || self.html.is_some() || self.until.is_some()
+    }
+
+    /// An option that makes no sense for what nodes recorded.
+    pub(crate) fn not_of_recordings(&self) -> Option<String> {
+        let options = [
+            ("--until", self.until.is_some()),
+            ("--text", self.text),
+            ("--explain", self.explain),
+            ("--table", self.table),
+            ("--export", self.export.is_some()),
+        ];
+        let named = options.into_iter().find(|(_, is_there)| *is_there).map(|(name, _)| name.to_owned());
+        named.or_else(|| self.cluster.words().first().cloned())
     }
 
     const fn is_shown(&self) -> bool {
