@@ -217,10 +217,13 @@ pub(crate) fn bound(write: &Write) -> u64 {
     bodies.saturating_add(wide(HEAD_BYTES + REFERENCE_BYTES + 64))
 }
 
+/// A longer record is refused: 4 GiB.
+pub(super) const LONGEST: u64 = 0xFFFF_FFFF;
+
 /// Appends the record of a write to `out`; `log` is the log before it. Gives its head.
 pub(crate) fn encode(write: &Write, log: &Log, at: Place, seed: u64, out: &mut Vec<u8>) -> io::Result<Head> {
     let too_long = || io::Error::new(io::ErrorKind::InvalidInput, "a write of more than 4 GiB");
-    if bound(write) > u64::from(u32::MAX) {
+    if bound(write) > LONGEST {
         return Err(too_long());
     }
     let start = out.len();

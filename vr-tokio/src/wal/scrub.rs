@@ -8,7 +8,7 @@ use super::bytes::{narrow, wide};
 use super::checkpoints::{self, Reference};
 use super::files::Files;
 use super::promise::{PROMISES, Promise, SLOT_BYTES};
-use super::record::{Head, Kind};
+use super::record::{self, Head, Kind};
 use super::segment::{self, COPY_BYTES, HEADER_BYTES, Start, What};
 use super::stamp::Stamp;
 use super::writer::Wal;
@@ -253,9 +253,19 @@ impl Wal {
             return Ok(Healed::Not("the node is stopping"));
         }
         // It brings an entry, by which its place is proven.
-        let keep = keep.min(self.log.op().previous());
+        self.write_again(keep.min(self.log.op().previous()), record::LONGEST)
+    }
+
+    /// The log after `keep` once more, as one record that is no longer than that: what follows a part of it could not be told
+    /// from what it replaces.
+    fn write_again(&mut self, keep: Op, longest: u64) -> io::Result<Healed> {
         let entries = Entries::new(self.log.after(keep).cloned().collect());
         let write = Write::Repair { keep, entries: entries.expect("what follows an op in a log is one chain") };
+        if record::bound(&write) > longest {
+            return Ok(Healed::Not(
+                "the log from there on is longer than one record may be: a start repairs it from peers",
+            ));
+        }
         if !self.reserve(&write)? {
             return Ok(Healed::Not("there is no space for what it brought"));
         }
@@ -268,7 +278,7 @@ impl Wal {
         let header = match self.files.read_part(name, 0, HEADER_BYTES) {
             Ok(header) => header,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Healed::GivenUp),
-            Err(error) => return Err(error),
+            Err(_) => return Ok(Healed::Not("the disk does not give its header back")),
         };
         let Ok((stamp, start, both)) = Start::read(&header) else {
             return Ok(Healed::Not("neither of the two headers checks: this node will not start again"));
@@ -329,5 +339,71 @@ impl Wal {
         self.failed |= done.is_err();
         done?;
         Ok(told(&other, "the older promise record did not check, and a new one took its place"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::Directory;
+    use super::super::stamp::Identity;
+    use super::super::writer::Options;
+    use super::*;
+    use bytes::Bytes;
+    use vr_core::{
+        ClientId, ClusterConfig, ClusterId, Entry, Epoch, Incarnation, Kind as EntryKind, Predicted, ReplicaId,
+        Request, RequestNumber, Session, View, WriteId,
+    };
+
+    /// A log with an incarnation and an entry, durable.
+    fn log(dir: &std::path::Path) -> Wal {
+        let identity = Identity { cluster: ClusterConfig::of_size(ClusterId(1), 3), id: ReplicaId(0) };
+        Wal::format(dir, &identity, &Options::default()).expect("an empty directory");
+        let opened = Wal::open_in(Arc::new(Directory::new(dir)), &identity, Options::default()).expect("just made");
+        let mut wal = opened.wal;
+        let head = wal.log.head();
+        let request = Request {
+            client: ClientId(1),
+            session: Session(0),
+            number: RequestNumber(0),
+            kind: EntryKind::Register,
+            predicted: Predicted::default(),
+            body: Bytes::new(),
+        };
+        let entry = Entry::new(Epoch(0), View(0), head.op.next(), head.hash, request);
+        let writes = [
+            Write::Incarnation(Incarnation(1)),
+            Write::Append(Entries::new(vec![entry]).expect("one entry is a chain")),
+        ];
+        for (id, write) in (1..).zip(writes) {
+            assert!(wal.reserve(&write).expect("a disk"));
+            wal.append(WriteId(id), &write).expect("a disk");
+        }
+        wal.sync().expect("a disk");
+        wal
+    }
+
+    #[test]
+    fn a_log_that_is_longer_than_a_record_is_reported_and_goes_on() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut wal = log(&dir.path().join("log"));
+        let healed = wal.write_again(Op(0), 20).expect("no failure of the disk");
+        assert!(matches!(healed, Healed::Not(why) if why.contains("longer than one record")), "{healed:?}");
+        wal.append(WriteId(3), &Write::View(View(1))).expect("it goes on");
+        assert_eq!(wal.write_again(Op(0), record::LONGEST).expect("a disk"), Healed::Repaired);
+        assert_eq!(wal.sync().expect("a disk"), Some(WriteId(3)));
+    }
+
+    #[test]
+    fn a_header_that_the_disk_does_not_give_back_is_reported_and_the_log_goes_on() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut wal = log(&dir.path().join("log"));
+        // Reading it fails, as no file does that is gone.
+        let file = "unreadable".to_owned();
+        std::fs::create_dir(dir.path().join("log").join(&file)).expect("made");
+        let rot = Rot { file, offset: 0, rotten: Rotten::Header, what: String::new() };
+        let healed = wal.heal(&rot).expect("no failure of the disk");
+        assert!(matches!(healed, Healed::Not(why) if why.contains("does not give")), "{healed:?}");
+        wal.append(WriteId(3), &Write::View(View(1))).expect("it goes on");
+        assert_eq!(wal.sync().expect("a disk"), Some(WriteId(3)));
     }
 }
