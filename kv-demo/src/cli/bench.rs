@@ -3,6 +3,7 @@
 //! Owns the run: clients that each wait for one answer before they ask again, a line that lives on a terminal, then the
 //! report. Drives etcd's JSON gateway too, so that one tool measures both. Must not know how a request looks.
 
+mod cost;
 mod histogram;
 mod load;
 mod report;
@@ -30,6 +31,7 @@ Examples:
   kv-demo bench --clients 1 --reads 100
   kv-demo bench --batch 100 --json
   kv-demo bench --watch-cost --pairs 20        what `kv-demo view` and one browser cost the cluster
+  kv-demo bench --record-cost URL,…            what recording costs: URL,… is a second cluster, equal but for `record`
   kv-demo bench --etcd http://127.0.0.1:2379   the same load on etcd's JSON gateway";
 
 /// Options of `bench`.
@@ -61,11 +63,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "URL")]
     etcd: Option<String>,
     /// Measure what it costs to be watched: runs with the view attached and without, in alternation
-    #[arg(long, conflicts_with = "etcd")]
+    #[arg(long, conflicts_with = "etcd", group = "cost")]
     watch_cost: bool,
+    /// Measure what recordings cost: runs against this cluster, whose nodes record, and against that of --endpoints, whose
+    /// nodes do not, in alternation
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', conflicts_with = "etcd", group = "cost")]
+    record_cost: Vec<String>,
     /// How many runs of each kind
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    #[arg(requires = "watch_cost")]
+    #[arg(requires = "cost")]
     pairs: u16,
     /// Print one JSON object instead of a table
     #[arg(long)]
@@ -95,6 +101,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
     if args.watch_cost {
         return LocalSet::new().block_on(&runtime, watch_cost(args, addresses));
     }
+    if !args.record_cost.is_empty() {
+        return LocalSet::new().block_on(&runtime, record_cost(args, addresses));
+    }
     let report = LocalSet::new().block_on(&runtime, measure(args, addresses));
     if args.json {
         println!("{}", report.json());
@@ -112,7 +121,28 @@ pub(super) fn run(args: &Args) -> ExitCode {
 /// Measures what the view costs.
 async fn watch_cost(args: &Args, addresses: Vec<String>) -> ExitCode {
     let run = async || measure(args, addresses.clone()).await.ops_per_second();
-    match watch::cost(args.pairs, &addresses, run, |said| eprintln!("{said}")).await {
+    tell_cost(args, watch::cost(args.pairs, &addresses, run, |said| eprintln!("{said}")).await)
+}
+
+/// Measures what recordings cost.
+async fn record_cost(args: &Args, addresses: Vec<String>) -> ExitCode {
+    let recording: Result<Vec<_>, _> = args.record_cost.iter().map(|url| super::wire::address_of(url)).collect();
+    let recording = match recording {
+        Ok(recording) => recording,
+        Err(error) => {
+            eprintln!("kv-demo bench: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let run = async |records: bool| {
+        let addresses = if records { &recording } else { &addresses };
+        measure(args, addresses.clone()).await.ops_per_second()
+    };
+    tell_cost(args, cost::recorded(args.pairs, run, |said| eprintln!("{said}")).await)
+}
+
+fn tell_cost(args: &Args, cost: Result<cost::Cost, String>) -> ExitCode {
+    match cost {
         Ok(cost) if args.json => println!("{}", cost.json()),
         Ok(cost) => print!("{}", cost.table()),
         Err(why) => {

@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// Do not offer the trace stream, /vr/v1/events, when the directory is new.
     #[arg(long)]
     no_events: bool,
+    /// Record everything that happens to the replicas, in `flight` below the directory, when the directory is new.
+    #[arg(long)]
+    record: bool,
     /// Do not show the cluster on a page for a browser.
     #[arg(long)]
     no_view: bool,
@@ -95,9 +98,10 @@ fn configuration(args: &Args) -> Result<String, String> {
     let id = u128::from_le_bytes(id);
     let members: Vec<_> = (0..args.replicas).map(|id| id.to_string()).collect();
     let mut text = format!(
-        "# Made by kv-demo cluster. See vr-tokio/cluster.example.toml for all that may stand here.\n\n\
+        "# Made by kv-demo cluster. See vr-tokio/cluster.example.toml for all that may stand here.\n\n{}\
          [cluster]\nid = \"{id:032x}\"\nmembers = [{}]\ndurability = \"{}\"\n\
          max_request_bytes = 1114112 # a value of 1 MiB, its key, and a little\n\n[events]\nenabled = {}\n",
+        if args.record { "record = \"flight\"\n\n" } else { "" },
         members.join(", "),
         args.durability,
         !args.no_events,
