@@ -290,9 +290,9 @@ impl Judge<'_> {
     fn go(&mut self, at: usize) -> Result<(), Fault> {
         self.now = self.now.max(self.flights[at].host());
         if self.flights[at].replica.is_none() {
-            self.open(at)?
+            self.open(at)?;
         } else {
-            self.step(at)?
+            self.step(at)?;
         }
         self.compare_state(at)
     }
