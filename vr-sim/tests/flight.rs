@@ -17,6 +17,7 @@ fn recorded(seed: u64, durability: Durability) -> Vec<Vec<u8>> {
     recorded_with(seed, Options { durability: Some(durability), ..Options::default() })
 }
 
+/// Of a run in which a disk went back nothing is given: in a recording that is a disk without what was durable.
 fn recorded_with(seed: u64, options: Options) -> Vec<Vec<u8>> {
     let options = Options { replicas: Some(3), ..options };
     let (setup, odds) = draw(seed, &options);
@@ -24,7 +25,7 @@ fn recorded_with(seed: u64, options: Options) -> Vec<Vec<u8>> {
     world.record_flights();
     world.run();
     assert!(world.violation().is_none(), "seed {seed}: {:?}", world.violation());
-    world.take_flights()
+    if world.marks().disks_gone_back > 0 { Vec::new() } else { world.take_flights() }
 }
 
 fn lives_of(files: &[Vec<u8>]) -> Vec<Life> {
@@ -44,6 +45,9 @@ fn whole_runs_with_crashes_and_faults_are_repeated_from_their_recordings_and_fou
     for durability in [Durability::Sync, Durability::Async] {
         for seed in 0..60 {
             let lives = lives_of(&recorded(seed, durability));
+            if lives.is_empty() {
+                continue;
+            }
             let report = judge(&lives).unwrap_or_else(|fault| panic!("seed {seed} {durability:?}: {fault}"));
             assert_eq!(usize::try_from(report.lives), Ok(lives.len()));
             sum.lives += report.lives;
@@ -71,7 +75,7 @@ fn a_recording_with_a_gap_is_found_out() {
 
 #[test]
 fn a_message_that_arrived_otherwise_than_it_was_sent_is_found_out() {
-    let mut lives = first(Durability::Sync, |lives| lives[0].events.len() > 50);
+    let mut lives = first(Durability::Sync, |lives| lives.first().is_some_and(|life| life.events.len() > 50));
     let is_commit =
         |input: &Input| matches!(input, Input::Message(message) if matches!(message.body, Body::Commit { .. }));
     let events = lives.iter_mut().flat_map(|life| &mut life.events);

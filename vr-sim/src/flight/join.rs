@@ -122,7 +122,8 @@ pub(super) fn given_up(tracks: &[Track<'_>]) -> u64 {
 }
 
 fn extend<'a>(track: &mut Track<'a>, piece: Track<'a>, midway: &'a Midway) -> Result<(), Fault> {
-    let from = usize::try_from(piece.first - track.first).unwrap_or(usize::MAX);
+    let (end, skipped) = (track.events.len(), piece.first - track.first);
+    let from = (0..end).find(|at| super::count(*at) == skipped).unwrap_or(end);
     let shared = track.events.len() - from;
     if track.events[from..].iter().zip(&piece.events).any(|(ours, theirs)| ours != theirs) {
         let (id, life, ..) = track.place();
