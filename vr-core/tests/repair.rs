@@ -200,6 +200,28 @@ fn a_log_of_a_later_view_than_the_disk_knows_of_is_not_repaired_by_content() {
     assert_eq!((one.status(), one.asked()), (StatusName::Recovering, None));
 }
 
+/// r1 promised view 3, and the end of its log is lost: the log of an earlier view may lack what it acknowledged, and a
+/// vote would help one into being.
+#[test]
+fn who_has_a_damaged_log_votes_for_nothing_and_asks_for_no_view_before_the_one_it_promised() {
+    let (mut stored, _) = disk();
+    stored.log.truncate(Op(4));
+    stored.damage = Some(Damage { from: Op(5), pieces: Vec::new(), is_end_certain: false });
+    stored.view = View(3);
+    let mut one = One::open(stored);
+    let vote = Body::StartViewChange { want: true, hears: Default::default() };
+    for from in [0, 2] {
+        one.hear(from, 4, vote.clone());
+    }
+    for _ in 0..40 {
+        one.wait();
+    }
+    assert_eq!(one.status(), StatusName::Recovering);
+    let asked = |body: &Body| if let Body::Recovery(question) = body { Some(question.view_min) } else { None };
+    assert!(one.said().filter_map(asked).count() > 1 && one.said().filter_map(asked).all(|view| view == View(3)));
+    assert!(!one.said().any(|body| matches!(body, Body::StartViewChange { .. } | Body::DoViewChange { .. })));
+}
+
 #[test]
 fn who_recovers_lends_what_it_has_and_nothing_else() {
     let (stored, log) = damaged();
