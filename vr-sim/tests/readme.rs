@@ -80,6 +80,11 @@ fn check(line: &str) -> Result<(), String> {
         "cargo" => cargo(&words),
         "vr-sim" => simulator(&words),
         ".ci/run" => exists(".ci/run"),
+        ".ci/mutation" => {
+            exists(".ci/mutation")?;
+            let files = words.iter().filter(|word| !word.starts_with("--") && **word != "sample");
+            files.copied().try_for_each(|file| exists(&format!("vr-core/src/{file}.rs")))
+        }
         ".ci/browser" => {
             exists(".ci/browser")?;
             words.iter().try_for_each(|file| exists(&format!("kv-demo/tests/browser/{file}")))
