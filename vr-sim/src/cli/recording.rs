@@ -120,6 +120,9 @@ fn files_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
         let items = std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let mut inside: Vec<_> = items.filter_map(|item| Some(item.ok()?.path())).collect();
         inside.retain(|path| path.extension().is_some_and(|ending| ending == "vrrec"));
+        if inside.is_empty() {
+            return Err(format!("{}: no recording in it, which would be named *.vrrec", path.display()));
+        }
         inside.sort();
         files.extend(inside);
     }
