@@ -192,7 +192,9 @@ impl Decider {
             Source::Bytes { data, at } => choose_from(data, at, bound),
             Source::Script(script) => script.choose(kind, bound),
             Source::Recorded(listed) => {
-                if listed.is_empty() && self.record.is_none() {
+                // How often something was asked counts only where an answer is listed: most runs list few.
+                let is_listed = || listed.range((kind, key, 0)..=(kind, key, u32::MAX)).next().is_some();
+                if !is_listed() {
                     return 0;
                 }
                 let occurrence = self.asked.get(&(kind, key)).copied().unwrap_or(0);
