@@ -1,7 +1,9 @@
 //! What the simulator costs: worlds of known shape, counted. The clock on the wall is the caller's.
 //!
 //! Owns the two configurations that are measured. Must not know a wall clock: it counts what was simulated, the
-//! caller divides by the time that took.
+//! caller divides by the time that took. What is measured in virtual time is [`availability`].
+
+pub mod availability;
 
 use crate::decider::Decider;
 use crate::run::{run_seed, world_of};

@@ -3,10 +3,12 @@
 //! Owns the words of the command line and their limits; what it refuses, it refuses in one line. Must not know what
 //! any verb does. DESIGN §8.
 
+mod bench;
 mod check;
 mod lab;
 mod replay;
 
+pub(crate) use bench::BenchArgs;
 pub(crate) use check::CheckArgs;
 pub(crate) use lab::LabArgs;
 pub(crate) use replay::{Export, ReplayArgs};
@@ -96,7 +98,8 @@ pub(crate) enum Verb {
     /// Repeat and judge what production nodes recorded
     #[command(after_help = CODES)]
     CheckRecording(CheckRecordingArgs),
-    /// Measure: virtual seconds, steps and messages per core-second
+    /// Measure: what a core-second holds, or how long a fault keeps clients waiting
+    #[command(after_help = format!("{}\n\n{CODES}", bench::what()))]
     Bench(BenchArgs),
     /// One line per seed: its digest. What `doctor` asks its other process for.
     #[command(hide = true)]
@@ -336,14 +339,6 @@ pub(crate) struct DoctorArgs {
     pub(crate) seeds: Range<u64>,
     #[command(flatten)]
     pub(crate) cluster: ClusterArgs,
-    /// Print one JSON object instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Options of `bench`.
-#[derive(Args, Debug)]
-pub(crate) struct BenchArgs {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,

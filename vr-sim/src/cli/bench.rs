@@ -4,6 +4,8 @@
 //! two worlds alternate, with the lowest and the highest. Figures are reported, never judged. Must not know what is
 //! simulated. DESIGN §8, 9.21.
 
+mod availability;
+
 use super::args::BenchArgs;
 use super::screen::{Figure, bad, count, faint, strong};
 use super::stopwatch::Stopwatch;
@@ -93,10 +95,14 @@ struct Spreads {
 /// Carries it out.
 ///
 /// # Errors
-/// Never: nothing of it can be asked for wrongly.
-#[allow(clippy::unnecessary_wraps)] // as every verb
+/// In one line, when there are no seeds, or a directory cannot be written to.
 pub(crate) fn bench(args: &BenchArgs) -> Result<Exit, String> {
     guard::listen();
+    if args.availability { availability::bench(args) } else { Ok(rates(args)) }
+}
+
+/// What a core-second holds.
+fn rates(args: &BenchArgs) -> Exit {
     if !args.json {
         screen::say(&format!("one core, {ROUNDS} rounds: the median, and from the lowest to the highest"));
     }
@@ -131,7 +137,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit, String> {
         },
     };
     screen::say(&if args.json { json.json() } else { json.text() });
-    Ok(json.exit())
+    json.exit()
 }
 
 impl Json {

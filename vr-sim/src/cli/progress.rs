@@ -41,6 +41,12 @@ impl Progress {
 
     /// This much is done.
     pub(crate) fn show(&mut self, report: &Report) {
+        let goal = self.goal;
+        self.tell(report.seeds, |elapsed| line(goal, report, elapsed));
+    }
+
+    /// So many seeds are done; the line is made when it is time for one, of how long it took so far.
+    pub(crate) fn tell(&mut self, seeds: u64, line: impl FnOnce(Duration) -> String) {
         let (now, every) = match self.bar {
             Some(_) => (Instant::now(), Duration::from_secs(1) / u32::from(DRAWS_PER_SECOND)),
             None => (Instant::now(), LINE_EVERY),
@@ -50,11 +56,11 @@ impl Progress {
         }
         self.shown = now;
         let elapsed = now.duration_since(self.started);
-        let line = self.line(report, elapsed);
+        let line = line(elapsed);
         match &self.bar {
             Some(bar) => {
                 bar.set_position(match self.goal {
-                    Goal::Seeds(_) => report.seeds,
+                    Goal::Seeds(_) => seeds,
                     Goal::Time(whole) => millis(elapsed.min(whole)),
                 });
                 bar.set_message(line);
@@ -77,28 +83,28 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
 
-    fn line(&self, report: &Report, elapsed: Duration) -> String {
-        let done = match self.goal {
-            Goal::Seeds(all) => format!("{}/{} seeds", count(report.seeds), count(all)),
-            Goal::Time(whole) => {
-                format!("{}/{} s, {}", elapsed.as_secs(), whole.as_secs(), counted(report.seeds, "seed"))
-            }
-        };
-        let wall = Figure::seconds(elapsed);
-        let rate = Figure::rate(Figure::of(report.seeds), wall);
-        let times = Figure::rate(report.virtual_seconds(), wall);
-        let failures = counted(report.failed(), "failure");
-        let never = report.marks.never_seen();
-        let named = never.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-        let more = never.len().saturating_sub(NAMED);
-        let never = match (never.is_empty(), more) {
-            (true, _) => String::new(),
-            (false, 0) => format!("  never yet: {named}"),
-            (false, more) => format!("  never yet: {named} and {more} more"),
-        };
-        format!("{done}  {rate}/s  ×{times} real time  {failures}{never}")
-    }
+fn line(goal: Goal, report: &Report, elapsed: Duration) -> String {
+    let done = match goal {
+        Goal::Seeds(all) => format!("{}/{} seeds", count(report.seeds), count(all)),
+        Goal::Time(whole) => {
+            format!("{}/{} s, {}", elapsed.as_secs(), whole.as_secs(), counted(report.seeds, "seed"))
+        }
+    };
+    let wall = Figure::seconds(elapsed);
+    let rate = Figure::rate(Figure::of(report.seeds), wall);
+    let times = Figure::rate(report.virtual_seconds(), wall);
+    let failures = counted(report.failed(), "failure");
+    let never = report.marks.never_seen();
+    let named = never.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let more = never.len().saturating_sub(NAMED);
+    let never = match (never.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => format!("  never yet: {named}"),
+        (false, more) => format!("  never yet: {named} and {more} more"),
+    };
+    format!("{done}  {rate}/s  ×{times} real time  {failures}{never}")
 }
 
 fn bar(goal: Goal) -> ProgressBar {
