@@ -270,7 +270,7 @@ fn command() -> impl Strategy<Value = Command> {
         (deed, m, to).prop_map(|(deed, m, to)| Command::Message(deed, m, to)),
         (1..100_000u64).prop_map(Command::Step),
         wait.prop_map(Command::Run),
-        "[^;\\pC ]{1,20}( [^;\\pC ]{1,20}){0,3}".prop_map(Command::Note),
+        "[^;\\pC\\pZ]{1,20}( [^;\\pC\\pZ]{1,20}){0,3}".prop_map(Command::Note),
     ]
 }
 
