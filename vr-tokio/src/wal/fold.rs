@@ -351,7 +351,11 @@ impl Fold {
             self.drop_from(kept.next());
         }
         if replaced_by != first || first != last {
-            self.divide(self.checkpoint.head.op.max(self.pieces[0].base().op));
+            // What the newest checkpoint is of is in no doubt, though its record may be lost, too.
+            let newest = self.newest_checkpoint(&self.vowed).head;
+            let is_there = self.pieces.iter().any(|piece| piece.contains(newest));
+            let proven = if is_there { newest.op } else { self.checkpoint.head.op };
+            self.divide(proven.max(self.pieces[0].base().op));
             self.is_doubtful = true;
         }
     }
