@@ -23,7 +23,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use vr_core::{
     ClientId, ClusterConfig, ClusterId, Context, Durability, HaltReason, Op, ReplicaId, RequestNumber, Service,
-    StatusName,
+    StatusName, Wait,
 };
 
 /// How long any test waits for what must happen.
@@ -171,6 +171,14 @@ impl Cluster {
         let leads = handles.iter().map(|handle| Box::pin(handle.wait_until(is_so)));
         usize::from(timely(futures_util::future::select_all(leads)).await.0.id.0)
     }
+}
+
+/// However slowly this machine answers, the first primary stays what it is: for those who do not ask about views.
+const fn steady(config: &mut NodeConfig) {
+    let timeouts = &mut config.timeouts;
+    timeouts.view_change_min = Wait::millis(60_000);
+    timeouts.view_change_max = Wait::millis(120_000);
+    timeouts.abdicate = Wait::millis(60_000);
 }
 
 async fn timely<T>(future: impl Future<Output = T>) -> T {

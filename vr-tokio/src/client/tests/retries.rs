@@ -205,7 +205,9 @@ async fn two_who_name_each_other_do_not_keep_a_call_for_ever() {
     let (one, other) = (Fake::start([]).await, Fake::start([]).await);
     one.then((0..1000).map(|_| other.hint()));
     other.then((0..1000).map(|_| one.hint()));
-    assert_eq!(client(&[&one, &other], brief()).session().await.err(), Some(ClientError::NoPrimary));
+    let error = client(&[&one, &other], brief()).session().await.err().expect("neither leads");
+    // On a busy machine the time is up while a hint is under way.
+    assert!(matches!(error, ClientError::NoPrimary | ClientError::Timeout), "{error:?}");
     assert!(one.numbers().len() + other.numbers().len() < 50, "it waits between its rounds");
 }
 

@@ -30,7 +30,7 @@ async fn a_service_that_panics_stops_its_node_with_its_words() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_orderly_stop_answers_whoever_waits_and_frees_the_directory() {
-    let mut cluster = Cluster::format(|_| ());
+    let mut cluster = Cluster::format(steady);
     cluster.up(0).await;
     let primary = cluster.handle(0);
     let asks = primary.clone();
@@ -58,7 +58,7 @@ async fn a_directory_that_was_not_formatted_or_is_in_use_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_dropped_ends_and_whoever_waits_hears_of_it() {
-    let mut cluster = Cluster::format(|_| ());
+    let mut cluster = Cluster::format(steady);
     cluster.up(0).await;
     let handle = cluster.handle(0);
     let asks = handle.clone();

@@ -17,7 +17,11 @@ fn elsewhere(cluster: &Cluster) -> Vec<NodeConfig> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_cluster_goes_on_where_the_chosen_log_of_the_lost_one_ends() {
-    let mut cluster = Cluster::start(|config| config.cluster.durability = Durability::Async).await;
+    let mut cluster = Cluster::start(|config| {
+        steady(config);
+        config.cluster.durability = Durability::Async;
+    })
+    .await;
     let primary = cluster.handle(0);
     let session = timely(primary.register(ANN)).await.expect("opened");
     for count in 1..=5 {

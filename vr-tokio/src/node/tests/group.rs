@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_execute_every_operation_once_and_alike() {
-    let cluster = Cluster::start(|_| ()).await;
+    let cluster = Cluster::start(steady).await;
     let primary = cluster.handle(0);
     for count in 1..=20 {
         let reply = timely(primary.request(ANN, number(count), body("1"))).await.expect("answered");
@@ -22,7 +22,7 @@ async fn three_nodes_execute_every_operation_once_and_alike() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_says_who_the_primary_is_and_a_session_finds_it() {
-    let cluster = Cluster::start(|_| ()).await;
+    let cluster = Cluster::start(steady).await;
     cluster.until(2, |status| status.status == StatusName::Backup).await;
     let refused = timely(cluster.handle(2).request(ANN, number(1), body("1"))).await.expect_err("a backup");
     assert!(matches!(refused, RequestError::NotPrimary { primary: Some(ReplicaId(0)), .. }), "{refused}");

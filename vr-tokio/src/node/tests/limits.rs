@@ -4,7 +4,10 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_beyond_the_bound_are_busy_while_the_protocol_goes_on() {
-    let mut cluster = Cluster::format(|config| config.requests.waiting_max = 1);
+    let mut cluster = Cluster::format(|config| {
+        steady(config);
+        config.requests.waiting_max = 1;
+    });
     let gate = Arc::new(Gate::default());
     cluster.up_with(0, Counter { gate: Arc::clone(&gate), ..Counter::default() }).await;
     cluster.up(1).await;
@@ -26,7 +29,11 @@ async fn requests_beyond_the_bound_are_busy_while_the_protocol_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_gave_way_is_evicted_and_the_next_request_opens_another() {
-    let cluster = Cluster::start(|config| config.cluster.client_capacity = 1).await;
+    let cluster = Cluster::start(|config| {
+        steady(config);
+        config.cluster.client_capacity = 1;
+    })
+    .await;
     let primary = cluster.handle(0);
     let session = timely(primary.register(ANN)).await.expect("opened");
     timely(primary.request_in(ANN, session, number(1), body("1"))).await.expect("answered");
@@ -38,7 +45,11 @@ async fn a_session_that_gave_way_is_evicted_and_the_next_request_opens_another()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_large_or_makes_no_sense_is_refused() {
-    let cluster = Cluster::start(|config| config.cluster.max_request_bytes = 16).await;
+    let cluster = Cluster::start(|config| {
+        steady(config);
+        config.cluster.max_request_bytes = 16;
+    })
+    .await;
     let primary = cluster.handle(0);
     let session = timely(primary.register(ANN)).await.expect("opened");
     let long = Bytes::from(vec![b'0'; 17]);
@@ -49,7 +60,10 @@ async fn what_is_too_large_or_makes_no_sense_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_no_quorum_hears_times_out_and_leaves_nothing_behind() {
-    let mut cluster = Cluster::format(|config| config.requests.timeout_ms = 50);
+    let mut cluster = Cluster::format(|config| {
+        steady(config);
+        config.requests.timeout_ms = 50;
+    });
     cluster.up(0).await;
     let primary = cluster.handle(0);
     let outcome = timely(primary.register(ANN)).await.expect_err("alone");
@@ -59,7 +73,7 @@ async fn a_request_that_no_quorum_hears_times_out_and_leaves_nothing_behind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_requests_share_their_answer() {
-    let cluster = Cluster::start(|_| ()).await;
+    let cluster = Cluster::start(steady).await;
     let primary = cluster.handle(0);
     let session = timely(primary.register(ANN)).await.expect("opened");
     let ask = || primary.request_in(ANN, session, number(1), body("7"));

@@ -26,7 +26,7 @@ async fn whole(address: SocketAddr, path: &str) -> (u16, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metrics_status_and_probes_say_what_the_node_does() {
-    let cluster = Cluster::start(|_| ()).await;
+    let cluster = Cluster::start(steady).await;
     let at = cluster.configs[0].nodes[0].client;
     timely(cluster.handle(0).request(ANN, number(1), body("1"))).await.expect("answered");
     cluster.until(0, |status| status.is_ready() && status.executed == Op(2)).await;
@@ -56,6 +56,7 @@ async fn metrics_status_and_probes_say_what_the_node_does() {
 async fn with_an_address_of_its_own_the_operator_is_served_there_only() {
     let ops = free();
     let cluster = Cluster::start(|config| {
+        steady(config);
         config.ops = (config.id == ReplicaId(0)).then_some(ops);
     })
     .await;
@@ -67,6 +68,7 @@ async fn with_an_address_of_its_own_the_operator_is_served_there_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_stream_of_events_goes_on_after_a_cursor_and_says_what_was_lost() {
     let cluster = Cluster::start(|config| {
+        steady(config);
         config.events.enabled = true;
         config.events.ring = 64;
     })

@@ -11,7 +11,8 @@ fn records(cluster: &Cluster, id: usize) -> Vec<Record> {
 
 /// The first record of that node that checks and brings this op.
 fn that_brings(cluster: &Cluster, id: usize, op: u64) -> Option<Record> {
-    let brings = |record: &Record| record.state == RecordState::Ok && record.entries.iter().any(|entry| entry.op() == Op(op));
+    let brings =
+        |record: &Record| record.state == RecordState::Ok && record.entries.iter().any(|entry| entry.op() == Op(op));
     records(cluster, id).into_iter().find(brings)
 }
 
