@@ -223,8 +223,6 @@ pub enum Ignored {
     Malformed,
     /// It names entries that we do not have.
     Unknown,
-    /// An input for a replica that has halted.
-    Halted,
     /// There is no space on disk for what it brings.
     NoSpace,
 }

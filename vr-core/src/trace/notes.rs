@@ -21,7 +21,6 @@ pub(super) const fn ignored(why: Ignored) -> (Verdict, &'static str) {
         Ignored::Gap => (Verdict::Ignored, "gap"),
         Ignored::Malformed => (Verdict::Bad, "malformed"),
         Ignored::Unknown => (Verdict::Ignored, "unknown_entries"),
-        Ignored::Halted => (Verdict::Ignored, "halted"),
         Ignored::NoSpace => (Verdict::Ignored, "no_space"),
     }
 }

@@ -355,7 +355,6 @@ fn ignored(why: Ignored) -> &'static str {
         Ignored::Gap => "across a hole",
         Ignored::Malformed => "it makes no sense",
         Ignored::Unknown => "about entries it has not",
-        Ignored::Halted => "it has halted",
         Ignored::NoSpace => "its disk is full",
         other => panic!("{other:?} has no words yet"),
     }
