@@ -71,6 +71,7 @@ mod gate;
 mod id;
 mod log;
 mod message;
+mod occurrence;
 mod opening;
 mod persist;
 mod quorum;
@@ -98,6 +99,7 @@ pub use message::{
     Body, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, MessageKind, NewState,
     PROTOCOL_VERSION, Recovery, RecoveryResponse, StartView, Tail,
 };
+pub use occurrence::Occurrence;
 pub use opening::{Midway, Opening};
 pub use quorum::{Position, ReplicaSet, faults_tolerated, quorum};
 pub use replica::{ImageError, OpenError, Replica, Snapshot, StatusName};

@@ -15,6 +15,8 @@ const LAYERS: &[&[&str]] = &[
     &["checkpoint"],
     &["message"],
     &["event", "action"],
+    // What an action states, by name. The core itself asks for no name.
+    &["occurrence"],
     &["config", "rules"],
     // The parts: plain data that a replica is made of, each ignorant of the whole.
     // `mutants` names the planted bugs of `rules`, and exists under a feature only.
