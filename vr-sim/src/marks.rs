@@ -1,7 +1,11 @@
 //! Rare events: how often each was seen, and how often it must be seen for a green sweep to mean anything.
 //!
-//! Owns the counters and the floors per 1,000 seeds. A run that did nothing is a failure (L9). Must not know
-//! who counts. DESIGN 9.15.
+//! Owns the counters and the floors per 1,000 seeds; what the core itself states is counted in `occurrences`. A run that
+//! did nothing is a failure (L9). Must not know who counts. DESIGN 9.15.
+
+mod occurrences;
+
+pub use occurrences::{DIRECTED, Occurrences};
 
 macro_rules! marks {
     ($($(#[$doc:meta])* $name:ident $floor:literal,)*) => {
@@ -9,12 +13,15 @@ macro_rules! marks {
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
         pub struct Marks {
             $($(#[$doc])* pub $name: u64,)*
+            /// What the core stated.
+            pub occurrences: Occurrences,
         }
 
         impl Marks {
             /// Adds what another run saw.
             pub const fn merge(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
+                self.occurrences.merge(&other.occurrences);
             }
 
             /// Every mark: its name, how often it was seen, and how often 1,000 swarm seeds must show it.
@@ -201,10 +208,24 @@ marks! {
 }
 
 impl Marks {
-    /// What was never seen at all.
+    /// What was never seen at all, and is in no directed scenario either: events, then what the core never stated.
     #[must_use]
     pub fn never_seen(&self) -> Vec<&'static str> {
-        self.table().iter().filter(|mark| mark.seen == 0).map(|mark| mark.name).collect()
+        let marks = self.table().into_iter().filter(|mark| mark.seen == 0).map(|mark| mark.name);
+        let undirected = |name: &&str| DIRECTED.iter().all(|(directed, _)| directed != name);
+        marks.chain(self.occurrences.never().filter(undirected)).collect()
+    }
+
+    /// What the core never stated, but does in a directed scenario: its name, and that of the scenario.
+    pub fn directed_only(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let scenario = |name| DIRECTED.iter().find(|(directed, _)| *directed == name).copied();
+        self.occurrences.never().filter_map(scenario)
+    }
+
+    /// What is missing for so many swarm seeds to mean anything: from 10,000 seeds on all that was never seen.
+    #[must_use]
+    pub fn unseen(&self, seeds: u64) -> Vec<&'static str> {
+        if seeds < 10_000 { Vec::new() } else { self.never_seen() }
     }
 
     /// The floors that so many swarm seeds missed; below 1,000 seeds there are none.
@@ -221,6 +242,7 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vr_core::{Action, HaltReason};
 
     #[test]
     fn marks_of_two_runs_add_up_and_what_is_missing_is_named() {
@@ -229,6 +251,21 @@ mod tests {
         assert_eq!((marks.commits, marks.crashes), (7, 1));
         let never = marks.never_seen();
         assert!(never.contains(&"evictions") && !never.contains(&"commits"));
+    }
+
+    #[test]
+    fn what_a_scenario_makes_the_core_state_is_not_missed_and_all_else_is_from_ten_thousand_seeds_on() {
+        let nothing = Marks::default();
+        let (directed, scenario) = DIRECTED[0];
+        assert!(nothing.never_seen().contains(&"committed") && !nothing.never_seen().contains(&directed));
+        assert!(nothing.directed_only().any(|only| only == (directed, scenario)));
+        assert!(nothing.unseen(9_999).is_empty());
+        assert_eq!(nothing.unseen(10_000), nothing.never_seen());
+        let mut marks = Marks::default();
+        marks.occurrences.count(&Action::Halt(HaltReason::WriteFailed));
+        marks.merge(&marks.clone());
+        assert!(!marks.unseen(10_000).contains(&"halted_write_failed"));
+        assert!(marks.occurrences.table().any(|stated| stated == ("halted_write_failed", 2)));
     }
 
     #[test]

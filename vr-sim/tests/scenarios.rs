@@ -2,6 +2,7 @@
 
 use vr_core::trace::{TraceEvent, What};
 use vr_core::{Durability, Rules};
+use vr_sim::marks::DIRECTED;
 use vr_sim::scenario::{self, ScenarioInfo, mode_of};
 
 /// Runs what is told in a chapter; all failures at once, each ending with the command that runs it again.
@@ -40,6 +41,7 @@ chapters! {
     full_disks_and_orderly_stops_hold "full disks and orderly stops",
     clients_hold "clients",
     robustness_holds "robustness",
+    what_nobody_of_the_group_says_does_no_harm "what nobody of the group says",
 }
 
 #[test]
@@ -80,6 +82,18 @@ fn the_tests_of_the_report_are_there_with_five_replicas_in_both_modes() {
     assert_eq!(appendix.len(), numbers.len());
     for (info, number) in appendix.iter().zip(numbers) {
         assert!(info.name.starts_with(&number) && info.replicas == 5 && info.modes.len() == 2, "{}", info.name);
+    }
+}
+
+#[test]
+fn what_only_a_scenario_makes_the_core_state_is_stated_in_it() {
+    for (occurrence, name) in DIRECTED {
+        let info = scenario::named(name).unwrap_or_else(|| panic!("there is no scenario `{name}`"));
+        for mode in info.modes {
+            let stated = scenario::run(name, *mode, Rules::default()).marks.occurrences;
+            let seen = stated.table().any(|(stated, seen)| stated == *occurrence && seen > 0);
+            assert!(seen, "{occurrence} in {name} {}", mode_of(*mode));
+        }
     }
 }
 

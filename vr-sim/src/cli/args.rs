@@ -49,7 +49,8 @@ Exit codes:
   1  safety violated               6  not deterministic
   2  usage, or unreadable case     7  a replay did not reproduce
   3  liveness violated             130  interrupted: the summary covers what was done
-  4  nothing ran, or a floor of rare events was missed
+  4  nothing ran, a floor of rare events was missed, or 10,000 seeds or more
+     did not show one that no scenario shows
 
 A failing seed leaves its case file, its trace and a page to look at it under --out, and the last
 line of its message is the command that replays it. Every number on the screen is in --json too. NO_COLOR is

@@ -44,7 +44,7 @@ pub(crate) enum Exit {
     Usage,
     /// A liveness property did not hold.
     Liveness,
-    /// Nothing ran, or a floor of rare events was missed.
+    /// Nothing ran, a floor of rare events was missed, or 10,000 seeds did not show everything.
     Vacuous,
     /// The core panicked.
     Panicked,

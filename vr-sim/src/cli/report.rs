@@ -157,6 +157,11 @@ impl Report {
         if self.floors_hold { self.marks.missed_floors(self.seeds) } else { Vec::new() }
     }
 
+    /// What so many seeds should have shown.
+    pub(crate) fn unseen(&self) -> Vec<&'static str> {
+        if self.floors_hold { self.marks.unseen(self.seeds) } else { Vec::new() }
+    }
+
     /// What the sweep earned: a failure counts more than an interruption, and both more than a floor.
     pub(crate) fn exit(&self) -> Exit {
         let worst = [Kind::Safety, Kind::Panic, Kind::Liveness].into_iter().find(|kind| self.failed_by(*kind) > 0);
@@ -170,7 +175,7 @@ impl Report {
 
     fn is_vacuous(&self) -> bool {
         let idle = self.seeds == 0 || !self.without_commit.is_empty();
-        idle || self.undecided_over() || !self.missed_floors().is_empty()
+        idle || self.undecided_over() || !self.missed_floors().is_empty() || !self.unseen().is_empty()
     }
 
     /// The ceiling of undecided histories is none (DESIGN 9.15).
@@ -214,7 +219,9 @@ impl Report {
             steps_per_core_s: Figure::rate(Figure::of(self.steps), Figure::seconds(self.cpu)),
             jobs: self.jobs,
             marks: Table(self.marks.table()),
+            occurrences: self.marks.occurrences.table().collect(),
             never_seen: self.marks.never_seen(),
+            only_in_scenarios: self.marks.directed_only().collect(),
             floors_missed: self.missed_floors().into_iter().map(|mark| self.missed(mark)).collect(),
             without_commit: &self.without_commit,
             violated: self.by_property(),
@@ -269,7 +276,9 @@ struct Json<'a> {
     steps_per_core_s: Figure,
     jobs: u16,
     marks: Table,
+    occurrences: BTreeMap<&'static str, u64>,
     never_seen: Vec<&'static str>,
+    only_in_scenarios: BTreeMap<&'static str, &'static str>,
     floors_missed: Vec<Missed>,
     without_commit: &'a [u64],
     violated: BTreeMap<&'a str, u64>,

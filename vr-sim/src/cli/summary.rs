@@ -12,6 +12,15 @@ const NAMED: usize = 8;
 /// Of rare events.
 const COLUMNS: usize = 3;
 
+/// A title and what stands under it.
+fn unless_empty(title: &str, words: Vec<String>) -> String {
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!("{}\n{}\n", strong().apply_to(title), wrapped(&words, ",", 2, WIDTH))
+    }
+}
+
 impl Report {
     /// As text for people: what was seen, what was done, and the verdict last.
     pub(crate) fn text(&self) -> String {
@@ -37,7 +46,7 @@ impl Report {
     }
 
     fn rare_events(&self) -> String {
-        let (seen, never): (Vec<_>, Vec<_>) = self.marks.table().into_iter().partition(|mark| mark.seen > 0);
+        let seen: Vec<_> = self.marks.table().into_iter().filter(|mark| mark.seen > 0).collect();
         let mut text = format!("{}\n", strong().apply_to("seen"));
         let rows = seen.len().div_ceil(COLUMNS);
         for row in 0..rows {
@@ -47,9 +56,11 @@ impl Report {
             text.push('\n');
         }
         // A scenario shows what it is about; what it never does says nothing.
-        if !never.is_empty() && self.unit == SEED {
-            let names: Vec<_> = never.iter().map(|mark| mark.name.to_owned()).collect();
-            let _ = writeln!(text, "{}\n{}", strong().apply_to("never seen"), wrapped(&names, ",", 2, WIDTH));
+        if self.unit == SEED {
+            let never = self.marks.never_seen().into_iter().map(str::to_owned).collect();
+            text += &unless_empty("never seen", never);
+            let directed = self.marks.directed_only().map(|(name, scenario)| format!("{name}: {scenario}")).collect();
+            text += &unless_empty("never seen, but in a scenario", directed);
         }
         text
     }
@@ -111,6 +122,10 @@ impl Report {
         }
         for Missed { mark, seen, needed } in self.missed_floors().into_iter().map(|mark| self.missed(mark)) {
             let told = format!("floor missed: {mark} was seen {} times of at least {}", count(seen), count(needed));
+            lines.push(bad().apply_to(told).to_string());
+        }
+        if !self.unseen().is_empty() {
+            let told = format!("never seen in {}: {}", counted(self.seeds, self.unit), self.unseen().join(", "));
             lines.push(bad().apply_to(told).to_string());
         }
         let parts: Vec<_> = [Kind::Safety, Kind::Liveness, Kind::Panic]

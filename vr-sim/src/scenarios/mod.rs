@@ -25,6 +25,7 @@ mod sizes;
 mod state_transfer;
 mod stops;
 mod storage;
+mod strangers;
 mod view_change;
 mod view_gate;
 
@@ -47,6 +48,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("full disks and orderly stops", stops::SCENARIOS),
     ("clients", clients::SCENARIOS),
     ("robustness", robustness::SCENARIOS),
+    ("what nobody of the group says", strangers::SCENARIOS),
 ];
 
 static ALL: LazyLock<Vec<ScenarioInfo>> =

@@ -193,6 +193,7 @@ fn mix_action(digest: &mut Digest, action: &Action) {
 
 fn count(marks: &mut Marks, actions: &[Action]) {
     for action in actions {
+        marks.occurrences.count(action);
         match action {
             Action::Note(note) => count_note(marks, note),
             Action::Send { message, .. } => {
