@@ -16,7 +16,7 @@ pub const DIRECTED: &[(&str, &str)] = &[
     ("refused_too_large", "requests-without-sense"),
     ("refused_malformed", "requests-without-sense"),
     ("halted_contradicts_executed", "d19-contradiction"),
-    ("halted_contradicts_log", "another-log-of-the-same-view"),
+    ("halted_contradicts_log", "log-of-a-liar"),
     ("halted_committed_beyond_log", "commit-beyond-the-log"),
 ];
 

@@ -8,7 +8,7 @@ use crate::scenario::{BOTH, SYNC, Scenario, ScenarioInfo, Verdict};
 use crate::setup::Setup;
 use bytes::Bytes;
 use vr_core::MessageKind::{CheckpointPart, GetCheckpoint, GetState};
-use vr_core::{Body, Ignored, Note, Op, StatusName, Wait};
+use vr_core::{Body, Checkpoint, CheckpointPart as Part, Head, Ignored, Note, Op, Predicted, StatusName, Wait};
 
 const INTERVAL: u64 = 4;
 
@@ -72,6 +72,13 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         "A part of a checkpoint was damaged where no checksum covered it: nothing of it is installed.",
         ("isolation, a damaged CheckpointPart", "S17 checkpoint equality"),
         damaged_part,
+    ),
+    story(
+        "d65-parts-that-do-not-fit",
+        "A part of a checkpoint without bytes, one longer than the whole, a checkpoint of another op, and one whose client \
+         table is none arrive: each is dropped, and the checkpoint asked for again.",
+        ("forged CheckpointPart", "S17 checkpoint equality"),
+        parts_that_do_not_fit,
     ),
     story(
         "d66-cut-behind-a-checkpoint",
@@ -264,6 +271,43 @@ fn damaged_part(t: &mut Scenario) -> Verdict {
     t.settle()?;
     let malformed = |n: &Note| matches!(n, Note::Ignored { why: Ignored::Malformed, .. });
     t.expect_note(R2, "that it was malformed", malformed)?;
+    t.expect_note(R2, "a checkpoint to be installed", installed)
+}
+
+/// All of a checkpoint at `of` without a client table, sound by its own digest, for whoever asked for the one at `asked`.
+fn forged_part(of: Head, asked: Head) -> Part {
+    let forged = Checkpoint::new(of, Predicted::default(), Bytes::from_static(b"no table"), Bytes::new());
+    let (digest, length) = (forged.digest(), forged.length());
+    Part { head: asked, digest, length, offset: 0, bytes: forged.part(0, usize::MAX) }
+}
+
+/// D65. What is malformed ends the attempt; the next one begins with a part that is held again.
+fn parts_that_do_not_fit(t: &mut Scenario) -> Verdict {
+    let malformed = |n: &Note| matches!(n, Note::Ignored { why: Ignored::Malformed, .. });
+    let lies: [fn(&mut Part); 4] = [
+        |part| part.bytes = Bytes::new(),
+        |part| part.length = 1,
+        |part| *part = forged_part(Head { op: part.head.op.next(), ..part.head }, part.head),
+        |part| *part = forged_part(part.head, part.head),
+    ];
+    leave_behind(t)?;
+    t.hold(CheckpointPart, All, R2);
+    t.mend(R0, R2);
+    for (round, lie) in lies.into_iter().enumerate() {
+        t.run(t.heartbeat().times(2))?;
+        let held = t.held(CheckpointPart, R0, R2);
+        let Some(mut forged) = held.last().map(|place| t.world.held()[*place].clone()) else {
+            return t.disappoint("a part in hand");
+        };
+        let Body::CheckpointPart(part) = &mut forged.message.body else { return t.disappoint("a part in hand") };
+        lie(part);
+        t.forget(CheckpointPart, All, R2);
+        t.world.inject(forged);
+        t.run(t.heartbeat())?;
+        t.expect(t.count_notes(R2, malformed) == round + 1, format!("lie {round} to be called malformed"))?;
+    }
+    t.heal();
+    t.settle()?;
     t.expect_note(R2, "a checkpoint to be installed", installed)
 }
 

@@ -4,13 +4,14 @@
 //! honest peers on a bad network never reach. Must not know other sections.
 
 use crate::scenario::Role::{All, R, R0, R1, R2};
-use crate::scenario::{BOTH, Scenario, ScenarioInfo, Verdict, plain};
+use crate::scenario::{ASYNC, BOTH, Scenario, ScenarioInfo, Verdict, plain};
 use crate::world::HeldMessage;
 use bytes::Bytes;
-use vr_core::MessageKind::{Commit, CommitOk, DoViewChange, Prepare};
+use vr_core::MessageKind::{Commit, CommitOk, DoViewChange, NewState, Prepare, Recovery, RecoveryResponse};
 use vr_core::{
-    Beat, Body, DoViewChange as Report, Entries, Entry, Epoch, Hash, Head, Ignored, Kind, MessageKind, Note, Op,
-    Predicted, Reject, ReplicaId, Request, RequestNumber, Session, StartView, Tail, View, Wait,
+    Beat, Body, DoViewChange as Report, Entries, Entry, Epoch, Hash, Head, Ignored, Kind, MessageKind,
+    NewState as Page, Note, Op, Predicted, Reject, ReplicaId, Request, RequestNumber, Session, StartView, StatusName,
+    Tail, View, Wait,
 };
 
 const fn story(
@@ -38,6 +39,23 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         messages_without_sense,
     ),
     story(
+        "pages-without-sense",
+        "Pages of a log that begin beyond what is here, or do not continue it, come to a backup that asked for others: they \
+         are dropped, and the true page is taken.",
+        ("forged NewState", "S6 log match, S24 no unexcused halt"),
+        pages_without_sense,
+    ),
+    ScenarioInfo {
+        modes: ASYNC,
+        ..story(
+            "recovery-without-sense",
+            "A question of a recovering replica names a view that cannot be, an answer to it contradicts itself, and somebody \
+             asks it for entries by name: the first two are dropped, and it recovers from the true answer.",
+            ("forged Recovery, RecoveryResponse and GetEntries", "S10 justified recovery, S24 no unexcused halt"),
+            recovery_without_sense,
+        )
+    },
+    story(
         "requests-without-sense",
         "A Register with a number, one with a body, an operation without a number, and one that is too large are refused, and \
          nothing of them is in the log.",
@@ -45,7 +63,7 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         requests_without_sense,
     ),
     story(
-        "another-log-of-the-same-view",
+        "log-of-a-liar",
         "A backup is told of another entry than it has by the primary of its view, in a Prepare, behind its log, and in a \
          heartbeat: it stops for good, each time. The checkers are off: to stop is a violation unless a peer lies.",
         ("forged Prepare and Commit", "expectation: it halts, and its disk is as before"),
@@ -120,7 +138,8 @@ fn messages_without_sense(t: &mut Scenario) -> Verdict {
     let usurped = HeldMessage { to: ReplicaId(1), ..saying(&vote, None, empty) };
     dropped(t, usurped.clone(), Ignored::WrongRole)?;
     let usurped_beat = Body::Commit { commit, head, beat: beats };
-    dropped(t, saying(&usurped, None, usurped_beat), Ignored::WrongRole)?;
+    dropped(t, saying(&usurped, None, usurped_beat.clone()), Ignored::WrongRole)?;
+    dropped(t, saying(&vote, None, usurped_beat), Ignored::WrongRole)?;
     // Of a later view: they move whoever hears them there, and say nothing that is to be believed.
     let none = |base: Head, head: Head| Tail { base, entries: Entries::empty(), head };
     let beyond = Head { op: Op(99), hash: head.hash };
@@ -154,6 +173,77 @@ fn saying(pattern: &HeldMessage, view: Option<View>, body: Body) -> HeldMessage 
     lie.message.body = body;
     lie.message.header.view = view.unwrap_or(lie.message.header.view);
     lie
+}
+
+/// r1 misses a Prepare and asks for it.
+fn pages_without_sense(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    t.lose(Prepare, R0, R1);
+    t.hold(NewState, R0, R1);
+    t.append(0, 1, "a").expect_answered()?;
+    t.run(t.heartbeat().times(2))?;
+    let Some(page) = t.held(NewState, R0, R1).last().map(|at| t.world.held()[*at].clone()) else {
+        return t.disappoint("a page in hand");
+    };
+    let Body::NewState(true_page) = &page.message.body else { return t.disappoint("a page in hand") };
+    let ours = true_page.tail.base;
+    let with = |base: Head, entries: Entries| {
+        let (id, head) = (true_page.id, true_page.tail.head);
+        saying(&page, None, Body::NewState(Box::new(Page { id, commit: Op::ZERO, tail: Tail { base, entries, head } })))
+    };
+    let elsewhere = Head { op: ours.op, hash: Hash(ours.hash.0 ^ 1) };
+    let beyond = Head { op: Op(99), hash: ours.hash };
+    let (beyond, elsewhere) = (with(beyond, Entries::empty()), with(elsewhere, forged(t, View::ZERO, elsewhere)?));
+    dropped(t, beyond, Ignored::Gap)?;
+    dropped(t, elsewhere, Ignored::Gap)?;
+    t.expect_op(R1, ours.op)?;
+    t.pass(Prepare, R0, R1);
+    t.release(NewState, R0, R1)?;
+    t.settle()?;
+    t.expect_value(All, 1, Some("a"))
+}
+
+fn recovery_without_sense(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    t.append(0, 1, "a").expect_answered()?;
+    t.settle()?;
+    let head = t.world.disk(0).log.head();
+    t.hold(Recovery, R1, R0);
+    t.hold(RecoveryResponse, R0, R1);
+    t.crash(R1);
+    t.restart(R1);
+    t.run_ms(5)?;
+    let Some(mut question) = t.held(Recovery, R1, R0).first().map(|at| t.world.held()[*at].clone()) else {
+        return t.disappoint("a question in hand");
+    };
+    let asks = HeldMessage { from: ReplicaId(0), to: ReplicaId(1), ..question.clone() };
+    let mut asks = saying(&asks, None, Body::GetEntries { through: head });
+    asks.message.header.from = ReplicaId(0);
+    t.world.inject(asks);
+    if let Body::Recovery(asked) = &mut question.message.body {
+        asked.view_min = View(1 << 62);
+    }
+    dropped(t, question, Ignored::Malformed)?;
+    t.release(Recovery, R1, R0)?;
+    t.run_ms(5)?;
+    let Some(answer) = t.held(RecoveryResponse, R0, R1).first().map(|at| t.world.held()[*at].clone()) else {
+        return t.disappoint("an answer in hand");
+    };
+    let lies: [fn(&mut StartView); 2] = [|start| start.view_start = Op(99), |start| start.commit = Op(99)];
+    for lie in lies {
+        let mut answer = answer.clone();
+        if let Body::RecoveryResponse(told) = &mut answer.message.body
+            && let Some(start) = &mut told.log
+        {
+            lie(start);
+        }
+        dropped(t, answer, Ignored::Malformed)?;
+    }
+    t.expect_status(R1, StatusName::Recovering)?;
+    t.release(RecoveryResponse, R0, R1)?;
+    t.settle()?;
+    t.expect_note(R1, "its memory to be back", |n| matches!(n, Note::Recovered { .. }))?;
+    t.expect_value(All, 1, Some("a"))
 }
 
 fn requests_without_sense(t: &mut Scenario) -> Verdict {
