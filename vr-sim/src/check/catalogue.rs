@@ -55,6 +55,8 @@ properties! {
         "the chosen log is the best reported, by (log_view, op)";
     "S9 ack durability", "§8.1, §8.2", "durability":
         "what was decided is held by a quorum, in a log or in a checkpoint, whatever crashed";
+    "S9 truthful mark", "–", "stops":
+        "the mark of an orderly stop is left by who was asked to stop, and by nobody else";
     "S10 promise kept", "§8.1, §8.2", "views, agreement":
         "nobody speaks for a view below one it revealed, over all lives, nor logs or serves between views";
     "S10 justified recovery", "§4.3 step 3", "promises":
@@ -99,6 +101,8 @@ properties! {
         "a primary whose view a quorum left stops leading";
     "L5 no storm", "§8.2", "liveness":
         "few views are entered after the faults ended";
+    "L5 fresh votes", "§4.2 step 1", "votes":
+        "a view is left because a quorum wants to leave it now, not because each of them wanted to once";
     "L6 converged", "§8.2", "liveness":
         "the healed quorum agrees on op, commit, execution and tables";
     "L9 vacuity", "–", "liveness":

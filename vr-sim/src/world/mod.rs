@@ -213,6 +213,7 @@ impl<A: App> World<A> {
             (0..setup.clients).map(|i| Client::new(i, salt, members, patience, setup.ops)).collect::<Vec<_>>();
         let limits = Limits::of(&setup.cluster());
         let checkers = Checkers::new(&Setting { cluster: setup.cluster() }, app.model());
+        let checkers = checkers.counting_votes_for(setup.timeouts().vote);
         Ok(Self {
             setup,
             app,
