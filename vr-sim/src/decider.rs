@@ -48,7 +48,14 @@ pub enum ChoiceKind {
     CoreShape,
     /// How somebody who is not healed stays apart: in both directions (0), unheard, or deaf.
     Outsider,
+    /// Which byte of a part of a checkpoint its sender read wrongly. Key: as of a message.
+    Part,
+    /// Whose disk is full when the faults end and stays so: the how manieth of the healed.
+    CoreFull,
 }
+
+/// Kinds that came after the messages, so that their places stayed.
+const LATER: [(ChoiceKind, &str); 2] = [(ChoiceKind::Part, "part"), (ChoiceKind::CoreFull, "core full")];
 
 const PLAIN: [(ChoiceKind, &str); 15] = [
     (ChoiceKind::Request, "request"),
@@ -78,12 +85,17 @@ impl ChoiceKind {
         if let Self::Message(kind) = self {
             return kind.name();
         }
-        PLAIN.iter().find(|(kind, _)| *kind == self).expect("every kind has a name").1
+        PLAIN.iter().chain(&LATER).find(|(kind, _)| *kind == self).expect("every kind has a name").1
     }
 
-    /// All of them, messages last: there a new one changes the place of no other.
+    /// All of them, each where it was since it came.
     pub fn all() -> impl Iterator<Item = Self> {
-        PLAIN.map(|(kind, _)| kind).into_iter().chain(MessageKind::ALL.into_iter().map(Self::Message))
+        let of = |(kind, _)| kind;
+        PLAIN
+            .into_iter()
+            .map(of)
+            .chain(MessageKind::ALL.into_iter().map(Self::Message))
+            .chain(LATER.into_iter().map(of))
     }
 
     /// The kind of this name.
@@ -238,6 +250,8 @@ struct SeedDecider {
     service: Rng,
     core: Rng,
     rot: Rng,
+    parts: Rng,
+    full: Rng,
 }
 
 impl SeedDecider {
@@ -254,6 +268,8 @@ impl SeedDecider {
             service: of("service"),
             core: of("core"),
             rot: of("rot"),
+            parts: of("parts"),
+            full: of("full"),
         }
     }
 
@@ -270,6 +286,7 @@ impl SeedDecider {
                 }
             }
             ChoiceKind::Core | ChoiceKind::Outsider => self.core.below(bound),
+            ChoiceKind::CoreFull => below_if(&mut self.full, odds.core_full, bound),
             ChoiceKind::CoreShape => u32::from(self.core.happens(Chance::of(1, 4))),
             _ if !self.storm => 0,
             ChoiceKind::Message(kind) => odds.messages[place_of(kind)].draw(&mut self.net),
@@ -279,6 +296,7 @@ impl SeedDecider {
             ChoiceKind::CrashAtWrite => odds.draw_strike(odds.strike_at_write, &mut self.crash),
             ChoiceKind::CrashAfterPromise => odds.draw_strike(odds.strike_after_promise, &mut self.crash),
             ChoiceKind::Rot => below_if(&mut self.rot, odds.rots, bound),
+            ChoiceKind::Part => below_if(&mut self.parts, odds.parts_rot, bound),
             ChoiceKind::Execute => below_if(&mut self.service, odds.execute_slow, bound),
             ChoiceKind::ClientCrash => below_if(&mut self.clients, odds.client_crashes, bound),
         }

@@ -83,6 +83,8 @@ marks! {
     rotten_records 300,
     /// Records rotted with more than f damaged disks about, but a quorum of good copies.
     rotten_together 80,
+    /// Parts of checkpoints were read wrongly by their sender.
+    rotten_parts 28,
     /// Disks were lost.
     lost_disks 50,
     /// Starts without a disk were refused.
@@ -201,6 +203,10 @@ marks! {
     star_heals 71,
     /// A mesh was healed in the end.
     mesh_heals 260,
+    /// The disk of somebody who was healed stayed full.
+    full_heals 8,
+    /// Clusters began with less patience than a view change takes.
+    far_apart 14,
     /// Some were left out when the rest was healed.
     partial_heals 240,
     /// Runs whose group could not be expected to come back (asynchronous mode).

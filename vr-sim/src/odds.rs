@@ -53,6 +53,10 @@ pub struct Odds {
     pub sync_fails: Chance,
     /// A confirmed record of a log rots in a crash (F9).
     pub rots: Chance,
+    /// A byte of a part of a checkpoint is read wrongly by whoever sends it (F9).
+    pub parts_rot: Chance,
+    /// One disk stays full when the faults end.
+    pub core_full: Chance,
     /// A crash strikes while a write is under way (F5).
     pub strike_at_write: Chance,
     /// A crash strikes right after a vote or a report was sent (the promise hunter).

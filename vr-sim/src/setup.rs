@@ -163,14 +163,16 @@ impl Setup {
         Ok(config)
     }
 
-    /// Its timeouts.
+    /// Its timeouts. A page of state transfer is waited for longer than its way there and back.
     #[must_use]
-    pub const fn timeouts(&self) -> Timeouts {
+    pub fn timeouts(&self) -> Timeouts {
+        let usual = Timeouts::from_heartbeat(self.heartbeat);
         Timeouts {
             view_change_min: self.heartbeat.times(self.view_change.0),
             view_change_max: self.heartbeat.times(self.view_change.1),
             abdicate: self.heartbeat.times(self.abdicate),
-            ..Timeouts::from_heartbeat(self.heartbeat)
+            fetch: usual.fetch.max(self.latency.times(3)),
+            ..usual
         }
     }
 

@@ -150,9 +150,30 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
     if rng.happens(Chance::of(1, 3)) {
         odds.turns = Chance::of(1, rng.within(8, 40));
     }
+    draw_later(seed, &mut setup, &mut odds);
     restrict(&mut odds, &mut setup, options.faults);
     setup.together = Rng::fork(seed, "together").below(3) == 0;
     (setup, odds)
+}
+
+/// What came later has streams of its own: what earlier draws mean stays.
+fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {
+    odds.parts_rot = Chance::per_mille(Rng::fork(seed, "parts rot").pick(&[0, 0, 50, 300]));
+    odds.core_full = Chance::per_mille(Rng::fork(seed, "core full").pick(&[0, 500]));
+    if Rng::fork(seed, "far apart").below(FAR_APART) == 0 {
+        be_far_apart(setup);
+    }
+}
+
+/// A network that is too slow for the patience its operator chose: a view change takes two latencies at least, four
+/// heartbeats, and is waited for two or three before patience grows (PROTOCOL D24).
+fn be_far_apart(setup: &mut Setup) {
+    setup.latency = setup.heartbeat.times(2);
+    setup.latency_spread = 0;
+    setup.view_change = (2, 3);
+    setup.abdicate = 20;
+    setup.client_timeout = setup.heartbeat.times(20);
+    setup.max_message_bytes = MESSAGE_OVERHEAD_BYTES + (1 << 20);
 }
 
 fn small(rng: &mut Rng, bound: u32) -> u8 {
@@ -227,6 +248,9 @@ fn draw_clients(setup: &mut Setup, rng: &mut Rng, regime: Regime) {
         setup.mix.cas = 6;
     }
 }
+
+/// One of so many clusters is far apart.
+const FAR_APART: u32 = 24;
 
 const ALL_KINDS: [MessageKind; 15] = MessageKind::ALL;
 
@@ -342,7 +366,7 @@ fn restrict(odds: &mut Odds, setup: &mut Setup, faults: FaultSet) {
     }
     if !faults.disk {
         (odds.sync_slow, odds.sync_fails, odds.execute_slow) = (Chance::NEVER, Chance::NEVER, Chance::NEVER);
-        odds.rots = Chance::NEVER;
+        (odds.rots, odds.parts_rot, odds.core_full) = (Chance::NEVER, Chance::NEVER, Chance::NEVER);
         setup.execute = Wait::ZERO;
     }
 }

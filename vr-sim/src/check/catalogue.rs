@@ -54,13 +54,15 @@ properties! {
     "S8 best log", "§4.2 step 3", "promises":
         "the chosen log is the best reported, by (log_view, op)";
     "S9 ack durability", "§8.1, §8.2", "durability":
-        "what was decided is held by a quorum, in a log or in a checkpoint, whatever crashed";
+        "what was decided is held by a quorum, in a log or in a checkpoint";
+    "S9 truthful mark", "–", "stops":
+        "only who is asked to stop leaves a mark";
     "S10 promise kept", "§8.1, §8.2", "views, agreement":
         "nobody speaks for a view below one it revealed, over all lives, nor logs or serves between views";
     "S10 justified recovery", "§4.3 step 3", "promises":
         "memory comes from an answer of a view's primary to a question of this very life";
     "S11 ack backed", "§4.1 step 4, §8.2", "promises":
-        "an acknowledgement, a report, a StartView says what the disk (asynchronous mode: the memory) holds; what was \
+        "an acknowledgement, a report, a StartView says what the disk (asynchronous: memory) holds; what was \
          acknowledged goes only with a later view";
     "S11 report monotone", "§4.2 step 2", "promises":
         "the reports of one replica for one view never weaken";
@@ -99,6 +101,8 @@ properties! {
         "a primary whose view a quorum left stops leading";
     "L5 no storm", "§8.2", "liveness":
         "few views are entered after the faults ended";
+    "L5 fresh votes", "§4.2", "votes":
+        "a view is left by fresh votes";
     "L6 converged", "§8.2", "liveness":
         "the healed quorum agrees on op, commit, execution and tables";
     "L9 vacuity", "–", "liveness":

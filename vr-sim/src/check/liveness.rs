@@ -13,6 +13,7 @@
 //! - a healed replica that, after the faults ended, halted because its disk failed, crashed and stayed down, or lost
 //!   its memory (in the asynchronous mode by any crash): it counts as not healed; the rest must still be a quorum,
 //!   with its hub if it is a star;
+//! - a healed replica whose disk is full: it takes no entries, and counts as not healed; whoever it leads is not excused;
 //! - in a star, whoever has no link to the primary: service is kept by those that have (DESIGN §10);
 //! - whoever is led by a replica that was not healed but hears a quorum all the same: its links are as they are.
 
@@ -79,6 +80,8 @@ pub(super) struct Liveness {
     void: bool,
     /// By position: a write or a sync failed in this life.
     failed_write: Vec<bool>,
+    /// By position: its disk is full, in this life.
+    full: Vec<bool>,
     /// By position: lost its memory after the faults had ended.
     forgot_late: Vec<bool>,
     /// By position: heartbeats sent, in which view, after a quorum had left it.
@@ -95,6 +98,7 @@ impl Liveness {
         Self {
             void: false,
             failed_write: vec![false; replicas],
+            full: vec![false; replicas],
             forgot_late: vec![false; replicas],
             in_vain: vec![(View::ZERO, 0); replicas],
             heal: None,
@@ -121,7 +125,7 @@ impl Liveness {
     }
 
     pub(super) fn opened(&mut self, shadow: &Shadow, who: usize) {
-        self.failed_write[who] = false;
+        (self.failed_write[who], self.full[who]) = (false, false);
         self.count_repairable(shadow);
     }
 
@@ -144,6 +148,10 @@ impl Liveness {
 
     pub(super) fn write_failed(&mut self, who: usize) {
         self.failed_write[who] = true;
+    }
+
+    pub(super) fn told_space(&mut self, who: usize, has: bool) {
+        self.full[who] = !has;
     }
 
     pub(super) fn entered(&mut self, view: View) {
@@ -235,7 +243,7 @@ impl Liveness {
     pub(super) fn judge(&self, shadow: &Shadow, end: &End<'_>) -> Result<(), Violation> {
         let Some(heal) = self.heal.as_ref().filter(|_| !self.void) else { return Ok(()) };
         let Some(able) = self.able(shadow, heal, end) else { return Ok(()) };
-        if Self::is_led_from_outside(shadow, heal, &able, end) {
+        if self.is_led_from_outside(shadow, heal, &able, end) {
             return Ok(());
         }
         let Err((property, what, ids)) = self.owed(shadow, heal, &able, end) else { return Ok(()) };
@@ -248,7 +256,7 @@ impl Liveness {
     fn able<'a>(&self, shadow: &Shadow, heal: &Heal, end: &End<'a>) -> Option<Vec<&'a Seen>> {
         let well = |id: &ReplicaId| {
             let place = shadow.place(*id);
-            let lost = |place: usize| self.failed_write[place] || self.forgot_late[place];
+            let lost = |place: usize| self.failed_write[place] || self.forgot_late[place] || self.full[place];
             place.is_some_and(|place| !lost(place) && shadow.replicas[place].standing.is_running())
         };
         let seen = |id: &ReplicaId| end.replicas.iter().find(|(seen, _)| seen.id == *id);
@@ -271,12 +279,15 @@ impl Liveness {
     }
 
     /// Does a primary that was not healed lead a quorum, and hear it, too?
-    fn is_led_from_outside(shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> bool {
+    fn is_led_from_outside(&self, shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> bool {
         let leads = |seen: &Snapshot| seen.status == StatusName::Primary && !seen.wants_view_change;
         let late = Time(heal.at.0 / 2 + end.at.0 / 2);
         let mut outside = end.replicas.iter().filter(|(seen, _)| !able.iter().any(|(healed, _)| healed.id == seen.id));
         outside.any(|(seen, _)| {
             let Some(place) = shadow.place(seen.id).filter(|_| leads(seen)) else { return false };
+            if self.full[place] && heal.core.contains(&seen.id) {
+                return false;
+            }
             let members = shadow.replicas.len();
             let heard = heal.heard[place * members..][..members].iter().filter(|at| **at > late).count();
             heard + 1 >= shadow.quorum

@@ -22,10 +22,12 @@ mod shadow;
 mod space;
 #[cfg(test)]
 mod stage;
+mod stops;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod views;
+mod votes;
 
 use agreement::Agreement;
 use at_most_once::{Answer, AtMostOnce};
@@ -40,7 +42,8 @@ use space::Space;
 use std::sync::Arc;
 use tables::Tables;
 use views::Views;
-use vr_core::{Action, Event, Hash, Input, Note, Op, ReplicaId, Stored, Time, Write, WriteId};
+use votes::Votes;
+use vr_core::{Action, EnterCause, Event, Hash, Input, Note, Op, ReplicaId, Stored, Time, Wait, Write, WriteId};
 
 pub use catalogue::{PROPERTIES, Property};
 pub use fragments::{Fragments, Seen};
@@ -72,6 +75,7 @@ pub struct Checkers {
     checkpoints: Checkpoints,
     linearizability: Linearizability,
     liveness: Liveness,
+    votes: Votes,
 }
 
 impl Checkers {
@@ -91,7 +95,16 @@ impl Checkers {
             checkpoints: Checkpoints::new(setting.cluster.checkpoint_interval),
             linearizability: Linearizability::new(model),
             liveness: Liveness::new(replicas),
+            votes: Votes::new(replicas),
         }
+    }
+
+    /// Judges from now on whether a view is left by fresh votes: those that came within `wait` (`Timeouts::vote`) on the
+    /// clock of whom they reached.
+    #[must_use]
+    pub const fn counting_votes_for(mut self, wait: Wait) -> Self {
+        self.votes.count_for(wait);
+        self
     }
 
     /// How many keys' histories were too tangled for the bounded search of S15. Their ceiling is 0 (DESIGN 9.15).
@@ -176,6 +189,8 @@ impl Checkers {
         self.promises.opened(who);
         self.liveness.opened(&self.shadow, who);
         self.space.opened(who);
+        self.votes.opened(who);
+        stops::go_on(&self.shadow, who, actions)?;
         self.liveness.count_amnesiacs(&self.shadow);
         Durability::holds(&self.shadow)?;
         Checkpoints::opened(&self.shadow, who, actions)?;
@@ -206,10 +221,20 @@ impl Checkers {
 
     fn stepped(&mut self, at: Time, on: ReplicaId, event: &Event, actions: &[Action]) -> Result<(), Violation> {
         let Some(who) = self.shadow.place(on) else { return Ok(()) };
+        self.votes.steps(who, event.at);
+        if event.input != Input::Stop {
+            stops::go_on(&self.shadow, who, actions)?;
+        }
         match &event.input {
             Input::Tick | Input::Request(_) | Input::Requests(_) | Input::Stop => {}
-            Input::Space(has) => self.space.told(who, *has),
-            Input::Message(message) => self.liveness.hears(at, &self.shadow, who, message),
+            Input::Space(has) => {
+                self.space.told(who, *has);
+                self.liveness.told_space(who, *has);
+            }
+            Input::Message(message) => {
+                self.liveness.hears(at, &self.shadow, who, message);
+                self.votes.hears(&self.shadow, who, message);
+            }
             Input::Persisted(upto) => {
                 let was_damaged = self.shadow.replicas[who].disk.gone.is_some();
                 self.shadow.persisted(who, *upto);
@@ -351,6 +376,8 @@ impl Checkers {
         } else if let Note::ChoseLog { view, of, reports } = *note {
             let of = self.shadow.place(of).unwrap_or(who);
             self.promises.chose(&self.shadow, who, (view, of), reports)
+        } else if let Note::EnteredView { view, cause: EnterCause::Quorum } = *note {
+            self.votes.enters(&self.shadow, who, view)
         } else {
             Ok(())
         }

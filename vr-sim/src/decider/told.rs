@@ -33,6 +33,8 @@ impl fmt::Display for Decision {
             ChoiceKind::CoreSize => write!(f, "{value} more than a quorum are healed in the end"),
             ChoiceKind::Core => write!(f, "who is healed in the end: choice {value}"),
             ChoiceKind::CoreShape => f.write_str("healed as a star"),
+            ChoiceKind::Part => write!(f, "a byte of a part of a checkpoint is read wrongly, place {value}"),
+            ChoiceKind::CoreFull => write!(f, "the disk of the healed one no. {value} stays full"),
             ChoiceKind::Outsider => write!(f, "who is not healed stays apart in way {value}"),
         }
     }

@@ -23,6 +23,8 @@ use vr_core::{
 
 /// A slow upcall takes up to so many sixteenths of a heartbeat longer.
 const UPCALL_SIXTEENTHS: u32 = 64;
+/// A part of a checkpoint is read wrongly in one of so many bytes at its end.
+const PART_PLACES: u32 = 255;
 /// The lanes of the queue.
 const MESSAGES: usize = 0;
 const SYNCS: usize = 1;
@@ -98,7 +100,7 @@ impl<A: App> World<A> {
         }
     }
 
-    fn send(&mut self, from: usize, to: usize, message: Message) {
+    fn send(&mut self, from: usize, to: usize, mut message: Message) {
         let kind = message.body.kind();
         if !self.filters.is_empty() && self.is_held_by_hand(from, to, &message) {
             return;
@@ -124,6 +126,7 @@ impl<A: App> World<A> {
         if promise && self.asks_decider() {
             self.strike_later(ChoiceKind::CrashAfterPromise, from, key);
         }
+        self.misread_part(&mut message, key);
         let link = self.net.between(from, to);
         let fate = if self.asks_decider() && !self.net.is_cut(link) {
             Fate::decode(self.decider.choose(ChoiceKind::Message(kind), key, Fate::BOUND))
@@ -149,6 +152,21 @@ impl<A: App> World<A> {
                 }
             }
         }
+    }
+
+    /// Whoever sends a part of a checkpoint may read a byte of it wrongly: no checksum of a message tells (F9).
+    fn misread_part(&mut self, message: &mut Message, key: u64) {
+        let Body::CheckpointPart(part) = &mut message.body else { return };
+        if part.bytes.is_empty() || !self.asks_decider() {
+            return;
+        }
+        let chosen = self.decider.choose(ChoiceKind::Part, key, PART_PLACES + 1);
+        let Some(place) = chosen.checked_sub(1).and_then(|place| usize::try_from(place).ok()) else { return };
+        let mut bytes = part.bytes.to_vec();
+        let last = bytes.len() - 1;
+        bytes[last - place % (last + 1)] ^= 1;
+        part.bytes = Bytes::from(bytes);
+        self.marks.rotten_parts += 1;
     }
 
     #[cold]

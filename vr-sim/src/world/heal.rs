@@ -39,11 +39,17 @@ impl<A: App> World<A> {
         self.marks.star_heals += u64::from(!mesh);
         self.marks.partial_heals += u64::from(core.len() < self.nodes.len());
         self.heal_links(&core, mesh);
+        let full = self.stays_full(&core, mesh);
         for on in &core {
             self.hasten_sync(*on);
             self.wake(*on);
             self.hasten_stop(*on);
-            self.empty_disk(*on);
+            if full == Some(*on) {
+                self.marks.full_heals += 1;
+                let _ = self.fill_disk(*on);
+            } else {
+                self.empty_disk(*on);
+            }
         }
         let whole = core.iter().filter(|on| !self.nodes[**on].lacks_memory()).count();
         let damaged = self.setup.durability == Durability::Sync && whole < vr_core::quorum(self.nodes.len());
@@ -58,7 +64,8 @@ impl<A: App> World<A> {
         self.part_outsiders(&core);
         let until = self.now.after(bound);
         let ids: Vec<ReplicaId> = core.iter().map(|on| self.nodes[*on].config.me).collect();
-        self.phase = Phase::Liveness { core: core.clone(), mesh, until };
+        let resting = core.iter().copied().filter(|on| full != Some(*on)).collect();
+        self.phase = Phase::Liveness { core: resting, mesh, until };
         self.observe(&Happening::Healed { core: &ids, mesh });
         for on in core {
             if self.nodes[on].status() == Status::Down {
@@ -68,6 +75,16 @@ impl<A: App> World<A> {
         self.ask_for_more();
         self.queue.push(self.now.after(self.setup.heartbeat), Pending::Settled);
         self.queue.push(until, Pending::Settled);
+    }
+
+    /// One of a mesh may be left with a full disk, if the others are a quorum that has its memory: it takes no entries,
+    /// must not lead for long, and nobody waits for it.
+    fn stays_full(&mut self, core: &[usize], mesh: bool) -> Option<usize> {
+        let bound = u32::try_from(core.len()).expect("few members") + 1;
+        let chosen = self.decider.choose(ChoiceKind::CoreFull, 0, bound).checked_sub(1)?;
+        let full = core[usize::try_from(chosen).expect("an index")];
+        let others = core.iter().filter(|on| **on != full && !self.nodes[**on].lacks_memory()).count();
+        (mesh && others >= vr_core::quorum(self.nodes.len())).then_some(full)
     }
 
     fn heal_links(&mut self, core: &[usize], mesh: bool) {

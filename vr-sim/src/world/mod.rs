@@ -163,6 +163,8 @@ impl<A: App> World<A> {
     pub fn new(setup: Setup, app: A, decider: Decider) -> Result<Self, String> {
         let mut world = Self::empty(setup, app, decider)?;
         world.phase = Phase::Safety;
+        let patience = world.setup.heartbeat.times(world.setup.view_change.0);
+        world.marks.far_apart += u64::from(world.setup.latency.times(2) > patience);
         for at in 0..world.nodes.len() {
             let wait = world.setup.wait_up_to(world.setup.heartbeat, "start", num(at));
             world.queue.push(Time::ZERO.after(wait), Pending::Restart { on: at, life: 0 });
@@ -213,6 +215,7 @@ impl<A: App> World<A> {
             (0..setup.clients).map(|i| Client::new(i, salt, members, patience, setup.ops)).collect::<Vec<_>>();
         let limits = Limits::of(&setup.cluster());
         let checkers = Checkers::new(&Setting { cluster: setup.cluster() }, app.model());
+        let checkers = checkers.counting_votes_for(setup.timeouts().vote);
         Ok(Self {
             setup,
             app,
