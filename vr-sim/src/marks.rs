@@ -122,6 +122,10 @@ marks! {
     client_retries 32_000,
     /// Clients crashed with a request outstanding.
     client_crashes 90,
+    /// Reads were answered without an entry in the log.
+    reads 0,
+    /// Reads shared a heartbeat with others.
+    reads_together 0,
     /// Replicas crashed.
     crashes 4_800,
     /// Crashes struck while a write was under way.

@@ -18,6 +18,7 @@ mod lineage;
 mod linearizability;
 mod liveness;
 mod promises;
+mod reads;
 mod shadow;
 mod space;
 #[cfg(test)]
@@ -35,12 +36,13 @@ use image::Misfit;
 use linearizability::Linearizability;
 use liveness::{End, Liveness};
 use promises::Promises;
+use reads::Reads;
 use shadow::{Shadow, Standing};
 use space::Space;
 use std::sync::Arc;
 use tables::Tables;
 use views::Views;
-use vr_core::{Action, Event, Hash, Input, Note, Op, ReplicaId, Stored, Time, Write, WriteId};
+use vr_core::{Action, Event, Hash, Input, Note, Op, ReplicaId, RequestNumber, Session, Stored, Time, Write, WriteId};
 
 pub use catalogue::{PROPERTIES, Property};
 pub use fragments::{Fragments, Seen};
@@ -71,6 +73,8 @@ pub struct Checkers {
     space: Space,
     checkpoints: Checkpoints,
     linearizability: Linearizability,
+    /// `None` where the order of what different replicas do is not known.
+    reads: Option<Reads>,
     liveness: Liveness,
 }
 
@@ -90,8 +94,16 @@ impl Checkers {
             space: Space::new(replicas),
             checkpoints: Checkpoints::new(setting.cluster.checkpoint_interval),
             linearizability: Linearizability::new(model),
+            reads: Some(Reads::default()),
             liveness: Liveness::new(replicas),
         }
+    }
+
+    /// What different replicas do is told in some order that messages allow, not in the order of one clock: S21 is not judged.
+    #[must_use]
+    pub fn without_one_clock(mut self) -> Self {
+        self.reads = None;
+        self
     }
 
     /// How many keys' histories were too tangled for the bounded search of S15. Their ceiling is 0 (DESIGN 9.15).
@@ -174,6 +186,7 @@ impl Checkers {
             Agreement::adopted(&mut self.shadow, who)?;
         }
         self.promises.opened(who);
+        self.reads.iter_mut().for_each(|reads| reads.ended(who));
         self.liveness.opened(&self.shadow, who);
         self.space.opened(who);
         self.liveness.count_amnesiacs(&self.shadow);
@@ -209,6 +222,7 @@ impl Checkers {
         match &event.input {
             Input::Tick | Input::Request(_) | Input::Requests(_) | Input::Stop => {}
             Input::Space(has) => self.space.told(who, *has),
+            Input::Query(query) => self.reads.iter_mut().for_each(|reads| reads.asked(who, query)),
             Input::Message(message) => self.liveness.hears(at, &self.shadow, who, message),
             Input::Persisted(upto) => {
                 let was_damaged = self.shadow.replicas[who].disk.gone.is_some();
@@ -263,10 +277,16 @@ impl Checkers {
                 Action::Reply(reply) => {
                     Views::replies(&self.shadow, who, reply)?;
                     self.at_most_once.answers(&self.shadow, Some(who), reply.into())?;
+                    self.reads.iter_mut().for_each(|reads| reads.replied(reply));
                 }
                 Action::Reject(rejection) => {
                     Views::rejects(&self.shadow, who, rejection)?;
                     self.at_most_once.rejects(&self.shadow, who, rejection)?;
+                }
+                Action::Read(queries) => {
+                    if let Some(reads) = &mut self.reads {
+                        reads.reads(&self.shadow, who, queries)?;
+                    }
                 }
                 Action::Checkpoint { .. } => {}
                 Action::Restore(checkpoint) => Checkpoints::restores(&mut self.shadow, who, checkpoint)?,
@@ -391,7 +411,10 @@ impl Checkers {
     fn answered(&mut self, answer: Answer<'_>) -> Result<(), Violation> {
         self.liveness.resolved();
         let Answer { client, session, number, op, result } = answer;
-        self.at_most_once.answers(&self.shadow, None, answer)?;
+        let is_read = session == Session::ZERO && number != RequestNumber::ZERO;
+        if !is_read {
+            self.at_most_once.answers(&self.shadow, None, answer)?;
+        }
         if self.linearizability.answered((client, session, number), op, result) {
             return Ok(());
         }

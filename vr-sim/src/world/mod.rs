@@ -69,6 +69,8 @@ enum Pending {
     Executed { on: usize, life: u32, op: Op, reply: Bytes },
     /// The service gave its checkpoint, or became one.
     Answered { on: usize, life: u32, answer: Box<vr_core::Input> },
+    /// The service answered a read.
+    Read { on: usize, life: u32, reply: Reply },
     /// The deadline of a replica.
     Tick { on: usize, generation: u32 },
     /// A crash strikes, if that life still lasts.
@@ -307,6 +309,13 @@ impl<A: App> World<A> {
                     self.service_answered(on, life, *answer);
                 } else {
                     self.wait_for(on, Pending::Answered { on, life, answer });
+                }
+            }
+            Pending::Read { on, life, reply } => {
+                if self.is_ready(on) {
+                    self.read_done(on, life, reply);
+                } else {
+                    self.wait_for(on, Pending::Read { on, life, reply });
                 }
             }
             Pending::Tick { on, generation } => self.tick(on, generation),

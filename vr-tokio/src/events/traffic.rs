@@ -162,6 +162,7 @@ impl Traffic {
                 | Action::Execute(_)
                 | Action::Checkpoint { .. }
                 | Action::Restore(_)
+                | Action::Read(_)
                 | Action::Note(_)
                 | Action::Halt(_) => {}
             }
@@ -229,6 +230,7 @@ fn is_ordinary_event(event: &Event) -> bool {
         Input::Tick
         | Input::Request(_)
         | Input::Requests(_)
+        | Input::Query(_)
         | Input::Persisted(_)
         | Input::Executed { .. }
         | Input::ExecutedRun { .. } => true,
@@ -243,7 +245,7 @@ fn is_ordinary_action(action: &Action) -> bool {
     match action {
         Action::Send { message, .. } => Kind::of(message).is_some(),
         Action::Persist { write, .. } => matches!(write, Write::Append(_) | Write::Cut { .. }),
-        Action::Execute(_) | Action::Checkpoint { .. } | Action::Reply(_) | Action::Reject(_) => true,
+        Action::Execute(_) | Action::Checkpoint { .. } | Action::Reply(_) | Action::Read(_) | Action::Reject(_) => true,
         Action::Note(note) => matches!(
             note,
             Note::Ignored { .. }
