@@ -300,9 +300,6 @@ impl<A: App> World<A> {
 
     /// The driver takes up the requests that wait.
     pub(super) fn deliver_requests(&mut self, to: usize, life: u32) {
-        if !self.is_ready(to) {
-            return self.wait_for(to, Pending::Requests { to, life });
-        }
         let node = &mut self.nodes[to];
         if node.lives != life {
             return;
