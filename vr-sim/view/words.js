@@ -22,6 +22,7 @@ VR.words = (() => {
     GetEntries: 'GEN',
     Entries: 'ENT',
     Request: 'REQ',
+    Read: 'READ',
     Reply: 'REP',
     Reject: 'REJ',
   };
@@ -42,6 +43,7 @@ VR.words = (() => {
     GetEntries: 'asks for entries that its disk lost, by name',
     Entries: 'gives them',
     Request: 'a client asks',
+    Read: 'a client asks what is; nothing is logged for it',
     Reply: 'a client is answered',
     Reject: 'a client is refused',
   };
@@ -154,8 +156,10 @@ VR.words = (() => {
           ? `is in view ${view}`
           : `is primary of view ${view}, ${entries(b)}, its log ends at op ${op}`;
       case 'Request':
+      case 'Read':
         return or(b.val, 'opens a session');
       case 'Reply':
+        if (e.op === undefined) return 'its read is answered';
         return `op ${op} is done${b.val === undefined ? '' : ': ' + b.val}`;
       case 'Reject':
         return 'refused, ' + or(b.why, 'no reason given');

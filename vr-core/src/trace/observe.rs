@@ -11,7 +11,7 @@ use super::kinds::{
 };
 use super::names::{MessageId, Node, Recipient};
 use super::notes;
-use super::summary::{message_sent, rejected, rejection_sent, reply_sent, short_hash, shown};
+use super::summary::{message_sent, read_answered, rejected, rejection_sent, reply_sent, short_hash, shown};
 use super::words::{DiskAct, DiskFault, LogAct, Redact, Status, SyncAct, TimerAct, Verdict};
 use crate::action::{Action, Note, To, Write};
 use crate::entry::{Entries, Entry, Kind, Query, Request};
@@ -270,7 +270,8 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
                 self.emit(What::Note(Remark { what: Some("halted".into()), text, at: None }));
             }
             // Seen when the service has answered.
-            Action::Execute(_) | Action::Checkpoint { .. } | Action::Restore(_) | Action::Read(_) => {}
+            Action::Execute(_) | Action::Checkpoint { .. } | Action::Restore(_) => {}
+            Action::Read(queries) => queries.iter().for_each(|query| self.emit(read_answered(self.on, query))),
         }
     }
 

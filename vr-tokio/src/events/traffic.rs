@@ -140,6 +140,8 @@ impl Traffic {
             self.message(0, from, Recipient::One(self.me), message);
         } else if let Input::Request(request) = input {
             self.client(0, Kind::Request, request.body.len());
+        } else if let Input::Query(query) = input {
+            self.client(0, Kind::Request, query.body.len());
         } else if let Input::Requests(requests) = input {
             requests.iter().for_each(|request| self.client(0, Kind::Request, request.body.len()));
         }
@@ -158,11 +160,11 @@ impl Traffic {
                 }
                 Action::Reply(reply) => self.client(1, Kind::Reply, reply.result.len()),
                 Action::Reject(_) => self.client(1, Kind::Reply, 0),
+                Action::Read(queries) => queries.iter().for_each(|_| self.client(1, Kind::Reply, 0)),
                 Action::Persist { .. }
                 | Action::Execute(_)
                 | Action::Checkpoint { .. }
                 | Action::Restore(_)
-                | Action::Read(_)
                 | Action::Note(_)
                 | Action::Halt(_) => {}
             }
