@@ -146,10 +146,8 @@ impl Api {
         if named.is_some() {
             return self.execute(named, op, path).await;
         }
-        let answer = self.handle.read(op.encode()).await;
-        let answer = answer
-            .map_err(|error| if error == RequestError::Timeout { Problem::Busy } else { self.problem(error, path) });
-        Answer::decode(answer?).ok_or(Problem::Internal)
+        let bytes = self.handle.read(op.encode()).await.map_err(|error| self.problem(error, path))?;
+        Answer::decode(bytes).ok_or(Problem::Internal)
     }
 
     /// An operation of the group: in the session that the client names, or in one of the pool's.

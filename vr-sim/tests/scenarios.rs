@@ -39,6 +39,7 @@ chapters! {
     storage_that_loses_something_holds "storage that loses something",
     full_disks_and_orderly_stops_hold "full disks and orderly stops",
     clients_hold "clients",
+    reads_hold "reads without an entry",
     robustness_holds "robustness",
 }
 

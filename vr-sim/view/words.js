@@ -43,7 +43,7 @@ VR.words = (() => {
     GetEntries: 'asks for entries that its disk lost, by name',
     Entries: 'gives them',
     Request: 'a client asks',
-    Read: 'a client asks what is; nothing is logged for it',
+    Read: 'a client asks',
     Reply: 'a client is answered',
     Reject: 'a client is refused',
   };
