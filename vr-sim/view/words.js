@@ -22,7 +22,7 @@ VR.words = (() => {
     GetEntries: 'GEN',
     Entries: 'ENT',
     Request: 'REQ',
-    Read: 'READ',
+    Read: 'RD',
     Reply: 'REP',
     Reject: 'REJ',
   };
@@ -31,7 +31,7 @@ VR.words = (() => {
     PrepareOk: 'a backup has them durably',
     Commit: 'the primary says what is committed, and that it lives',
     CommitOk: 'a backup heard it',
-    StartViewChange: 'says which view it is in, or that it wants to leave it',
+    StartViewChange: 'says its view, or that it wants another',
     DoViewChange: 'its vote for a new view, with its log',
     StartView: 'the new primary starts its view',
     GetState: 'asks for what it lacks of the log',
@@ -40,7 +40,7 @@ VR.words = (() => {
     RecoveryResponse: 'answers who lost its memory',
     GetCheckpoint: 'asks for a part of a checkpoint',
     CheckpointPart: 'gives it',
-    GetEntries: 'asks for entries that its disk lost, by name',
+    GetEntries: 'asks for entries its disk lost',
     Entries: 'gives them',
     Request: 'a client asks',
     Read: 'a client asks',
@@ -159,8 +159,7 @@ VR.words = (() => {
       case 'Read':
         return or(b.val, 'opens a session');
       case 'Reply':
-        if (e.op === undefined) return 'its read is answered';
-        return `op ${op} is done${b.val === undefined ? '' : ': ' + b.val}`;
+        return (e.op ? `op ${op} is done` : 'read') + (b.val === undefined ? '' : ': ' + b.val);
       case 'Reject':
         return 'refused, ' + or(b.why, 'no reason given');
       default:
