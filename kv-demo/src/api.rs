@@ -83,7 +83,7 @@ impl Api {
                 let answer = if ask::is_stale(head.uri.query())? {
                     self.look(Op::Get { key: key.clone() }).await?
                 } else {
-                    self.execute(named, Op::Get { key: key.clone() }, &path).await?
+                    self.read(named, Op::Get { key: key.clone() }, &path).await?
                 };
                 Reply::got(&key, answer)
             }
@@ -110,7 +110,7 @@ impl Api {
         let answer = if ask::is_stale(query)? {
             self.look(op).await?
         } else {
-            self.execute(ask::named_of(request.headers())?, op, path).await?
+            self.read(ask::named_of(request.headers())?, op, path).await?
         };
         Reply::listed(answer)
     }
@@ -138,6 +138,15 @@ impl Api {
     /// A question to this node alone.
     async fn look(&self, op: Op) -> Result<Answer, Problem> {
         let bytes = self.handle.read_stale(op.encode()).await.map_err(|error| self.problem(error, ""))?;
+        Answer::decode(bytes).ok_or(Problem::Internal)
+    }
+
+    /// A question to the group: without an entry in the log, unless the client names a session and a number for it.
+    async fn read(&self, named: Option<Named>, op: Op, path: &str) -> Result<Answer, Problem> {
+        if named.is_some() {
+            return self.execute(named, op, path).await;
+        }
+        let bytes = self.handle.read(op.encode()).await.map_err(|error| self.problem(error, path))?;
         Answer::decode(bytes).ok_or(Problem::Internal)
     }
 

@@ -51,6 +51,7 @@ fn run(nodes: &mut [Node], first: usize, input: Input) -> Vec<Reply> {
                     node.counter = checkpoint.state().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
                     inbox.push_back((at, Input::Restored { op: checkpoint.op() }));
                 }
+                Action::Read(queries) => println!("r{at}: {} questions are answered {}", queries.len(), node.counter),
                 Action::Reply(reply) => replies.push(reply),
                 Action::Reject(rejection) => println!("refused: {:?}", rejection.reason),
                 Action::Note(note) => println!("r{at}: {note:?}"),

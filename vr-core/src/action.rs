@@ -4,7 +4,7 @@
 //! events. Paper: VRR §4 (sends and upcalls), §4.1 step 7 (replies); DESIGN §5.
 
 use crate::checkpoint::Checkpoint;
-use crate::entry::Entries;
+use crate::entry::{Entries, Query};
 use crate::id::{ClientId, FetchId, Hash, Incarnation, Op, ReplicaId, RequestNumber, Session, View, WriteId};
 use crate::message::{Message, MessageKind};
 use crate::quorum::ReplicaSet;
@@ -47,6 +47,10 @@ pub enum Action {
     Reject(Box<Rejection>),
     /// A fact: log it, count it, draw it, assert on it.
     Note(Note),
+    /// The upcall that changes nothing: answer these from the service's state, behind every upcall asked for before and
+    /// before any asked for later, and tell their clients. What is answered so is linearizable, however late it is told
+    /// (VRR §6.3, PROTOCOL 1.8). Nothing comes back.
+    Read(Vec<Query>),
     /// Stop for good: this replica must not go on. The driver exits; restarting is the operator's decision.
     Halt(HaltReason),
 }

@@ -46,6 +46,17 @@ pub struct Request {
     pub body: Bytes,
 }
 
+/// A question of a client that changes nothing: it is answered from the service's state and never logged (VRR §6.3).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Query {
+    /// Who asks. No session is needed.
+    pub client: ClientId,
+    /// What the client calls it, by which it knows the answer or the refusal. The replica compares it with nothing.
+    pub number: RequestNumber,
+    /// The question, opaque to the protocol.
+    pub body: Bytes,
+}
+
 /// One entry of the log. Immutable; its hash names it and everything before it.
 #[derive(Clone)]
 pub struct Entry {

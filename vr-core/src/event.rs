@@ -2,7 +2,7 @@
 //!
 //! Owns the shapes. Must not know what any of it causes. DESIGN §5: time is in the event.
 
-use crate::entry::Request;
+use crate::entry::{Query, Request};
 use crate::id::{Op, Time, WriteId};
 use crate::message::Message;
 use alloc::vec::Vec;
@@ -65,6 +65,8 @@ pub enum Input {
         /// What it answered, an op each.
         replies: Vec<Bytes>,
     },
+    /// A question of a client that changes nothing. It becomes an [`crate::Action::Read`], or is refused.
+    Query(Query),
 }
 
 const _: () = assert!(size_of::<Event>() <= 104, "the hot path copies events");

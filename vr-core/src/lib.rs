@@ -47,7 +47,7 @@
 //!         }
 //!         Action::Persist { id: write, .. } => step(id, Input::Persisted(write), &mut inbox), // memory is its disk
 //!         Action::Reply(reply) => { assert_eq!(reply.op, Op(1)); answered += 1; }
-//!         Action::Execute(_) | Action::Reject(_) | Action::Note(_) => {}
+//!         Action::Execute(_) | Action::Read(_) | Action::Reject(_) | Action::Note(_) => {}
 //!         Action::Checkpoint { .. } | Action::Restore(_) => {} // of a service, which this one has not
 //!         Action::Halt(reason) => panic!("{reason:?}"),
 //!     }
@@ -87,7 +87,7 @@ pub mod wire;
 pub use action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejection, Reply, To, Write};
 pub use checkpoint::Checkpoint;
 pub use config::{Batching, ClusterConfig, Config, ConfigError, Durability, MESSAGE_OVERHEAD_BYTES, Timeouts};
-pub use entry::{Entries, Entry, HASHED_HEADER_BYTES, Kind, Predicted, Request, genesis};
+pub use entry::{Entries, Entry, HASHED_HEADER_BYTES, Kind, Predicted, Query, Request, genesis};
 pub use event::{Event, Input};
 pub use fingerprint::{Writes, fingerprint};
 pub use id::{

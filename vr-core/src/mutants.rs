@@ -155,6 +155,14 @@ pub enum Mutant {
     InstallWithoutRestore,
     /// D79: requests that may still commit are called cancelled.
     CancelOnViewChange,
+    /// D80: a primary answers reads without asking whether it still is one.
+    LocalRead,
+    /// D80: the answer to a heartbeat that left before a read came confirms it.
+    EarlierBeatConfirms,
+    /// D81: a backup answers reads from its own state.
+    BackupRead,
+    /// D82: a new primary answers reads before it has executed what its view began with.
+    ReadBeforeInherited,
 }
 
 /// Name, defect of PROTOCOL §2, and what is wrong, in words.
@@ -328,6 +336,20 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
     (Mutant::GoneLogUnanswered, "st_gone_log", "D39", "whoever asks for a log that was cut since is not answered"),
     (Mutant::InstallWithoutRestore, "ckpt_no_restore", "D69", "a checkpoint is installed and the service not told"),
     (Mutant::CancelOnViewChange, "cancel_on_vc", "D79", "requests that may still commit are called cancelled"),
+    (Mutant::LocalRead, "local_read", "D80", "a primary answers reads without asking whether it still is one"),
+    (
+        Mutant::EarlierBeatConfirms,
+        "read_earlier_beat",
+        "D80",
+        "the answer to a heartbeat that left before a read came confirms it",
+    ),
+    (Mutant::BackupRead, "backup_read", "D81", "a backup answers reads from its own state"),
+    (
+        Mutant::ReadBeforeInherited,
+        "read_before_inherited",
+        "D82",
+        "a new primary answers reads before it has executed what its view began with",
+    ),
 ];
 
 impl Mutant {

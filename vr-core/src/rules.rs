@@ -5,7 +5,7 @@
 //! (PROTOCOL §2, §3). Without the feature `mutants` there is nothing here but the rules.
 
 use crate::entry::Predicted;
-use crate::id::{Hash, Op, RequestNumber, Session, View};
+use crate::id::{Beat, Hash, Op, RequestNumber, Session, View};
 use crate::log::Head;
 use crate::quorum::{faults_tolerated, quorum};
 use serde::{Deserialize, Serialize};
@@ -393,6 +393,30 @@ impl Rules {
     /// Whoever installs a checkpoint has its service become it (D69).
     pub(crate) fn restores_service(self) -> bool {
         !planted!(self, InstallWithoutRestore)
+    }
+}
+
+/// Reads (PROTOCOL 1.8).
+impl Rules {
+    /// Before a primary answers a read, a quorum has answered a heartbeat of it: nobody had left its view (D80).
+    pub(crate) fn confirms_reads(self) -> bool {
+        !planted!(self, LocalRead)
+    }
+
+    /// That heartbeat left after the read came: who answered an earlier one may have left since (D80).
+    pub(crate) fn confirms_read(self, answered: Beat, sent_since: Beat) -> bool {
+        answered >= sent_since || planted!(self, EarlierBeatConfirms)
+    }
+
+    /// A read sees what was committed when it came, and what the view began with: of that, earlier primaries may have
+    /// answered anything (D82).
+    pub(crate) fn read_index(self, commit: Op, view_start: Op) -> Op {
+        if planted!(self, ReadBeforeInherited) { commit } else { commit.max(view_start) }
+    }
+
+    /// The state of a backup may be old: it answers no read as if it were not (D81).
+    pub(crate) fn backup_reads(self) -> bool {
+        planted!(self, BackupRead)
     }
 }
 

@@ -165,6 +165,7 @@ fn each_beat_another_replica_is_asked_until_somebody_has_it() {
         | Action::Execute(_)
         | Action::Checkpoint { .. }
         | Action::Restore(_)
+        | Action::Read(_)
         | Action::Reply(_)
         | Action::Reject(_)
         | Action::Note(_)

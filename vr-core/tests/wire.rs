@@ -14,8 +14,8 @@ use vr_core::{
     Beat, Body, Checkpoint, CheckpointPart, ClientId, ClusterConfig, ClusterId, DoViewChange, ENTRY_OVERHEAD_BYTES,
     Entries, Entry, Epoch, Event, FetchId, GetState, Hash, Head, Header, Incarnation, Input, Instance, Kind,
     MAX_ANCHORS, MESSAGE_OVERHEAD_BYTES, Message, MessageKind, NewState, Nonce, Op, PROTOCOL_VERSION, Position,
-    Predicted, Recovery, RecoveryResponse, ReplicaId, ReplicaSet, Request, RequestNumber, Seq, Session, StartView,
-    Tail, Time, View, Write, WriteId,
+    Predicted, Query, Recovery, RecoveryResponse, ReplicaId, ReplicaSet, Request, RequestNumber, Seq, Session,
+    StartView, Tail, Time, View, Write, WriteId,
 };
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -193,6 +193,9 @@ fn event() -> BoxedStrategy<Event> {
         (number(), body()).prop_map(|(op, reply)| Input::Executed { op: Op(op), reply }),
         (number(), body()).prop_map(|(op, state)| Input::CheckpointTaken { op: Op(op), state }),
         number().prop_map(|op| Input::Restored { op: Op(op) }),
+        (any::<u128>(), any_number(), body()).prop_map(|(client, number, body)| {
+            Input::Query(Query { client: ClientId(client), number: RequestNumber(number), body })
+        }),
     ];
     (any_number(), input).prop_map(|(at, input)| Event { at: Time(at), input }).boxed()
 }

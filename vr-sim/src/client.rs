@@ -5,7 +5,7 @@
 //! requests mean. Paper: VRR §4.1 step 1, §4.5; PROTOCOL 1.2.
 
 use bytes::Bytes;
-use vr_core::{ClientId, Kind, Predicted, Reject, Rejection, Reply, Request, RequestNumber, Session, Wait};
+use vr_core::{ClientId, Kind, Predicted, Query, Reject, Rejection, Reply, Request, RequestNumber, Session, Wait};
 
 /// What a client is waiting for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +53,8 @@ pub struct Client {
     number: RequestNumber,
     waiting: Waiting,
     body: Bytes,
+    /// Its outstanding operation changes nothing and is not logged.
+    reads: bool,
     /// The replica it believes in, by position.
     target: usize,
     /// The replica it tried last when it did not know whom to believe: it goes round.
@@ -77,6 +79,14 @@ pub fn index_of(id: ClientId) -> u32 {
     u32::try_from(number & 0xffff).expect("masked to 16 bits")
 }
 
+/// The question that a client's message is, if it is no request: an operation in no session.
+#[must_use]
+pub fn query_of(request: &Request) -> Option<Query> {
+    let Request { client, session, number, kind, ref body, .. } = *request;
+    let is_read = kind == Kind::Operation && session == Session::ZERO;
+    is_read.then(|| Query { client, number, body: body.clone() })
+}
+
 impl Client {
     /// A client that has not spoken yet.
     #[must_use]
@@ -91,6 +101,7 @@ impl Client {
             number: RequestNumber::ZERO,
             waiting: Waiting::Idle,
             body: Bytes::new(),
+            reads: false,
             target: first,
             tour: first,
             replicas,
@@ -167,7 +178,7 @@ impl Client {
     pub fn request(&self) -> Request {
         let (kind, number, session, body) = match self.waiting {
             Waiting::Idle | Waiting::Session => (Kind::Register, RequestNumber::ZERO, Session::ZERO, Bytes::new()),
-            Waiting::Answer => (Kind::Operation, self.number, self.session, self.body.clone()),
+            Waiting::Answer => (Kind::Operation, self.number, self.asks_in(), self.body.clone()),
         };
         Request { client: self.id, session, number, kind, predicted: Predicted::default(), body }
     }
@@ -178,8 +189,14 @@ impl Client {
         self.send_first()
     }
 
-    /// Calls an operation in its session.
-    pub fn call(&mut self, body: Bytes) -> Next {
+    /// The session that its outstanding operation names: a read names none.
+    const fn asks_in(&self) -> Session {
+        if self.reads { Session::ZERO } else { self.session }
+    }
+
+    /// Calls an operation, in its session, or as a read, which needs none.
+    pub fn call(&mut self, body: Bytes, reads: bool) -> Next {
+        self.reads = reads;
         self.waiting = Waiting::Answer;
         self.number = self.number.next();
         self.body = body;
@@ -229,7 +246,7 @@ impl Client {
                 self.waiting = Waiting::Idle;
                 Next::Free
             }
-            Waiting::Answer if reply.session == self.session => {
+            Waiting::Answer if reply.session == self.asks_in() => {
                 self.waiting = Waiting::Idle;
                 self.left = self.left.saturating_sub(1);
                 Next::Free
@@ -241,7 +258,7 @@ impl Client {
     /// Does this refusal concern what it waits for?
     #[must_use]
     pub fn is_concerned(&self, rejection: &Rejection) -> bool {
-        let same_session = self.waiting == Waiting::Session || rejection.session == self.session;
+        let same_session = self.waiting == Waiting::Session || rejection.session == self.asks_in();
         rejection.client == self.id && self.outstanding() == Some(rejection.number) && same_session
     }
 
@@ -302,7 +319,7 @@ mod tests {
         assert_eq!(c.register(), Next::Send(Wait(100)));
         assert_eq!(c.request().kind, Kind::Register);
         assert_eq!(c.on_reply(&reply(&c, 5, 0)), Next::Free);
-        assert_eq!(c.call(Bytes::from_static(b"x")), Next::Send(Wait(100)));
+        assert_eq!(c.call(Bytes::from_static(b"x"), false), Next::Send(Wait(100)));
         assert_eq!((c.request().session, c.request().number), (Session(5), RequestNumber(1)));
         assert_eq!(c.on_reply(&reply(&c, 4, 1)), Next::Nothing, "of another session");
         assert_eq!(c.on_reply(&reply(&c, 5, 1)), Next::Free);
@@ -332,7 +349,7 @@ mod tests {
         let old = c.id();
         let _ = c.register();
         let _ = c.on_reply(&reply(&c, 5, 0));
-        let _ = c.call(Bytes::new());
+        let _ = c.call(Bytes::new(), false);
         c.begin_anew();
         assert_ne!(c.id(), old);
         assert_eq!((index_of(c.id()), index_of(old)), (1, 1));

@@ -124,6 +124,7 @@ impl<'a> Flight<'a> {
             | Input::Requests(_)
             | Input::ExecutedRun { .. }
             | Input::Space(_)
+            | Input::Query(_)
             | Input::Stop
             | Input::CheckpointTaken { .. }
             | Input::Restored { .. } => None,
@@ -174,7 +175,7 @@ pub fn judge_all<'a>(recordings: &'a [Recording], tape: Option<&'a mut Tape>) ->
     }
     let partial = join::is_whole(&tracks, cluster).err();
     let by = match &partial {
-        None => By::Whole(Box::new(Checkers::new(&Setting { cluster: cluster.clone() }, None))),
+        None => By::Whole(Box::new(Checkers::new(&Setting { cluster: cluster.clone() }, None).without_one_clock())),
         Some(_) => By::Parts(Box::new(Fragments::new(cluster))),
     };
     let places = tracks.iter().enumerate().map(|(at, track)| (track.place(), at)).collect();

@@ -131,6 +131,10 @@ marks! {
     client_retries 32_000,
     /// Clients crashed with a request outstanding.
     client_crashes 90,
+    /// Reads were answered without an entry in the log.
+    reads 3_600,
+    /// Reads shared a heartbeat with others.
+    reads_together 150,
     /// Replicas crashed.
     crashes 4_800,
     /// Crashes struck while a write was under way.

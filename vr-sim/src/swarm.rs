@@ -247,6 +247,18 @@ fn draw_clients(setup: &mut Setup, rng: &mut Rng, regime: Regime) {
         setup.mix.append = 1;
         setup.mix.cas = 6;
     }
+    // Drawn apart: the rest of a setup is what it was before there were reads.
+    draw_reads(setup, &mut Rng::fork(setup.seed, "reads"));
+}
+
+/// Most clients read without an entry in the log, now and then or all the time.
+fn draw_reads(setup: &mut Setup, rng: &mut Rng) {
+    setup.mix.unlogged = rng.pick(&[0, 8, 16, 16]);
+    if setup.mix.unlogged > 0 {
+        setup.mix.get = rng.pick(&[2, 6, 12]);
+        // As many operations are logged as without.
+        setup.ops = setup.ops * (10 + u32::try_from(setup.mix.get).unwrap_or(0)) / 10;
+    }
 }
 
 /// One of so many clusters is far apart.

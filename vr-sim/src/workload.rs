@@ -21,6 +21,11 @@ pub trait App: Clone {
     /// Writes the body of a client's next operation, the `serial`th of all it ever called.
     fn body(&mut self, client: u32, serial: u64, out: &mut Vec<u8>);
 
+    /// Is that operation asked as a read, which changes nothing and is not logged?
+    fn reads(&self, _client: u32, _serial: u64, _body: &[u8]) -> bool {
+        false
+    }
+
     /// The client got an answer.
     fn answered(&mut self, client: u32, body: &[u8], result: &[u8]);
 
@@ -44,11 +49,20 @@ pub struct Mix {
     pub cas: u64,
     /// Removals.
     pub delete: u64,
+    /// So many of 16 reads are not logged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unlogged: u64,
+}
+
+/// Skips what older files do not have.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Default for Mix {
     fn default() -> Self {
-        Self { keys: 3, get: 2, put: 1, append: 6, cas: 2, delete: 1 }
+        Self { keys: 3, get: 2, put: 1, append: 6, cas: 2, delete: 1, unlogged: 0 }
     }
 }
 
@@ -119,7 +133,7 @@ impl App for KvClients {
     }
 
     fn body(&mut self, client: u32, serial: u64, out: &mut Vec<u8>) {
-        let Mix { keys, get, put, append, cas, delete } = self.mix;
+        let Mix { keys, get, put, append, cas, delete, unlogged: _ } = self.mix;
         let key = self.number(client, serial, 0) % u64::from(keys.max(1));
         let key = Key(u16::try_from(key).expect("below the number of keys"));
         // Every value is written by one operation only: what is read tells who wrote it.
@@ -147,6 +161,10 @@ impl App for KvClients {
             KvOp::Append { key, value: &value }
         };
         op.encode(out);
+    }
+
+    fn reads(&self, client: u32, serial: u64, body: &[u8]) -> bool {
+        matches!(KvOp::decode(body), Some(KvOp::Get { .. })) && self.number(client, serial, 2) % 16 < self.mix.unlogged
     }
 
     fn answered(&mut self, client: u32, body: &[u8], result: &[u8]) {
@@ -208,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_compare_and_set_expects_what_its_client_last_saw() {
-        let mix = Mix { keys: 1, get: 0, put: 0, append: 0, cas: 1, delete: 0 };
+        let mix = Mix { keys: 1, get: 0, put: 0, append: 0, cas: 1, delete: 0, unlogged: 0 };
         let mut clients = KvClients::new(7, mix);
         let first = body(&mut clients, 1, 0);
         assert!(matches!(KvOp::decode(&first), Some(KvOp::Cas { expect: None, .. })));

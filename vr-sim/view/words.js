@@ -22,6 +22,7 @@ VR.words = (() => {
     GetEntries: 'GEN',
     Entries: 'ENT',
     Request: 'REQ',
+    Read: 'RD',
     Reply: 'REP',
     Reject: 'REJ',
   };
@@ -30,7 +31,7 @@ VR.words = (() => {
     PrepareOk: 'a backup has them durably',
     Commit: 'the primary says what is committed, and that it lives',
     CommitOk: 'a backup heard it',
-    StartViewChange: 'says which view it is in, or that it wants to leave it',
+    StartViewChange: 'says its view, or that it wants another',
     DoViewChange: 'its vote for a new view, with its log',
     StartView: 'the new primary starts its view',
     GetState: 'asks for what it lacks of the log',
@@ -39,9 +40,10 @@ VR.words = (() => {
     RecoveryResponse: 'answers who lost its memory',
     GetCheckpoint: 'asks for a part of a checkpoint',
     CheckpointPart: 'gives it',
-    GetEntries: 'asks for entries that its disk lost, by name',
+    GetEntries: 'asks for entries its disk lost',
     Entries: 'gives them',
     Request: 'a client asks',
+    Read: 'a client asks',
     Reply: 'a client is answered',
     Reject: 'a client is refused',
   };
@@ -154,9 +156,10 @@ VR.words = (() => {
           ? `is in view ${view}`
           : `is primary of view ${view}, ${entries(b)}, its log ends at op ${op}`;
       case 'Request':
+      case 'Read':
         return or(b.val, 'opens a session');
       case 'Reply':
-        return `op ${op} is done${b.val === undefined ? '' : ': ' + b.val}`;
+        return (e.op ? `op ${op} is done` : 'read') + (b.val === undefined ? '' : ': ' + b.val);
       case 'Reject':
         return 'refused, ' + or(b.why, 'no reason given');
       default:

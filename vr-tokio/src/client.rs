@@ -11,6 +11,7 @@
 //! let mut session = client.session().await?;
 //! let reply = session.call("+1").await?; // executed exactly once, however often it had to be sent
 //! println!("{:?} at op {}", reply.result, reply.op);
+//! println!("{:?}", client.read("").await?); // linearizable, and nothing is logged for it
 //! # Ok(())
 //! # }
 //! ```
@@ -25,6 +26,6 @@ mod tests;
 
 pub use self::error::ClientError;
 pub(crate) use self::form::answer_of;
-pub use self::form::{Ask, ROUTE, Refused};
+pub use self::form::{Ask, READ_ROUTE, ROUTE, Refused};
 pub use self::serve::{Requests, answer};
 pub use self::session::{Client, ClientOptions, ClientSession};

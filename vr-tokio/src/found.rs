@@ -186,7 +186,7 @@ impl<S: Service> Alone<S> {
                 self.step(Input::Restored { op: checkpoint.op() }, at, out);
             }
             Action::Halt(reason) => return Err(halted(reason)),
-            Action::Send { .. } | Action::Reply(_) | Action::Reject(_) | Action::Note(_) => {}
+            Action::Send { .. } | Action::Reply(_) | Action::Read(_) | Action::Reject(_) | Action::Note(_) => {}
         }
         Ok(None)
     }

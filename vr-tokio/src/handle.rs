@@ -4,7 +4,7 @@
 //! Paper: VRR §4.1 steps 1 and 7; DESIGN 9.4.
 
 use crate::metrics::Metrics;
-use crate::node::{Answer, Arrival, Inbox, Question};
+use crate::node::{Answer, Arrival, Asker, Inbox, Question};
 use crate::upcalls::Upcalls;
 use bytes::Bytes;
 use serde::Serialize;
@@ -251,6 +251,25 @@ impl Handle {
         let request = Request { client, session, number, kind, predicted: Predicted::default(), body };
         let (answer, answered) = oneshot::channel::<Answer>();
         let answer = match self.inbox.ask(Question { request, answer }) {
+            Ok(_place) => match tokio::time::timeout(self.timeout, answered).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(RequestError::Halted),
+                Err(_) => Err(RequestError::Timeout),
+            },
+            Err(error) => Err(error),
+        };
+        answer.inspect_err(|error| self.metrics.refused(error.code()))
+    }
+
+    /// Asks the service a question that changes nothing, without an entry in the log: only the primary answers, once a
+    /// quorum has answered a heartbeat that left after the question came (VRR §6.3, PROTOCOL 1.8). Linearizable: the answer
+    /// reflects everything that was answered before, to anybody. Many questions share a heartbeat.
+    ///
+    /// # Errors
+    /// Why there is no answer. Whatever it is, the question may be asked again, of anybody.
+    pub async fn read(&self, query: Bytes) -> Result<Bytes, RequestError> {
+        let (answer, answered) = oneshot::channel();
+        let answer = match self.inbox.read(Asker { query, answer }) {
             Ok(_place) => match tokio::time::timeout(self.timeout, answered).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Err(RequestError::Halted),

@@ -49,6 +49,8 @@ pub(crate) struct Metrics {
     pub(crate) flight: FlightMetrics,
     /// Operations known to be committed in this life.
     pub(crate) committed: Counter,
+    /// Reads that were answered without an entry in the log.
+    pub(crate) reads: Counter,
     /// How many arrivals one wake-up took.
     pub(crate) inbox_taken: Histogram,
     reply_seconds: Histogram,
@@ -118,7 +120,8 @@ impl Metrics {
         registry.register("messages_ignored", "Messages of peers without effect, by reason", ignored.clone());
         let happened: Family<Kind, Counter> = Family::default();
         registry.register("events", "What happened to the replica, by kind", happened.clone());
-        let committed = Counter::default();
+        let (committed, reads) = (Counter::default(), Counter::default());
+        registry.register("reads", "Reads answered without an entry in the log", reads.clone());
         registry.register("committed_ops", "Operations that became committed in this life", committed.clone());
         let registry = Mutex::new(all);
         Self {
@@ -130,6 +133,7 @@ impl Metrics {
             events,
             flight,
             committed,
+            reads,
             inbox_taken,
             reply_seconds,
             replies,

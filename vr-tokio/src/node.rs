@@ -4,6 +4,7 @@
 //! and the service. What comes from outside is bounded and counted; completions are bounded by the core. Must not
 //! know the protocol. DESIGN §5.
 
+mod reading;
 mod run;
 mod start;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use crate::disk::DiskAnswer;
 use crate::handle::RequestError;
 use crate::transport::{Deliver, Full};
 use crate::upcalls::Answered;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +34,13 @@ pub(crate) struct Question {
     pub(crate) answer: oneshot::Sender<Answer>,
 }
 
+/// A read, and who waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) query: Bytes,
+    pub(crate) answer: oneshot::Sender<Result<Bytes, RequestError>>,
+}
+
 /// Something that reaches the node.
 #[derive(Debug)]
 pub(crate) enum Arrival {
@@ -39,6 +48,8 @@ pub(crate) enum Arrival {
     Messages(Vec<Message>),
     /// From a client of this node.
     Question(Question),
+    /// From a client of this node, to be answered without an entry in the log.
+    Read(Asker),
     /// The disk.
     Disk(DiskAnswer),
     /// The service.
@@ -91,11 +102,20 @@ impl Inbox {
 
     /// Puts in a request. Whoever waits for its answer keeps the place until then.
     pub(crate) fn ask(&self, question: Question) -> Result<Place, RequestError> {
+        self.put_in(Arrival::Question(question))
+    }
+
+    /// Puts in a read, on the same terms.
+    pub(crate) fn read(&self, asker: Asker) -> Result<Place, RequestError> {
+        self.put_in(Arrival::Read(asker))
+    }
+
+    fn put_in(&self, arrival: Arrival) -> Result<Place, RequestError> {
         let place = Place(Arc::clone(&self.load));
         if self.load.questions.fetch_add(1, Ordering::Relaxed) >= self.bounds.questions {
             return Err(RequestError::Busy);
         }
-        if self.send(Arrival::Question(question)) { Ok(place) } else { Err(RequestError::Halted) }
+        if self.send(arrival) { Ok(place) } else { Err(RequestError::Halted) }
     }
 
     /// How many requests wait for their answers, and how many messages of peers for the replica.

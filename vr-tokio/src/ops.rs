@@ -76,8 +76,8 @@ impl Routes {
         })
     }
 
-    /// Answers a request; 404 when the route is none of these: `POST /vr/v1/request`, `GET /vr/v1/events`,
-    /// `GET /metrics`, `/status`, `/healthz`, `/readyz`; only the first of them when operators have an address of their
+    /// Answers a request; 404 when the route is none of these: `POST /vr/v1/request`, `POST /vr/v1/read`, `GET /vr/v1/events`,
+    /// `GET /metrics`, `/status`, `/healthz`, `/readyz`; only the first two when operators have an address of their
     /// own.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<AnswerBody>
     where
@@ -87,13 +87,13 @@ impl Routes {
         let shared = &self.shared;
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
         let path = request.uri().path();
-        let is_served = if path == client::ROUTE { self.client } else { self.ops };
+        let is_served = if [client::ROUTE, client::READ_ROUTE].contains(&path) { self.client } else { self.ops };
         match path {
             _ if !is_served => refused(StatusCode::NOT_FOUND, "no_such_route", ""),
-            client::ROUTE if request.method() == Method::POST => {
+            client::ROUTE | client::READ_ROUTE if request.method() == Method::POST => {
                 client::answer(self, request).await.map(BodyExt::boxed_unsync)
             }
-            client::ROUTE => refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "POST"),
+            client::ROUTE | client::READ_ROUTE => refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "POST"),
             "/metrics" | "/status" | "/healthz" | "/readyz" | "/vr/v1/events" if !is_get => {
                 refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "GET, HEAD")
             }
@@ -139,7 +139,25 @@ impl Requests for Routes {
         } else {
             handle.request_in(client, session, number, body).await
         };
-        answer.map_err(|error| match error {
+        answer.map_err(|error| self.refused(error))
+    }
+
+    async fn read(&self, query: Bytes) -> Result<Bytes, Refused> {
+        self.shared.handle.read(query).await.map_err(|error| self.refused(error))
+    }
+
+    fn max_request_bytes(&self) -> usize {
+        self.shared.max_request_bytes
+    }
+
+    fn scheme(&self) -> &'static str {
+        self.shared.scheme
+    }
+}
+
+impl Routes {
+    fn refused(&self, error: RequestError) -> Refused {
+        match error {
             RequestError::NotPrimary { primary, view } => {
                 let address = primary.and_then(|id| Some((id, self.shared.client_of(id)?)));
                 Refused::NotPrimary { primary: address, view }
@@ -152,15 +170,7 @@ impl Requests for Routes {
             RequestError::TooLarge => Refused::TooLarge,
             RequestError::Malformed => Refused::Malformed,
             RequestError::Halted => Refused::Halted,
-        })
-    }
-
-    fn max_request_bytes(&self) -> usize {
-        self.shared.max_request_bytes
-    }
-
-    fn scheme(&self) -> &'static str {
-        self.shared.scheme
+        }
     }
 }
 

@@ -25,10 +25,17 @@ pub(crate) enum Upcall {
     Checkpoint(Op),
     /// Become this.
     Restore(Box<Checkpoint>),
-    /// Answer a question, change nothing.
-    Read(Bytes, oneshot::Sender<Bytes>),
+    /// Answer questions, change nothing.
+    Reads(Vec<Look>),
     /// Nothing comes any more.
     End,
+}
+
+/// A question, and who waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) query: Bytes,
+    pub(crate) answer: oneshot::Sender<Result<Bytes, RequestError>>,
 }
 
 /// Answers are reported together, but none is kept for longer than this.
@@ -93,8 +100,8 @@ impl Upcalls {
             return Err(RequestError::Busy);
         }
         let (answer, answered) = oneshot::channel();
-        self.ask(Upcall::Read(query, answer));
-        answered.await.map_err(|_| RequestError::Halted)
+        self.ask(Upcall::Reads(vec![Look { query, answer }]));
+        answered.await.unwrap_or(Err(RequestError::Halted))
     }
 
     /// How many operations wait for the service.
@@ -141,9 +148,11 @@ impl<S: Service> Desk<S> {
                 self.service.restore(checkpoint.state());
                 self.answer(Answered::Restored(checkpoint.op()))
             }
-            Upcall::Read(query, answer) => {
-                if !answer.is_closed() {
-                    let _ = answer.send(self.service.read(&query));
+            Upcall::Reads(looks) => {
+                for Look { query, answer } in looks {
+                    if !answer.is_closed() {
+                        let _ = answer.send(Ok(self.service.read(&query)));
+                    }
                 }
                 true
             }

@@ -3,8 +3,9 @@
 //! Owns what each of these inputs means in each status. Must not know messages or timers. Paper: VRR §4.1 step 1.
 
 use super::common::Out;
-use super::{Replica, Status, checkpoints};
-use crate::entry::Request;
+use super::{Replica, Status, checkpoints, primary};
+use crate::action::Action;
+use crate::entry::{Query, Request};
 use crate::id::{Op, WriteId};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -45,6 +46,18 @@ impl Replica {
         }
         let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
         requests.iter().for_each(|request| self.common.reject(out, request, reason));
+    }
+
+    /// Only the primary knows what is new.
+    pub(super) fn on_query(&mut self, out: &mut Out, query: Query) {
+        match &mut self.status {
+            Status::Primary(primary) => primary.on_query(&mut self.common, out, query),
+            Status::Backup(_) if self.common.rules.backup_reads() => out.push(Action::Read(alloc::vec![query])),
+            Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
+                let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
+                primary::refuse(out, &query, reason);
+            }
+        }
     }
 
     /// An orderly stop: the mark is the last write, so that whoever finds it durable finds everything before it. Who

@@ -154,6 +154,7 @@ impl Replica {
             Input::Message(message) => self.on_message(out, message),
             Input::Request(request) => self.on_request(out, request),
             Input::Requests(requests) => self.on_requests(out, requests),
+            Input::Query(query) => self.on_query(out, query),
             Input::Persisted(upto) => self.on_persisted(out, upto),
             // Nothing became durable or was logged: nothing new can be promised.
             Input::Executed { op, reply } => {

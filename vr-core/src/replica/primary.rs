@@ -4,6 +4,7 @@
 //! with the view. Must not know how the view began or what follows it. Paper: VRR §4.1 steps 1 to 6, §6.2.
 
 mod admission;
+mod reads;
 
 use super::common::{Common, Next, Out};
 use super::{checkpoints, state_transfer};
@@ -21,6 +22,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use hashbrown::HashMap;
+use reads::Reads;
+pub(super) use reads::refuse;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// What the primary knows of a member.
@@ -30,6 +33,8 @@ struct Member {
     acked: Op,
     /// When the newest heartbeat it answered was sent.
     heard: Time,
+    /// The newest heartbeat it answered.
+    answered: Beat,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -46,6 +51,7 @@ pub(super) struct Primary {
     /// others are noted with their sessions in the client table.
     #[serde(serialize_with = "in_order")]
     registering: HashMap<ClientId, (RequestNumber, Op), Fold>,
+    reads: Reads,
     predicted: Predicted,
     beat: Beat,
     beats: VecDeque<(Beat, Time)>,
@@ -75,6 +81,7 @@ impl Primary {
             queue: VecDeque::new(),
             batches: VecDeque::new(),
             registering: HashMap::with_hasher(Fold),
+            reads: Reads::default(),
             predicted: checkpoints::predicted(common),
             beat: Beat::ZERO,
             beats: VecDeque::new(),
@@ -202,7 +209,7 @@ impl Primary {
             Body::PrepareOk { head, beat } => self.on_prepare_ok(common, out, from, (*head, *beat), true),
             Body::CommitOk { beat } => {
                 if let Some(position) = common.config.cluster.position(from) {
-                    self.on_beat(position, *beat);
+                    self.on_beat(common, out, position, *beat);
                 }
             }
             Body::DoViewChange(_) => self.welcome(common, out, from),
@@ -238,7 +245,7 @@ impl Primary {
             return common.ignore(out, from, MessageKind::PrepareOk, Ignored::Unknown);
         }
         let Some(position) = common.config.cluster.position(from) else { return };
-        self.on_beat(position, beat);
+        self.on_beat(common, out, position, beat);
         let acked = &mut self.members[position.index()].acked;
         *acked = (*acked).max(head.op);
         if head.op > common.commit() {
@@ -282,13 +289,16 @@ impl Primary {
     #[inline]
     pub(super) fn is_due(&self, common: &Common) -> bool {
         let (op, durable) = (common.log.op(), common.pending.durable_op());
-        op > common.commit() && common.rules.own_acknowledgement(durable, op) > self.members[common.me.index()].acked
+        let acknowledges = op > common.commit()
+            && common.rules.own_acknowledgement(durable, op) > self.members[common.me.index()].acked;
+        acknowledges || self.owes_reads(common)
     }
 
     /// Says what follows.
     pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) {
         if self.is_due(common) {
             self.advance(common, out);
+            self.answer_reads(common, out);
         }
     }
 
@@ -309,11 +319,22 @@ impl Primary {
         self.beat
     }
 
-    fn on_beat(&mut self, from: Position, beat: Beat) {
-        if let Some((_, sent)) = self.beats.iter().rev().find(|(number, _)| *number == beat) {
-            let heard = &mut self.members[from.index()].heard;
-            *heard = (*heard).max(*sent);
+    fn on_beat(&mut self, common: &mut Common, out: &mut Out, from: Position, beat: Beat) {
+        let member = &mut self.members[from.index()];
+        if let Ok(at) = self.beats.binary_search_by_key(&beat, |(number, _)| *number) {
+            member.heard = member.heard.max(self.beats[at].1);
         }
+        if beat > member.answered && beat <= self.beat {
+            member.answered = beat;
+            self.confirm(common, out);
+        }
+    }
+
+    /// Says that we are here.
+    fn beat_now(&mut self, common: &mut Common, out: &mut Out) -> Beat {
+        let beat = self.next_beat(common, true);
+        common.broadcast(out, Plain::commit(common.commit(), common.log.head(), beat));
+        beat
     }
 
     /// The beat H: say that we are here, and see whether anybody says the same (VRR §4.1 step 6, DESIGN §10).
@@ -339,8 +360,7 @@ impl Primary {
         }
         let heartbeat = common.config.timeouts.heartbeat;
         if common.now.since(self.said_at) >= heartbeat {
-            let beat = self.next_beat(common, true);
-            common.broadcast(out, Plain::commit(common.commit(), common.log.head(), beat));
+            self.beat_now(common, out);
         }
         common.timers.arm(Timer::Heartbeat, self.said_at.after(heartbeat));
         Next::Stay
@@ -369,6 +389,7 @@ impl Primary {
         for request in core::mem::take(&mut self.queue) {
             common.reject(out, &request, common.not_primary(false));
         }
+        self.turn_readers_away(common, out);
         if common.rules.cancels_on_view_change() {
             for entry in common.log.after(common.commit()) {
                 let cancelled = Bytes::from_static(b"cancelled");

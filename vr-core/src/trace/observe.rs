@@ -11,12 +11,12 @@ use super::kinds::{
 };
 use super::names::{MessageId, Node, Recipient};
 use super::notes;
-use super::summary::{message_sent, rejected, rejection_sent, reply_sent, short_hash, shown};
+use super::summary::{message_sent, read_answered, rejected, rejection_sent, reply_sent, short_hash, shown};
 use super::words::{DiskAct, DiskFault, LogAct, Redact, Status, SyncAct, TimerAct, Verdict};
 use crate::action::{Action, Note, To, Write};
-use crate::entry::{Entries, Entry, Kind, Request};
+use crate::entry::{Entries, Entry, Kind, Query, Request};
 use crate::event::{Event, Input};
-use crate::id::{Op, ReplicaId, Time, WriteId};
+use crate::id::{Op, ReplicaId, Session, Time, WriteId};
 use crate::message::{Body, Message};
 use crate::replica::{Snapshot, StatusName};
 use alloc::boxed::Box;
@@ -158,6 +158,7 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
             Input::Requests(requests) => {
                 requests.iter().for_each(|request| self.requested(request, step.actions));
             }
+            Input::Query(query) => self.queried(query, step.actions),
             Input::Message(message) => self.received(message, step),
             Input::Persisted(id) => self.emit(disk(DiskAct::Fsync, Some(*id), None)),
             Input::WriteFailed => self.emit(disk(DiskAct::Write, None, Some(DiskFault::Eio))),
@@ -220,6 +221,16 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
         self.emit(What::Received(Received { m, ty: "Request".into(), verdict, why: refusal }));
     }
 
+    fn queried(&mut self, query: &Query, actions: &[Action]) {
+        let refusal = actions.iter().find_map(|action| {
+            let Action::Reject(rejection) = action else { return None };
+            ((rejection.client, rejection.number) == (query.client, query.number)).then(|| rejected(rejection.reason))
+        });
+        let verdict = if refusal.is_some() { Verdict::Ignored } else { Verdict::Ok };
+        let m = MessageId::Request { client: query.client, session: Session::ZERO, number: query.number };
+        self.emit(What::Received(Received { m, ty: "Read".into(), verdict, why: refusal }));
+    }
+
     fn received(&mut self, message: &Message, step: &Step<'_>) {
         let (header, body) = (&message.header, &message.body);
         let refusal = step.actions.iter().find_map(|action| {
@@ -260,6 +271,7 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
             }
             // Seen when the service has answered.
             Action::Execute(_) | Action::Checkpoint { .. } | Action::Restore(_) => {}
+            Action::Read(queries) => queries.iter().for_each(|query| self.emit(read_answered(self.on, query))),
         }
     }
 

@@ -8,8 +8,8 @@ use super::kinds::{Sent, Summary};
 use super::names::{MessageId, Name, Node, Recipient};
 use super::words::Redact;
 use crate::action::{Reject, Rejection, Reply};
-use crate::entry::{Entry, Kind, Request};
-use crate::id::{Hash, ReplicaId, count};
+use crate::entry::{Entry, Kind, Query, Request};
+use crate::id::{Hash, ReplicaId, Session, count};
 use crate::log::Head;
 use crate::message::{Body, Message, Tail};
 use crate::wire::encoded_size;
@@ -70,7 +70,7 @@ pub fn message_sent(to: Recipient, message: &Message) -> What {
     })
 }
 
-/// A `send`: a client sent this request, or sent it again.
+/// A `send`: a client sent this request, or sent it again. An operation in no session is a read.
 #[must_use]
 pub fn request_sent(to: ReplicaId, request: &Request, redact: Redact) -> What {
     let val = match request.kind {
@@ -80,7 +80,7 @@ pub fn request_sent(to: ReplicaId, request: &Request, redact: Redact) -> What {
     What::Sent(Sent {
         m: MessageId::of_request(request),
         to: Recipient::One(Node::Replica(to)),
-        ty: "Request".into(),
+        ty: if request.kind == Kind::Operation && request.session == Session::ZERO { "Read" } else { "Request" }.into(),
         view: None,
         op: None,
         commit: None,
@@ -103,6 +103,21 @@ pub(super) fn reply_sent(by: ReplicaId, reply: &Reply, redact: Redact) -> What {
         commit: None,
         sz: Some(count(result.len())),
         b: (summary != Summary::default()).then(|| Box::new(summary)),
+    })
+}
+
+/// A `send`: a replica has its service answer a read. What it answers is not known here.
+pub(super) const fn read_answered(by: ReplicaId, query: &Query) -> What {
+    let Query { client, number, .. } = *query;
+    What::Sent(Sent {
+        m: MessageId::Answer { client, session: Session::ZERO, number, by },
+        to: Recipient::One(Node::Client(client)),
+        ty: Name::Borrowed("Reply"),
+        view: None,
+        op: None,
+        commit: None,
+        sz: None,
+        b: None,
     })
 }
 

@@ -7,7 +7,7 @@
 use super::{COUNTER_MAX, Shape, Sink, Source, WireError, put_number};
 use crate::action::Write;
 use crate::checkpoint::Checkpoint;
-use crate::entry::{Entries, Entry, Kind, Predicted, Request};
+use crate::entry::{Entries, Entry, Kind, Predicted, Query, Request};
 use crate::event::{Event, Input};
 use crate::id::{
     Beat, ClientId, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, RequestNumber, Seq, Session,
@@ -177,6 +177,7 @@ fields! {
     RecoveryResponse { nonce, log }
     CheckpointPart { head, digest, length, offset, bytes }
     Event { at, input }
+    Query { client, number, body }
 }
 
 /// An enum: the number of the variant, then its fields. `where` looks at what was read.
@@ -256,6 +257,7 @@ variants! {
         9 => Restored { op },
         10 => Requests(requests),
         11 => ExecutedRun { first, replies },
+        12 => Query(query),
     }
 }
 

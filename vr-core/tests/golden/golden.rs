@@ -99,6 +99,10 @@ fn events() -> Vec<(String, Event)> {
         ("Executed", Input::Executed { op: Op(302), reply: Bytes::from_static(b"ok") }),
         ("CheckpointTaken", Input::CheckpointTaken { op: Op(304), state: Bytes::from_static(b"state") }),
         ("Restored", Input::Restored { op: Op(304) }),
+        (
+            "Query",
+            Input::Query(Query { client: ClientId(19), number: RequestNumber(305), body: Bytes::from_static(b"?") }),
+        ),
         ("Requests", Input::Requests(entries.iter().map(Entry::request).collect())),
         ("ExecutedRun", Input::ExecutedRun { first: Op(302), replies: vec![Bytes::from_static(b"ok"), Bytes::new()] }),
     ];

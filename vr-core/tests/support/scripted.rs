@@ -14,8 +14,8 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use vr_core::{
     Action, Checkpoint, ClientId, ClusterConfig, ClusterId, Config, Event, HaltReason, Input, Instance, Kind, Message,
-    MessageKind, Note, Op, Predicted, Rejection, Replica, ReplicaId, Reply, Request, RequestNumber, Session, Snapshot,
-    StatusName, Stored, Time, To, Wait, Write, WriteId,
+    MessageKind, Note, Op, Predicted, Query, Rejection, Replica, ReplicaId, Reply, Request, RequestNumber, Session,
+    Snapshot, StatusName, Stored, Time, To, Wait, Write, WriteId,
 };
 use watch::Watch;
 
@@ -145,6 +145,8 @@ pub(crate) struct Scripted {
     pub(crate) wire: VecDeque<Packet>,
     pub(crate) held: Vec<Packet>,
     pub(crate) replies: Vec<Reply>,
+    /// What services were to answer from their state, and whose.
+    pub(crate) reads: Vec<(usize, Query)>,
     pub(crate) rejections: Vec<Rejection>,
     pub(crate) happened: Vec<Happening>,
     pub(crate) watch: Watch,
@@ -170,6 +172,7 @@ impl Scripted {
             wire: VecDeque::new(),
             held: Vec::new(),
             replies: Vec::new(),
+            reads: Vec::new(),
             rejections: Vec::new(),
             happened: Vec::new(),
             losing: Vec::new(),
@@ -232,6 +235,7 @@ impl Scripted {
                 }
                 Action::Checkpoint { op } => self.nodes[at].upcalls.push_back(Upcall::Checkpoint(op)),
                 Action::Restore(checkpoint) => self.nodes[at].upcalls.push_back(Upcall::Restore(*checkpoint)),
+                Action::Read(queries) => self.reads.extend(queries.into_iter().map(|query| (at, query))),
                 Action::Reply(reply) => self.replies.push(reply),
                 Action::Reject(rejection) => self.rejections.push(*rejection),
                 Action::Halt(reason) => self.nodes[at].halted = Some(reason),

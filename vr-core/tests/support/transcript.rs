@@ -129,7 +129,7 @@ impl Transcript {
             Input::Request(_) | Input::WriteFailed | Input::Executed { .. } | Input::Space(_) | Input::Stop => {
                 (false, String::new())
             }
-            Input::Requests(_) | Input::ExecutedRun { .. } => (false, String::new()),
+            Input::Requests(_) | Input::ExecutedRun { .. } | Input::Query(_) => (false, String::new()),
             Input::CheckpointTaken { .. } | Input::Restored { .. } => (false, String::new()),
         };
         lines.iter().for_each(|line| story.push_str(line));
@@ -145,6 +145,7 @@ impl Transcript {
         match &event.input {
             Input::Tick => format!("r{at} clock  {} ms", event.at.0 / 1_000_000),
             Input::Request(request) => format!("r{at} ← {}  {}", client(request.client), asked(request)),
+            Input::Query(query) => format!("r{at} ← {}  Read {:?}", client(query.client), query.number),
             Input::Message(message) => format!("r{at} ← {:?}  {}", message.header.from, said(message)),
             Input::WriteFailed => format!("r{at} disk  fails"),
             Input::Space(true) => format!("r{at} disk  has room"),
@@ -193,6 +194,7 @@ impl Transcript {
                 Action::Execute(entries) => lines.push(format!("r{at} executes {}", ops(entries))),
                 Action::Checkpoint { op } => lines.push(format!("r{at} wants a checkpoint after op {op}")),
                 Action::Restore(checkpoint) => lines.push(format!("r{at} restores {checkpoint:?}")),
+                Action::Read(queries) => lines.push(format!("r{at} reads for {} questions", queries.len())),
                 Action::Reply(reply) => {
                     let to = client(reply.client);
                     let again = if reply.duplicate { ", again" } else { "" };

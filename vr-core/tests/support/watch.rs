@@ -68,7 +68,7 @@ impl Watch {
                 Action::Halt(reason) => assert!(!self.trusting, "r{at} halted: {reason:?}"),
                 Action::Note(Note::Committed { op }) => self.commit(nodes, at, *op),
                 Action::Persist { .. } | Action::Reject(_) | Action::Note(_) => {}
-                Action::Checkpoint { .. } | Action::Restore(_) => {}
+                Action::Checkpoint { .. } | Action::Restore(_) | Action::Read(_) => {}
             }
         }
     }

@@ -83,6 +83,8 @@ properties! {
         "checkpoints are taken after the same ops, hold what was committed, and are equal";
     "S18 cut behind a checkpoint", "§5.1", "checkpoints":
         "entries are given up when a checkpoint that holds them is on the same disk";
+    "S21 fresh read", "§6.3", "reads":
+        "a read reflects everything that anybody had been answered when it came";
     "S22 reply truth", "§4.1, §4.5", "at_most_once":
         "an answer is the result of exactly that request; a session called gone is gone";
     "S22 truthful hint", "§4.1", "views":

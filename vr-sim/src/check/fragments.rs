@@ -183,6 +183,7 @@ impl Fragments {
             Input::Tick
             | Input::Request(_)
             | Input::Requests(_)
+            | Input::Query(_)
             | Input::Persisted(_)
             | Input::Stop
             | Input::CheckpointTaken { .. }
@@ -222,7 +223,7 @@ impl Fragments {
                     }
                 }
                 Action::Halt(reason) => self.halts(on, *reason)?,
-                Action::Checkpoint { .. } | Action::Reject(_) | Action::Note(_) => {}
+                Action::Checkpoint { .. } | Action::Reject(_) | Action::Read(_) | Action::Note(_) => {}
             }
         }
         Ok(())

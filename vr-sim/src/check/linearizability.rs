@@ -327,12 +327,23 @@ impl Search<'_> {
         true
     }
 
+    /// Changes this call nothing, and was it answered what it would be now? Then it takes effect now, and no other order
+    /// need be tried: whatever explains the rest with this call later explains it with this call here.
+    fn is_free(&self, call: usize, state: &Vec<u8>) -> bool {
+        let Call { body, returned, .. } = self.calls[call];
+        returned.as_ref().is_some_and(|(_, answer)| self.model.step(state, body) == (state.clone(), answer.clone()))
+    }
+
     fn descend(&mut self, call: Option<usize>, state: Vec<u8>) {
         let first = self.candidates.len();
         let stuck_at = self.timeline.front(&mut self.candidates);
         let calls = self.calls;
         let before = self.frames.last().and_then(|frame| frame.reached);
         let reached = before.max(call.and_then(|call| calls[call].hint));
+        if let Some(free) = self.candidates[first..].iter().copied().find(|call| self.is_free(*call, &state)) {
+            self.candidates.truncate(first);
+            self.candidates.push(free);
+        }
         // A hint that lies behind is that of a call which changed nothing when its turn came: to be tried last, like
         // one that is not said to have taken effect at all.
         let key = |call: &usize| (calls[*call].hint <= reached, calls[*call].hint, calls[*call].invoked);

@@ -18,6 +18,7 @@ mod lineage;
 mod linearizability;
 mod liveness;
 mod promises;
+mod reads;
 mod shadow;
 mod space;
 #[cfg(test)]
@@ -37,13 +38,17 @@ use image::Misfit;
 use linearizability::Linearizability;
 use liveness::{End, Liveness};
 use promises::Promises;
+use reads::Reads;
 use shadow::{Shadow, Standing};
 use space::Space;
 use std::sync::Arc;
 use tables::Tables;
 use views::Views;
 use votes::Votes;
-use vr_core::{Action, EnterCause, Event, Hash, Input, Note, Op, ReplicaId, Stored, Time, Wait, Write, WriteId};
+use vr_core::{
+    Action, EnterCause, Event, Hash, Input, Note, Op, ReplicaId, RequestNumber, Session, Stored, Time, Wait, Write,
+    WriteId,
+};
 
 pub use catalogue::{PROPERTIES, Property};
 pub use fragments::{Fragments, Seen};
@@ -74,6 +79,8 @@ pub struct Checkers {
     space: Space,
     checkpoints: Checkpoints,
     linearizability: Linearizability,
+    /// `None` where the order of what different replicas do is not known.
+    reads: Option<Reads>,
     liveness: Liveness,
     votes: Votes,
 }
@@ -94,6 +101,7 @@ impl Checkers {
             space: Space::new(replicas),
             checkpoints: Checkpoints::new(setting.cluster.checkpoint_interval),
             linearizability: Linearizability::new(model),
+            reads: Some(Reads::default()),
             liveness: Liveness::new(replicas),
             votes: Votes::new(replicas),
         }
@@ -104,6 +112,13 @@ impl Checkers {
     #[must_use]
     pub const fn counting_votes_for(mut self, wait: Wait) -> Self {
         self.votes.count_for(wait);
+        self
+    }
+
+    /// What different replicas do is told in some order that messages allow, not in the order of one clock: S21 is not judged.
+    #[must_use]
+    pub fn without_one_clock(mut self) -> Self {
+        self.reads = None;
         self
     }
 
@@ -187,6 +202,7 @@ impl Checkers {
             Agreement::adopted(&mut self.shadow, who)?;
         }
         self.promises.opened(who);
+        self.reads.iter_mut().for_each(|reads| reads.ended(who));
         self.liveness.opened(&self.shadow, who);
         self.space.opened(who);
         self.votes.opened(who);
@@ -235,6 +251,7 @@ impl Checkers {
                 self.liveness.hears(at, &self.shadow, who, message);
                 self.votes.hears(&self.shadow, who, message);
             }
+            Input::Query(query) => self.reads.iter_mut().for_each(|reads| reads.asked(who, query)),
             Input::Persisted(upto) => {
                 let was_damaged = self.shadow.replicas[who].disk.gone.is_some();
                 self.shadow.persisted(who, *upto);
@@ -288,10 +305,16 @@ impl Checkers {
                 Action::Reply(reply) => {
                     Views::replies(&self.shadow, who, reply)?;
                     self.at_most_once.answers(&self.shadow, Some(who), reply.into())?;
+                    self.reads.iter_mut().for_each(|reads| reads.replied(reply));
                 }
                 Action::Reject(rejection) => {
                     Views::rejects(&self.shadow, who, rejection)?;
                     self.at_most_once.rejects(&self.shadow, who, rejection)?;
+                }
+                Action::Read(queries) => {
+                    if let Some(reads) = &mut self.reads {
+                        reads.reads(&self.shadow, who, queries)?;
+                    }
                 }
                 Action::Checkpoint { .. } => {}
                 Action::Restore(checkpoint) => Checkpoints::restores(&mut self.shadow, who, checkpoint)?,
@@ -418,7 +441,10 @@ impl Checkers {
     fn answered(&mut self, answer: Answer<'_>) -> Result<(), Violation> {
         self.liveness.resolved();
         let Answer { client, session, number, op, result } = answer;
-        self.at_most_once.answers(&self.shadow, None, answer)?;
+        let is_read = session == Session::ZERO && number != RequestNumber::ZERO;
+        if !is_read {
+            self.at_most_once.answers(&self.shadow, None, answer)?;
+        }
         if self.linearizability.answered((client, session, number), op, result) {
             return Ok(());
         }

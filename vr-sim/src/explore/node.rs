@@ -278,7 +278,7 @@ impl Node {
                     let message = format!("r{} stops for good: {reason:?}", self.config.me);
                     done.harm.get_or_insert(Broken::new("S24 no unexcused halt", message));
                 }
-                Action::Reject(_) | Action::Checkpoint { .. } | Action::Restore(_) => {}
+                Action::Reject(_) | Action::Checkpoint { .. } | Action::Restore(_) | Action::Read(_) => {}
             }
         }
         for op in upcalls {

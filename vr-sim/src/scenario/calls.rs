@@ -65,6 +65,16 @@ impl Scenario {
         self.request_at(Role::P, client, &KvOp::Get { key: Key(key) })
     }
 
+    /// Reads a value without an entry in the log, of this replica first (PROTOCOL 1.8).
+    pub fn read_at(&mut self, who: Role, client: usize, key: u16) -> Call<'_> {
+        let to = self.at(who);
+        let mut body = Vec::new();
+        KvOp::Get { key: Key(key) }.encode(&mut body);
+        self.world.read(client, to, body);
+        self.world.silence(client);
+        Call { scenario: self, client }
+    }
+
     /// Any operation, through this replica first.
     pub fn request_at(&mut self, who: Role, client: usize, op: &KvOp<'_>) -> Call<'_> {
         let to = self.at(who);

@@ -18,6 +18,7 @@ mod clients;
 pub(crate) mod kills;
 mod normal;
 mod partitions;
+mod reads;
 mod recovery;
 mod restarts;
 mod robustness;
@@ -47,6 +48,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("storage that loses something", storage::SCENARIOS),
     ("full disks and orderly stops", stops::SCENARIOS),
     ("clients", clients::SCENARIOS),
+    ("reads without an entry", reads::SCENARIOS),
     ("robustness", robustness::SCENARIOS),
     ("what nobody of the group says", strangers::SCENARIOS),
 ];

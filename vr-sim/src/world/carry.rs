@@ -17,8 +17,8 @@ use bytes::Bytes;
 use vr_core::trace::DropCause;
 use vr_core::wire;
 use vr_core::{
-    Action, Body, Checkpoint, ClientId, Context, Durability, Entries, HaltReason, Input, Message, Op, RequestNumber,
-    Service, Time, To, Wait, Write, WriteId,
+    Action, Body, Checkpoint, ClientId, Context, Durability, Entries, HaltReason, Input, Message, Op, Query, Reply,
+    RequestNumber, Service, Session, Time, To, Wait, Write, WriteId,
 };
 
 /// A slow upcall takes up to so many sixteenths of a heartbeat longer.
@@ -47,17 +47,8 @@ impl<A: App> World<A> {
                 Action::Execute(entries) => self.execute(on, &entries),
                 Action::Checkpoint { op } => self.checkpoint(on, op),
                 Action::Restore(checkpoint) => self.restore(on, &checkpoint),
-                Action::Reply(reply) => {
-                    if self.phase == super::Phase::Hands {
-                        self.answers.push(reply.clone());
-                    }
-                    let Some(client) = self.client_of(reply.client) else { continue };
-                    let key = key_of_answer(on, reply.client, reply.number);
-                    let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
-                    for at in arrivals.into_iter().flatten() {
-                        self.queue.push_last(MESSAGES, at, Pending::Answer { from: on, client, reply: reply.clone() });
-                    }
-                }
+                Action::Reply(reply) => self.answer(on, reply),
+                Action::Read(queries) => self.ask_service(on, &queries),
                 Action::Reject(rejection) => {
                     if self.phase == super::Phase::Hands {
                         self.refusals.push((*rejection).clone());
@@ -79,6 +70,19 @@ impl<A: App> World<A> {
             }
         }
         self.sync(on);
+    }
+
+    /// An answer leaves for its client.
+    fn answer(&mut self, on: usize, reply: Reply) {
+        if self.phase == super::Phase::Hands {
+            self.answers.push(reply.clone());
+        }
+        let Some(client) = self.client_of(reply.client) else { return };
+        let key = key_of_answer(on, reply.client, reply.number);
+        let arrivals = self.route_client(ChoiceKind::Answer, key, self.net.answers(on));
+        for at in arrivals.into_iter().flatten() {
+            self.queue.push_last(MESSAGES, at, Pending::Answer { from: on, client, reply: reply.clone() });
+        }
     }
 
     /// A process that stops for good exits; after a failed write somebody starts it again later.
@@ -320,7 +324,7 @@ impl<A: App> World<A> {
             let longer = Wait(self.setup.heartbeat.0 / 16 * u64::from(longer));
             let Some(life) = &mut self.nodes[on].life else { return };
             let done = life.busy_until.max(self.now).after(self.setup.execute).after(longer);
-            life.busy_until = done;
+            (life.busy_until, life.reached) = (done, op);
             if self.setup.together && entries.len() > 1 {
                 replies.push(reply);
             } else {
@@ -332,6 +336,26 @@ impl<A: App> World<A> {
             self.marks.answers_together += num(replies.len());
             let answer = Box::new(Input::ExecutedRun { first: first.op(), replies });
             self.queue.push_last(UPCALLS, life.busy_until, Pending::Answered { on, life: node.lives, answer });
+        }
+    }
+
+    /// The service answers these behind everything it was asked before.
+    fn ask_service(&mut self, on: usize, queries: &[Query]) {
+        let node = &self.nodes[on];
+        let Some(Life { service, busy_until, reached: op, replica, .. }) = &node.life else { return };
+        let (op, view, session, duplicate) = (*op, replica.snapshot().view, Session::ZERO, false);
+        let (life, done) = (node.lives, (*busy_until).max(self.now).after(self.setup.execute));
+        for Query { client, number, body } in queries {
+            let (client, number, result) = (*client, *number, service.read(body));
+            let reply = Reply { client, session, number, op, view, result, duplicate };
+            self.queue.push_last(UPCALLS, done, Pending::Read { on, life, reply });
+        }
+    }
+
+    pub(super) fn read_done(&mut self, on: usize, life: u32, reply: Reply) {
+        let node = &self.nodes[on];
+        if node.lives == life && node.life.is_some() {
+            self.answer(on, reply);
         }
     }
 
@@ -348,7 +372,8 @@ impl<A: App> World<A> {
     fn restore(&mut self, on: usize, checkpoint: &Checkpoint) {
         let op = checkpoint.op();
         let id = self.nodes[on].config.me;
-        let Some(Life { service, .. }) = &mut self.nodes[on].life else { return };
+        let Some(Life { service, reached, .. }) = &mut self.nodes[on].life else { return };
+        *reached = op;
         service.restore(checkpoint.state());
         let state = service.state();
         self.observe(&Happening::Sampled { on: id, op, state });

@@ -296,7 +296,17 @@ impl<A: App> World<A> {
         assert!(!self.is_waiting(at), "one request at a time");
         assert_ne!(self.clients[at].session(), Session::ZERO, "register first");
         self.clients[at].aim(replica);
-        self.call(at, body.into());
+        self.call(at, body.into(), false);
+    }
+
+    /// A client asks a question that changes nothing and is not logged, of this replica first. It needs no session.
+    ///
+    /// # Panics
+    /// When it waits for something.
+    pub fn read(&mut self, at: usize, replica: usize, body: impl Into<Bytes>) {
+        assert!(!self.is_waiting(at), "one request at a time");
+        self.clients[at].aim(replica);
+        self.call(at, body.into(), true);
     }
 
     /// A client sends what it waits for once more, to this replica.

@@ -69,6 +69,8 @@ enum Pending {
     Executed { on: usize, life: u32, op: Op, reply: Bytes },
     /// The service gave its checkpoint, or became one.
     Answered { on: usize, life: u32, answer: Box<vr_core::Input> },
+    /// The service answered a read.
+    Read { on: usize, life: u32, reply: Reply },
     /// The deadline of a replica.
     Tick { on: usize, generation: u32 },
     /// A crash strikes, if that life still lasts.
@@ -101,6 +103,37 @@ enum Pending {
     Heal,
     /// Is everything at rest?
     Settled,
+}
+
+impl Pending {
+    /// The process that takes it, as soon as it does not stand still.
+    const fn taken_by(&self) -> Option<usize> {
+        match self {
+            Self::Deliver { to, .. } | Self::Request { to, .. } | Self::Requests { to, .. } => Some(*to),
+            Self::Synced { on, .. }
+            | Self::Executed { on, .. }
+            | Self::Answered { on, .. }
+            | Self::Read { on, .. }
+            | Self::Space { on, .. }
+            | Self::Stop { on, .. } => Some(*on),
+            Self::Answer { .. }
+            | Self::Refusal { .. }
+            | Self::Tick { .. }
+            | Self::Crash { .. }
+            | Self::Restart { .. }
+            | Self::Resume { .. }
+            | Self::DiskHeals { .. }
+            | Self::DiskHasRoom { .. }
+            | Self::GoesBack { .. }
+            | Self::CutEnds(_)
+            | Self::ClientTimer { .. }
+            | Self::ClientCrash { .. }
+            | Self::Slot(_)
+            | Self::Strike(_)
+            | Self::Heal
+            | Self::Settled => None,
+        }
+    }
 }
 
 /// Which part of a run is on.
@@ -275,43 +308,19 @@ impl<A: App> World<A> {
     }
 
     fn happen(&mut self, pending: Pending) {
+        if let Some(process) = pending.taken_by().filter(|process| !self.is_ready(*process)) {
+            return self.wait_for(process, pending);
+        }
         match pending {
-            Pending::Deliver { to, life, held, message } => {
-                if self.is_ready(to) {
-                    self.deliver(to, life, held, message);
-                } else {
-                    self.wait_for(to, Pending::Deliver { to, life, held, message });
-                }
-            }
-            Pending::Request { to, request } => {
-                if self.is_ready(to) {
-                    self.deliver_request(to, request);
-                } else {
-                    self.wait_for(to, Pending::Request { to, request });
-                }
-            }
+            Pending::Deliver { to, life, held, message } => self.deliver(to, life, held, message),
+            Pending::Request { to, request } => self.deliver_request(to, request),
             Pending::Requests { to, life } => self.deliver_requests(to, life),
-            Pending::Synced { on, life, sync, failed } => {
-                if self.is_ready(on) {
-                    self.synced(on, life, sync, failed);
-                } else {
-                    self.wait_for(on, Pending::Synced { on, life, sync, failed });
-                }
-            }
-            Pending::Executed { on, life, op, reply } => {
-                if self.is_ready(on) {
-                    self.executed(on, life, op, reply);
-                } else {
-                    self.wait_for(on, Pending::Executed { on, life, op, reply });
-                }
-            }
-            Pending::Answered { on, life, answer } => {
-                if self.is_ready(on) {
-                    self.service_answered(on, life, *answer);
-                } else {
-                    self.wait_for(on, Pending::Answered { on, life, answer });
-                }
-            }
+            Pending::Synced { on, life, sync, failed } => self.synced(on, life, sync, failed),
+            Pending::Executed { on, life, op, reply } => self.executed(on, life, op, reply),
+            Pending::Answered { on, life, answer } => self.service_answered(on, life, *answer),
+            Pending::Read { on, life, reply } => self.read_done(on, life, reply),
+            Pending::Space { on, life, has } => self.told_space(on, life, has),
+            Pending::Stop { on, life, restart } => self.told_to_stop(on, life, restart),
             Pending::Tick { on, generation } => self.tick(on, generation),
             Pending::Answer { client, reply, .. } => self.client_answered(client, &reply),
             Pending::Refusal { client, rejection, .. } => self.client_refused(client, &rejection),
@@ -321,20 +330,6 @@ impl<A: App> World<A> {
             Pending::DiskHeals { on, slowness } => self.disk_heals(on, slowness),
             Pending::DiskHasRoom { on, filling } => self.disk_has_room(on, filling),
             Pending::GoesBack { on, image, tries } => self.disk_goes_back(on, image, tries),
-            Pending::Space { on, life, has } => {
-                if self.is_ready(on) {
-                    self.told_space(on, life, has);
-                } else {
-                    self.wait_for(on, Pending::Space { on, life, has });
-                }
-            }
-            Pending::Stop { on, life, restart } => {
-                if self.is_ready(on) {
-                    self.told_to_stop(on, life, restart);
-                } else {
-                    self.wait_for(on, Pending::Stop { on, life, restart });
-                }
-            }
             Pending::CutEnds(cut) => self.cut_ends(cut),
             Pending::ClientTimer { client, timer } => self.client_timer(client, timer),
             Pending::ClientCrash { client, called } => self.client_crash_due(client, called),

@@ -5,6 +5,7 @@
 
 use super::{Pending, World, num};
 use crate::check::Happening;
+use crate::client::query_of;
 use crate::clock::Clock;
 use crate::decider::ChoiceKind;
 use crate::digest::Digest;
@@ -61,6 +62,8 @@ pub(super) struct Life<S> {
     pub(super) service: S,
     /// The service is busy until then.
     pub(super) busy_until: Time,
+    /// The last op that the service executed or was given.
+    pub(super) reached: Op,
     /// Requests that arrived and wait for their driver, which works them off together.
     requests: Vec<Request>,
 }
@@ -167,7 +170,13 @@ impl<A: App> World<A> {
         if let Some(tape) = &mut self.tape {
             tape.opened(self.now, &actions, &replica.snapshot());
         }
-        node.life = Some(Life { replica, service: self.app.service(), busy_until: self.now, requests: Vec::new() });
+        node.life = Some(Life {
+            replica,
+            service: self.app.service(),
+            busy_until: self.now,
+            reached: Op::ZERO,
+            requests: Vec::new(),
+        });
         node.lives += 1;
         if node.lives > 1 {
             self.marks.restarts += 1;
@@ -269,6 +278,9 @@ impl<A: App> World<A> {
         if let (None, Some(tape)) = (&node.life, &mut self.tape) {
             tape.request_lost(self.now, &request, node.config.me, DropCause::Crash);
         }
+        if let Some(query) = query_of(&request) {
+            return self.step(to, Input::Query(query));
+        }
         request.predicted.wall_ns = node.clock.own(self.now).0;
         let mut seed = Digest::of(self.setup.seed);
         seed.add(request.number.0);
@@ -288,9 +300,6 @@ impl<A: App> World<A> {
 
     /// The driver takes up the requests that wait.
     pub(super) fn deliver_requests(&mut self, to: usize, life: u32) {
-        if !self.is_ready(to) {
-            return self.wait_for(to, Pending::Requests { to, life });
-        }
         let node = &mut self.nodes[to];
         if node.lives != life {
             return;

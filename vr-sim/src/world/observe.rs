@@ -136,6 +136,11 @@ fn mix_input(digest: &mut Digest, input: &Input) {
                 digest.add(request.number.0);
             }
         }
+        Input::Query(query) => {
+            digest.add(13);
+            digest.add_wide(query.client.0);
+            digest.add(query.number.0);
+        }
         Input::ExecutedRun { first, replies } => {
             digest.add(12 | num(replies.len()) << 8);
             digest.add(first.0);
@@ -184,6 +189,13 @@ fn mix_action(digest: &mut Digest, action: &Action) {
         Action::Note(_) => digest.add(6),
         Action::Halt(_) => digest.add(7),
         Action::Checkpoint { op } => digest.add(8 | op.0 << 8),
+        Action::Read(queries) => {
+            digest.add(10 | num(queries.len()) << 8);
+            for query in queries {
+                digest.add_wide(query.client.0);
+                digest.add(query.number.0);
+            }
+        }
         Action::Restore(checkpoint) => {
             digest.add(9);
             add_hash(digest, checkpoint.digest());
@@ -204,6 +216,10 @@ fn count(marks: &mut Marks, actions: &[Action]) {
             Action::Reject(rejection) => marks.no_space_refusals += u64::from(rejection.reason == Reject::NoSpace),
             Action::Persist { .. } | Action::Execute(_) | Action::Reply(_) | Action::Halt(_) => {}
             Action::Checkpoint { .. } | Action::Restore(_) => {}
+            Action::Read(queries) => {
+                marks.reads += num(queries.len());
+                marks.reads_together += num(queries.len().saturating_sub(1));
+            }
         }
     }
 }

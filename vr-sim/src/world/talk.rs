@@ -11,7 +11,7 @@ use crate::digest::{Digest, halves};
 use crate::workload::App;
 use bytes::Bytes;
 use vr_core::trace::DropCause;
-use vr_core::{Reject, Rejection, Reply, Session, Wait};
+use vr_core::{Reject, Rejection, Reply, Request, Session, Wait};
 
 /// A client crashes up to so many sixteenths of its patience after it called.
 const CRASH_SIXTEENTHS: u32 = 33;
@@ -84,18 +84,20 @@ impl<A: App> World<A> {
         let serial = client.called;
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
-        self.app.body(u32::try_from(at).expect("few clients"), serial, &mut bytes);
+        let who = u32::try_from(at).expect("few clients");
+        self.app.body(who, serial, &mut bytes);
         let body = Bytes::copy_from_slice(&bytes);
         self.bytes = bytes;
-        self.call(at, body);
+        let reads = self.app.reads(who, serial, &body);
+        self.call(at, body, reads);
     }
 
-    /// A client calls this operation now.
-    pub(super) fn call(&mut self, at: usize, body: Bytes) {
+    /// A client calls this operation now, logged or as a read.
+    pub(super) fn call(&mut self, at: usize, body: Bytes, reads: bool) {
         let client = &mut self.clients[at];
-        let next = client.call(body.clone());
-        let (id, session, called) = (client.id(), client.session(), client.called);
-        let number = client.request().number;
+        let next = client.call(body.clone(), reads);
+        let (id, called) = (client.id(), client.called);
+        let Request { session, number, .. } = client.request();
         self.observe(&Happening::Invoked { client: id, session, number, body: &body });
         if self.phase == Phase::Safety {
             let mut digest = Digest::of(num(at));

@@ -34,8 +34,15 @@ const LAYERS: &[&[&str]] = &[
     &["replica/state_transfer"],
     // Not a status either: what of a damaged log is here, and what somebody else may have of it.
     &["replica/repair"],
-    // Who is let in at the primary is a part of it.
-    &["replica/primary", "replica/primary/admission", "replica/backup", "replica/view_change", "replica/recovery"],
+    // Who is let in at the primary, and which reads wait there, is a part of it.
+    &[
+        "replica/primary",
+        "replica/primary/admission",
+        "replica/primary/reads",
+        "replica/backup",
+        "replica/view_change",
+        "replica/recovery",
+    ],
     // What comes from outside the group is handed on by a part of the whole.
     // An image is the whole as bytes, for recordings.
     &["replica/mod", "replica/inputs", "replica/fingerprint", "replica/image"],
@@ -57,6 +64,8 @@ const PEERS: &[(&str, &str)] = &[
     ("config", "rules"),
     ("rules", "mutants"),
     ("replica/primary/admission", "replica/primary"),
+    ("replica/primary/reads", "replica/primary"),
+    ("replica/primary", "replica/primary/reads"),
     ("replica/inputs", "replica/mod"),
     ("replica/fingerprint", "replica/mod"),
     ("replica/image", "replica/mod"),

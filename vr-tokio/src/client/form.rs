@@ -19,6 +19,10 @@
 //! | 413 | `too_large` | longer than the cluster allows |
 //! | 400 | `malformed` | headers or body make no sense |
 //!
+//! `POST /vr/v1/read`, the question as the body and no header of ours: answered with 200 and the service's answer as the
+//! body, from the primary's state, linearizable, without an entry in the log; or with an error as above, of which none
+//! says anything about an effect, as there is none.
+//!
 //! Must not know connections, nor who the primary is.
 
 use bytes::Bytes;
@@ -29,6 +33,8 @@ use vr_core::{ClientId, Op, ReplicaId, Reply, RequestNumber, Session, View};
 
 /// Where clients' requests go.
 pub const ROUTE: &str = "/vr/v1/request";
+/// Where clients' reads go.
+pub const READ_ROUTE: &str = "/vr/v1/read";
 
 const CLIENT: HeaderName = HeaderName::from_static("vr-client");
 const SESSION: HeaderName = HeaderName::from_static("vr-session");
@@ -141,24 +147,35 @@ pub(super) fn ask_of(headers: &HeaderMap, body: Bytes) -> Result<Ask, Refused> {
     Ok(Ask { client: ClientId(client), session: Session(session), number: RequestNumber(number), body })
 }
 
-/// The answer as a response. `scheme` is what the addresses of other replicas are reached by.
+/// The answer to a request as a response. `scheme` is what the addresses of other replicas are reached by.
 pub(super) fn response_of(answer: Result<Reply, Refused>, scheme: &str) -> Response<Full<Bytes>> {
-    let refused = match answer {
-        Ok(reply) => return response_of_reply(reply),
-        Err(refused) => refused,
+    answer.map_or_else(|refused| response_of_refusal(&refused, scheme, ROUTE), response_of_reply)
+}
+
+/// The answer to a read as a response.
+pub(super) fn response_of_read(answer: Result<Bytes, Refused>, scheme: &str) -> Response<Full<Bytes>> {
+    let octets = HeaderValue::from_static("application/octet-stream");
+    let answered = |bytes| {
+        let mut response = Response::new(Full::new(bytes));
+        response.headers_mut().insert(header::CONTENT_TYPE, octets);
+        response
     };
+    answer.map_or_else(|refused| response_of_refusal(&refused, scheme, READ_ROUTE), answered)
+}
+
+fn response_of_refusal(refused: &Refused, scheme: &str, route: &str) -> Response<Full<Bytes>> {
     let code = refused.code();
     let mut body = serde_json::json!({ "error": code });
     let mut response = Response::new(Full::default());
     *response.status_mut() = refused.status();
     let headers = response.headers_mut();
-    if let Refused::Deposed { view } = &refused {
+    if let Refused::Deposed { view } = refused {
         body["view"] = view.0.into();
     }
-    if let Refused::NotPrimary { primary, view } = &refused {
+    if let Refused::NotPrimary { primary, view } = refused {
         body["view"] = view.0.into();
         body["primary"] = primary.as_ref().map(|(id, _)| id.0).into();
-        let location = primary.as_ref().map(|(_, address)| format!("{scheme}://{address}{ROUTE}"));
+        let location = primary.as_ref().map(|(_, address)| format!("{scheme}://{address}{route}"));
         if let Some(location) = location.and_then(|location| HeaderValue::try_from(location).ok()) {
             headers.insert(header::LOCATION, location);
         }
@@ -214,7 +231,16 @@ pub(crate) fn answer_of(ask: &Ask, status: StatusCode, headers: &HeaderMap, body
         let (client, number, session) = (ask.client, ask.number, Session(session));
         return Answer::Reply(Reply { client, session, number, op: Op(op), view: View(view), result: body, duplicate });
     }
-    let said: ErrorBody = serde_json::from_slice(&body).unwrap_or_default();
+    refusal_of(status, headers, &body)
+}
+
+/// What a response to a read says.
+pub(super) fn read_of(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Result<Bytes, Answer> {
+    if status == StatusCode::OK { Ok(body) } else { Err(refusal_of(status, headers, &body)) }
+}
+
+fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
+    let said: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
     let view = View(said.view);
     let refused = match (status.as_u16(), said.error.as_str()) {
         (307, _) => {

@@ -1,9 +1,9 @@
 //! The replica's end of a client's request: read, asked of the node, answered.
 //!
-//! Owns nothing but the order; [`super::form`] has the form. Mounted at [`super::ROUTE`] on the listener for clients.
-//! Must not know how the node answers.
+//! Owns nothing but the order; [`super::form`] has the form. Mounted at [`super::ROUTE`] and
+//! [`super::READ_ROUTE`] on the listener for clients. Must not know how the node answers.
 
-use super::form::{Ask, Refused, ask_of, response_of};
+use super::form::{Ask, READ_ROUTE, Refused, ask_of, response_of, response_of_read};
 use crate::transport::server::BodyError;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,6 +17,9 @@ pub trait Requests: Send + Sync {
     /// Carries out a request: opens a session when its number is zero, executes the operation otherwise.
     fn request(&self, ask: Ask) -> impl Future<Output = Result<Reply, Refused>> + Send;
 
+    /// Answers a question that changes nothing, so that it reflects everything answered before.
+    fn read(&self, query: Bytes) -> impl Future<Output = Result<Bytes, Refused>> + Send;
+
     /// The longest body, in bytes: the cluster's `max_request_bytes`.
     fn max_request_bytes(&self) -> usize;
 
@@ -26,30 +29,40 @@ pub trait Requests: Send + Sync {
     }
 }
 
-/// Answers a request to [`super::ROUTE`].
+/// Answers a request to [`super::ROUTE`] or [`super::READ_ROUTE`].
 pub async fn answer<N, B>(node: &N, request: Request<B>) -> Response<Full<Bytes>>
 where
     N: Requests,
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    response_of(take(node, request).await, node.scheme())
+    let reads = request.uri().path() == READ_ROUTE;
+    let (head, body) = request.into_parts();
+    let body = whole(body, node.max_request_bytes()).await;
+    if reads {
+        let answer = match body {
+            Ok(query) => node.read(query).await,
+            Err(refused) => Err(refused),
+        };
+        return response_of_read(answer, node.scheme());
+    }
+    let answer = match body.and_then(|body| ask_of(&head.headers, body)) {
+        Ok(ask) => node.request(ask).await,
+        Err(refused) => Err(refused),
+    };
+    response_of(answer, node.scheme())
 }
 
-async fn take<N, B>(node: &N, request: Request<B>) -> Result<Reply, Refused>
+async fn whole<B>(body: B, limit: usize) -> Result<Bytes, Refused>
 where
-    N: Requests,
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (head, body) = request.into_parts();
-    let limit = node.max_request_bytes();
     if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err(Refused::TooLarge);
     }
     let body = Limited::new(Box::pin(body), limit).collect().await.map_err(|error| refused_by(&*error))?;
-    let ask = ask_of(&head.headers, body.to_bytes())?;
-    node.request(ask).await
+    Ok(body.to_bytes())
 }
 
 fn refused_by(error: &(dyn Error + Send + Sync + 'static)) -> Refused {

@@ -4,17 +4,17 @@
 //! once; what a failure says about its effect is decided here. Must not know HTTP. Paper: VRR §4, §4.1 steps 1 and 2.
 
 use super::error::ClientError;
-use super::form::{Answer, Ask, ROUTE, Refused, address_of, answer_of, headers_of};
+use super::form::{Answer, Ask, READ_ROUTE, ROUTE, Refused, address_of, answer_of, headers_of, read_of};
 use super::pool::{Failed, Manner, Pool};
 use crate::tls::ClientTls;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
-use vr_core::{ClientId, Reply, RequestNumber, Session};
+use vr_core::{ClientId, Op, Reply, RequestNumber, Session, View};
 
 /// More addresses than members that a cluster can have are nonsense.
 const ADDRESSES_MAX: usize = 64;
@@ -116,9 +116,18 @@ impl Client {
     /// When nobody opens one in time.
     pub async fn session_of(&self, id: ClientId) -> Result<ClientSession, ClientError> {
         let ask = Ask { client: id, session: Session::ZERO, number: RequestNumber::ZERO, body: Bytes::new() };
-        let reply = Call::new(&self.0).carry_out(&ask).await?;
+        let reply = Call::new(&self.0).carry_out(&Said::Ask(ask)).await?;
         let (session, number, is_gone) = (reply.session, RequestNumber::ZERO, false);
         Ok(ClientSession { client: self.clone(), id, session, number, is_gone })
+    }
+
+    /// Asks the service a question that changes nothing. The answer reflects everything that was answered to anybody before
+    /// this call was made, and nothing is logged for it. Needs no session.
+    ///
+    /// # Errors
+    /// When nobody answers in time. Nothing has any effect.
+    pub async fn read(&self, query: impl Into<Bytes>) -> Result<Bytes, ClientError> {
+        Call::new(&self.0).carry_out(&Said::Read(query.into())).await.map(|reply| reply.result)
     }
 
     /// The address that is believed to be the primary's.
@@ -164,7 +173,7 @@ impl ClientSession {
         }
         self.number = self.number.next();
         let ask = Ask { client: self.id, session: self.session, number: self.number, body: body.into() };
-        let outcome = Call::new(&self.client.0).carry_out(&ask).await;
+        let outcome = Call::new(&self.client.0).carry_out(&Said::Ask(ask)).await;
         self.is_gone = outcome == Err(ClientError::Evicted);
         outcome
     }
@@ -192,6 +201,28 @@ impl Shared {
         pools.push(Arc::new(Pool::new(address.to_owned())));
         Some(pools.len() - 1)
     }
+}
+
+/// What a call says each time that it is sent.
+enum Said {
+    Ask(Ask),
+    /// A question that changes nothing.
+    Read(Bytes),
+}
+
+impl Said {
+    fn answered(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Answer {
+        match self {
+            Self::Ask(ask) => answer_of(ask, status, headers, body),
+            Self::Read(_) => read_of(status, headers, body).map_or_else(|refusal| refusal, answer_to_read),
+        }
+    }
+}
+
+/// The answer to a read names no request.
+const fn answer_to_read(result: Bytes) -> Answer {
+    let (client, session, number) = (ClientId(0), Session::ZERO, RequestNumber::ZERO);
+    Answer::Reply(Reply { client, session, number, op: Op::ZERO, view: View::ZERO, result, duplicate: false })
 }
 
 /// One call, from its first attempt to its end.
@@ -233,7 +264,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn carry_out(mut self, ask: &Ask) -> Result<Reply, ClientError> {
+    async fn carry_out(mut self, said: &Said) -> Result<Reply, ClientError> {
         loop {
             if self.tried.contains(&self.target) {
                 self.wait().await?;
@@ -242,7 +273,7 @@ impl<'a> Call<'a> {
                 return Err(self.give_up());
             }
             self.tried.push(self.target);
-            match self.attempt(ask).await {
+            match self.attempt(said).await {
                 Next::Done(outcome) => return outcome,
                 Next::Again => {}
                 Next::Elsewhere => self.target = (self.target + 1) % self.shared.count(),
@@ -251,10 +282,10 @@ impl<'a> Call<'a> {
         }
     }
 
-    async fn attempt(&mut self, ask: &Ask) -> Next {
+    async fn attempt(&mut self, said: &Said) -> Next {
         let pool = self.shared.pool(self.target);
         let by = self.deadline.min(Instant::now() + self.shared.options.attempt_timeout);
-        let exchange = pool.exchange(request_of(ask, &pool.address), &self.shared.manner);
+        let exchange = pool.exchange(request_of(said, &pool.address), &self.shared.manner);
         let response = match timeout_at(by, exchange).await {
             Ok(Ok(response)) => response,
             Ok(Err(Failed::Before(why))) => {
@@ -267,7 +298,7 @@ impl<'a> Call<'a> {
                 return Next::Elsewhere;
             }
         };
-        match answer_of(ask, response.status, &response.headers, response.body) {
+        match said.answered(response.status, &response.headers, response.body) {
             Answer::Reply(reply) => {
                 self.shared.primary.store(self.target, Ordering::Relaxed);
                 Next::Done(Ok(reply))
@@ -332,11 +363,15 @@ impl<'a> Call<'a> {
     }
 }
 
-fn request_of(ask: &Ask, address: &str) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(ask.body.clone()));
+fn request_of(said: &Said, address: &str) -> Request<Full<Bytes>> {
+    let (body, route, headers) = match said {
+        Said::Ask(ask) => (&ask.body, ROUTE, headers_of(ask)),
+        Said::Read(query) => (query, READ_ROUTE, HeaderMap::new()),
+    };
+    let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = http::Uri::from_static(ROUTE);
-    *request.headers_mut() = headers_of(ask);
+    *request.uri_mut() = http::Uri::from_static(route);
+    *request.headers_mut() = headers;
     if let Ok(host) = HeaderValue::try_from(address) {
         request.headers_mut().insert(header::HOST, host);
     }

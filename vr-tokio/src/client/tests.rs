@@ -58,6 +58,15 @@ impl Requests for Node {
         }
     }
 
+    async fn read(&self, query: Bytes) -> Result<Bytes, Refused> {
+        let step = self.script.lock().unwrap().pop_front();
+        match step {
+            Some(Step::Refuse(refused)) => Err(refused),
+            Some(Step::Hang) => std::future::pending().await,
+            None => Ok(Bytes::from([b"saw ", &query[..]].concat())),
+        }
+    }
+
     fn max_request_bytes(&self) -> usize {
         1000
     }

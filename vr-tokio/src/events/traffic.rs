@@ -140,6 +140,8 @@ impl Traffic {
             self.message(0, from, Recipient::One(self.me), message);
         } else if let Input::Request(request) = input {
             self.client(0, Kind::Request, request.body.len());
+        } else if let Input::Query(query) = input {
+            self.client(0, Kind::Request, query.body.len());
         } else if let Input::Requests(requests) = input {
             requests.iter().for_each(|request| self.client(0, Kind::Request, request.body.len()));
         }
@@ -158,6 +160,7 @@ impl Traffic {
                 }
                 Action::Reply(reply) => self.client(1, Kind::Reply, reply.result.len()),
                 Action::Reject(_) => self.client(1, Kind::Reply, 0),
+                Action::Read(queries) => queries.iter().for_each(|_| self.client(1, Kind::Reply, 0)),
                 Action::Persist { .. }
                 | Action::Execute(_)
                 | Action::Checkpoint { .. }
@@ -229,6 +232,7 @@ fn is_ordinary_event(event: &Event) -> bool {
         Input::Tick
         | Input::Request(_)
         | Input::Requests(_)
+        | Input::Query(_)
         | Input::Persisted(_)
         | Input::Executed { .. }
         | Input::ExecutedRun { .. } => true,
@@ -243,7 +247,7 @@ fn is_ordinary_action(action: &Action) -> bool {
     match action {
         Action::Send { message, .. } => Kind::of(message).is_some(),
         Action::Persist { write, .. } => matches!(write, Write::Append(_) | Write::Cut { .. }),
-        Action::Execute(_) | Action::Checkpoint { .. } | Action::Reply(_) | Action::Reject(_) => true,
+        Action::Execute(_) | Action::Checkpoint { .. } | Action::Reply(_) | Action::Read(_) | Action::Reject(_) => true,
         Action::Note(note) => matches!(
             note,
             Note::Ignored { .. }

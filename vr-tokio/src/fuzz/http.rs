@@ -246,6 +246,10 @@ impl Requests for Echo {
             _ => Ok(Reply { client, session, number, op: Op(9), view: View(3), result: body, duplicate: false }),
         }
     }
+    async fn read(&self, query: Bytes) -> Result<Bytes, Refused> {
+        assert!(query.len() <= self.max_request_bytes(), "a body of {} bytes was let in", query.len());
+        if query.first() == Some(&b'5') { Err(Refused::Busy) } else { Ok(query) }
+    }
     fn max_request_bytes(&self) -> usize {
         1 << 10
     }

@@ -4,8 +4,9 @@
 //! for, in order: so that one wake-up, one sync and one request to each peer serve many requests. It decides nothing.
 //! DESIGN §5.
 
+use super::reading::Reading;
 use super::waiting::Waiting;
-use super::{Arrival, Arrivals, Question};
+use super::{Arrival, Arrivals, Asker, Question};
 use crate::clock;
 use crate::disk::{Disk, DiskAnswer};
 use crate::events::Observer;
@@ -71,6 +72,7 @@ pub(super) struct Loop {
     pub(super) observer: Option<Observer>,
     pub(super) flight: Option<Flight>,
     pub(super) waiting: Waiting,
+    pub(super) reading: Reading,
     /// Requests that came one after the other.
     pub(super) requests: Vec<Request>,
     pub(super) progress: Progress,
@@ -180,6 +182,7 @@ impl Loop {
                 }
             }
             Arrival::Question(question) => self.question(question, now),
+            Arrival::Read(asker) => self.read(asker, now, actions),
             Arrival::Disk(answer) => self.disk_answered(answer, now, actions),
             Arrival::Answered(Answered::Executed(first, replies)) => {
                 self.step(Input::ExecutedRun { first, replies }, now, actions);
@@ -204,6 +207,18 @@ impl Loop {
                 }
             }
         }
+    }
+
+    fn read(&mut self, asker: Asker, now: Time, actions: &mut Vec<Action>) {
+        if asker.answer.is_closed() {
+            return;
+        }
+        if self.progress.lags {
+            let _ = asker.answer.send(Err(RequestError::Busy));
+            return;
+        }
+        let query = self.reading.add(asker);
+        self.step(Input::Query(query), now, actions);
     }
 
     /// Takes a request, to be fed with those that came right after it.
@@ -275,8 +290,14 @@ impl Loop {
                         self.metrics.answered(clock::now().since(asked));
                     }
                 }
+                Action::Read(queries) => {
+                    self.metrics.reads.inc_by(u64::try_from(queries.len()).unwrap_or(u64::MAX));
+                    self.upcalls.ask(Upcall::Reads(self.reading.looks(queries)));
+                }
                 Action::Reject(rejection) => {
-                    self.waiting.reject(&rejection);
+                    if !self.reading.reject(&rejection) {
+                        self.waiting.reject(&rejection);
+                    }
                 }
                 Action::Note(note) => self.note(note),
                 Action::Halt(reason) => {
@@ -353,6 +374,7 @@ impl Loop {
 
     fn end(mut self, reason: StopReason) -> StopReason {
         self.waiting.fail_all(&RequestError::Halted);
+        self.reading.fail_all(&RequestError::Halted);
         if let Some(observer) = &self.observer {
             observer.ended();
         }

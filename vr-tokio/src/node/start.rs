@@ -2,6 +2,7 @@
 //!
 //! Owns the order of starting and stopping, and what can go wrong before the first step. Must not know the protocol.
 
+use super::reading::Reading;
 use super::run::{Loop, Progress, StopReason};
 use super::waiting::Waiting;
 use super::{Bounds, Inbox};
@@ -149,6 +150,7 @@ impl Node {
             observer,
             flight,
             waiting: Waiting::default(),
+            reading: Reading::default(),
             requests: Vec::new(),
             progress: Progress::default(),
             seed: getrandom::u64().map_err(|error| StartError::System(error.to_string()))?,

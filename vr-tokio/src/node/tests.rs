@@ -8,6 +8,7 @@ mod group;
 mod limits;
 mod measure;
 mod operator;
+mod reads;
 mod recorded;
 mod repaired;
 

@@ -31,6 +31,17 @@ async fn a_hint_is_followed_and_remembered() {
 }
 
 #[tokio::test]
+async fn a_read_needs_no_session_and_finds_the_primary_too() {
+    let (backup, primary) = (Fake::start([]).await, Fake::start([]).await);
+    backup.then([primary.hint()]);
+    let client = client(&[&backup, &primary], quick());
+    assert_eq!(client.read("it").await.expect("an answer"), "saw it");
+    assert_eq!(client.primary(), primary.address);
+    assert_eq!((backup.numbers(), primary.numbers()), (vec![], vec![]), "it was no request");
+    assert_eq!(client.read(vec![b'x'; 1001]).await, Err(ClientError::TooLarge));
+}
+
+#[tokio::test]
 async fn a_hint_at_an_address_that_was_not_given_is_followed() {
     let (backup, primary) = (Fake::start([]).await, Fake::start([]).await);
     backup.then([primary.hint()]);

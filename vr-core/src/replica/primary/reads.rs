@@ -1,0 +1,132 @@
+//! Reads at the primary, which no log entry pays for: a heartbeat that a quorum answers says that it still leads.
+//!
+//! Owns the questions that wait, and for what: for a quorum to answer a heartbeat that left after they came, then for
+//! what was committed at that time to be handed to the service. Many share a heartbeat: those that come while one is under
+//! way wait for the next. Must not know clocks, nor what is asked. Paper: VRR §6.3, in the form without leases; PROTOCOL 1.8.
+//!
+//! Why it is enough: whoever answers the heartbeat is in this view when it arrives, after the question came. A later view
+//! begins with reports of a quorum, one of which is of a replica that answered, made after that. So whatever another
+//! primary commits anew, it commits after the question came; and what was committed before, this one has committed
+//! itself, or its view began with it.
+
+use super::super::common::{Common, Out};
+use super::Primary;
+use crate::action::{Action, Reject, Rejection};
+use crate::entry::Query;
+use crate::id::{Beat, Op, Session, count};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The questions that wait.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Reads {
+    /// They came since the newest heartbeat left on their behalf.
+    asked: Vec<Query>,
+    /// Those that wait for a quorum to answer a heartbeat.
+    round: Option<Round>,
+    /// The others wait until everything through an op is with the service.
+    confirmed: VecDeque<(Op, Vec<Query>)>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Round {
+    /// This heartbeat, or a later one, is to be answered.
+    beat: Beat,
+    /// What the answers must reflect.
+    index: Op,
+    queries: Vec<Query>,
+}
+
+impl Reads {
+    fn waiting(&self) -> usize {
+        let under_way = self.round.as_ref().map_or(0, |round| round.queries.len());
+        let confirmed: usize = self.confirmed.iter().map(|(_, queries)| queries.len()).sum();
+        self.asked.len() + under_way + confirmed
+    }
+
+    /// Takes what waits, the oldest first.
+    fn take_all(&mut self) -> impl Iterator<Item = Query> + use<> {
+        let Self { asked, round, confirmed } = core::mem::take(self);
+        let confirmed = confirmed.into_iter().flat_map(|(_, queries)| queries);
+        confirmed.chain(round.into_iter().flat_map(|round| round.queries)).chain(asked)
+    }
+}
+
+impl Primary {
+    /// A question of a client (PROTOCOL 1.8).
+    pub(in super::super) fn on_query(&mut self, common: &mut Common, out: &mut Out, query: Query) {
+        let refusal = if self.abdicated {
+            Some(common.not_primary(false))
+        } else if count(query.body.len()) > u64::from(common.config.cluster.max_request_bytes) {
+            Some(Reject::TooLarge)
+        } else if count(self.reads.waiting()) >= u64::from(common.config.batching.queue_entries) {
+            Some(Reject::Busy)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            return refuse(out, &query, reason);
+        }
+        self.reads.asked.push(query);
+        if self.reads.round.is_none() {
+            self.begin_round(common, out);
+        }
+    }
+
+    /// A heartbeat leaves for all that wait for one.
+    fn begin_round(&mut self, common: &mut Common, out: &mut Out) {
+        let queries = core::mem::take(&mut self.reads.asked);
+        let index = common.rules.read_index(common.commit(), self.view_start);
+        let beat = self.beat_now(common, out);
+        self.reads.round = Some(Round { beat, index, queries });
+        self.confirm(common, out);
+    }
+
+    /// Has a quorum answered, this replica included?
+    pub(super) fn confirm(&mut self, common: &mut Common, out: &mut Out) {
+        let Some(round) = &self.reads.round else { return };
+        let me = common.me.index();
+        let answers = |(at, answered): (usize, Beat)| at == me || common.rules.confirms_read(answered, round.beat);
+        let answered = self.members.iter().map(|member| member.answered).enumerate();
+        if answered.filter(|answer| answers(*answer)).count() < common.quorum && common.rules.confirms_reads() {
+            return;
+        }
+        if let Some(Round { index, queries, .. }) = self.reads.round.take() {
+            self.reads.confirmed.push_back((index, queries));
+        }
+        self.answer_reads(common, out);
+        if !self.reads.asked.is_empty() {
+            self.begin_round(common, out);
+        }
+    }
+
+    /// Is everything that the oldest of those that wait must reflect with the service?
+    #[inline]
+    pub(super) fn owes_reads(&self, common: &Common) -> bool {
+        self.reads.confirmed.front().is_some_and(|(index, _)| *index <= common.execution.issued())
+    }
+
+    /// The service answers whatever it may by now.
+    pub(super) fn answer_reads(&mut self, common: &Common, out: &mut Out) {
+        while self.owes_reads(common) {
+            if let Some((_, queries)) = self.reads.confirmed.pop_front() {
+                out.push(Action::Read(queries));
+            }
+        }
+    }
+
+    /// This replica leads no more: nobody can be answered.
+    pub(super) fn turn_readers_away(&mut self, common: &Common, out: &mut Out) {
+        for query in self.reads.take_all() {
+            refuse(out, &query, common.not_primary(false));
+        }
+    }
+}
+
+/// Says no to a question.
+pub(in super::super) fn refuse(out: &mut Out, query: &Query, reason: Reject) {
+    let Query { client, number, .. } = *query;
+    out.push(Action::Reject(Box::new(Rejection { client, session: Session::ZERO, number, reason })));
+}
