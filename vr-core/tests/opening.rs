@@ -20,7 +20,7 @@ fn disk() -> Stored {
 /// Why it is not opened; nothing may be asked of the driver then.
 fn refused(config: Config, disk: Stored) -> String {
     let mut actions = Vec::new();
-    let refused: OpenError = Replica::open(config, disk, Time::ZERO, &mut actions).err().expect("it is not opened");
+    let refused: OpenError = Replica::open(config, disk, Time::ZERO, &mut actions).expect_err("it is not opened");
     assert_eq!(actions, []);
     refused.to_string()
 }

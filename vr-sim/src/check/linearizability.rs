@@ -329,9 +329,12 @@ impl Search<'_> {
 
     /// Changes this call nothing, and was it answered what it would be now? Then it takes effect now, and no other order
     /// need be tried: whatever explains the rest with this call later explains it with this call here.
-    fn is_free(&self, call: usize, state: &Vec<u8>) -> bool {
+    fn is_free(&self, call: usize, state: &[u8]) -> bool {
         let Call { body, returned, .. } = self.calls[call];
-        returned.as_ref().is_some_and(|(_, answer)| self.model.step(state, body) == (state.clone(), answer.clone()))
+        returned.as_ref().is_some_and(|(_, answer)| {
+            let (after, result) = self.model.step(state, body);
+            after == state && result == *answer
+        })
     }
 
     fn descend(&mut self, call: Option<usize>, state: Vec<u8>) {
