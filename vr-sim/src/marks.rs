@@ -210,7 +210,7 @@ marks! {
     /// The disk of somebody who was healed stayed full.
     full_heals 8,
     /// Clusters began with less patience than a view change takes.
-    far_apart 14,
+    far_apart 12,
     /// Some were left out when the rest was healed.
     partial_heals 240,
     /// Runs whose group could not be expected to come back (asynchronous mode).

@@ -160,7 +160,7 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
 fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {
     odds.parts_rot = Chance::per_mille(Rng::fork(seed, "parts rot").pick(&[0, 0, 50, 300]));
     odds.core_full = Chance::per_mille(Rng::fork(seed, "core full").pick(&[0, 500]));
-    if Rng::fork(seed, "far apart").below(FAR_APART) == 0 {
+    if (2..=3).contains(&setup.replicas) && Rng::fork(seed, "far apart").below(FAR_APART) == 0 {
         be_far_apart(setup);
     }
 }
@@ -262,7 +262,7 @@ fn draw_reads(setup: &mut Setup, rng: &mut Rng) {
 }
 
 /// One of so many clusters is far apart.
-const FAR_APART: u32 = 24;
+const FAR_APART: u32 = 12;
 
 const ALL_KINDS: [MessageKind; 15] = MessageKind::ALL;
 

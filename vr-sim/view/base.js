@@ -6,7 +6,7 @@ const VR = {};
 
 VR.base = (() => {
   const SVG = 'http://www.w3.org/2000/svg';
-  // Characters that hide or reorder what is read: controls, bidi marks, zero-width and line separators.
+  // Characters that hide or reorder what is read.
   const HIDING =
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
   const SHOWN_MAX = 2000;

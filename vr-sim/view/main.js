@@ -319,7 +319,7 @@ VR.app = (() => {
     tables.drawTable,
     list.draw,
     () => {
-      // While a live cluster runs by, what nobody can read that fast is drawn twice a second.
+      // Live, what nobody can read that fast is drawn twice a second.
       const now = performance.now();
       if ((app.following || app.playing) && now - lastTable < 400) return;
       lastTable = now;

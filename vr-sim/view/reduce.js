@@ -1,7 +1,7 @@
 // The one reducer: a trace's events, in order, as the state of every node; exactly back by keyframes.
 //
 // Owns what an event changes, the history of log slots, and the hash by which this state is compared with the one
-// that vr-sim computes. Must not know the page. VIEW decision 1, §3.4; vr-sim/src/view/reduce.rs does the same.
+// that vr-sim computes. Must not know the page. VIEW decision 1, §3.4.
 VR.reduce = (() => {
   const FRAME = 2000; // events between keyframes
   const KEPT = 8; // states that are kept
@@ -332,7 +332,7 @@ VR.reduce = (() => {
     forget() {
       const base = this.store.base;
       while (this.frames.length > 1 && this.frames[1].next <= base) this.frames.shift();
-      // The first frame may begin before what is held: it is moved to where the events begin.
+      // The first frame may begin before what is held.
       const low = Math.max(0, this.ops - 20000);
       for (const ops of this.slots.values()) {
         for (const op of ops.keys()) {

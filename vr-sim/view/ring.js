@@ -42,7 +42,7 @@ VR.ring = (() => {
         const cut = key.lastIndexOf('>'),
           to = key.slice(cut + 1);
         if (!s.has(sent)) continue;
-        // Of a real network nobody tells what it lost: what is on its way for long is not drawn any more.
+        // Nobody tells what a real network lost: what is long on its way is not drawn.
         if (app.isLive && app.clock - s.t(sent) > LOST_NS) continue;
         const from = s.names[s.node(sent)],
           a = seats.get(from),
