@@ -27,15 +27,15 @@ properties! {
     "S1 agreement", "§8.1", "agreement":
         "what is committed or executed at an op is the same everywhere";
     "S2 prefix execution", "§4.1 steps 5–7", "agreement, at_most_once, checkpoints":
-        "ops with an effect are executed in order, each once per life; answers and states are equal at equal ops";
+        "ops are executed in order, each once per life; answers and states are equal at equal ops";
     "S2 rising clock", "§4.4", "agreement":
         "the clock predicted for an op is later than the one before";
     "S3 monotone commit", "§4.1, §4.2 step 3", "agreement, promises":
-        "the commit-number never falls within a life, and a new primary starts with the largest reported";
+        "the commit-number never falls in a life; a new primary starts with the largest reported";
     "S4 bounds", "Figure 2", "agreement":
-        "executed ≤ commit ≤ op, log_view ≤ view, and a replica looks as its writes say";
+        "executed ≤ commit ≤ op, log_view ≤ view; a replica is as its writes say";
     "S4 crash image", "§4.3, §5.1", "shadow, image":
-        "a disk comes back with its durable writes and a prefix of those in flight, the last perhaps torn";
+        "a disk comes back with its durable writes and a prefix of those in flight";
     "S5 promise monotone", "§8.2", "views":
         "view and incarnation on a disk never go back, over all lives";
     "S5 durable header", "§8.2", "promises":
@@ -54,23 +54,22 @@ properties! {
     "S8 best log", "§4.2 step 3", "promises":
         "the chosen log is the best reported, by (log_view, op)";
     "S9 ack durability", "§8.1, §8.2", "durability":
-        "what was decided is held by a quorum, in a log or in a checkpoint";
+        "what was decided is held by a quorum, in log or checkpoint";
     "S9 truthful mark", "–", "stops":
         "only who is asked to stop leaves a mark";
     "S10 promise kept", "§8.1, §8.2", "views, agreement":
-        "nobody speaks for a view below one it revealed, over all lives, nor logs or serves between views";
+        "nobody speaks for a view below one it revealed, nor logs or serves between views";
     "S10 justified recovery", "§4.3 step 3", "promises":
-        "memory comes from an answer of a view's primary to a question of this very life";
+        "memory comes from an answer of a view's primary to a question of this life";
     "S11 ack backed", "§4.1 step 4, §8.2", "promises":
         "an acknowledgement, a report, a StartView says what the disk (asynchronous: memory) holds; what was \
          acknowledged goes only with a later view";
     "S11 report monotone", "§4.2 step 2", "promises":
         "the reports of one replica for one view never weaken";
     "S12 commit justified", "§4.1 step 5", "promises":
-        "an op is committed when a quorum acknowledged it in the primary's view; nobody's commit-number is ahead";
+        "an op is committed when a quorum acknowledged it in its view; nobody's commit-number is ahead";
     "S13 silence", "§4.3, §8.1", "views":
-        "who recovers only asks, who changes views serves nobody, who halted does nothing; only a view's primary leads \
-         it";
+        "who recovers only asks, who changes views serves nobody, who halted does nothing";
     "S14 taken once", "§4.1", "at_most_once":
         "a primary takes no request into its log that is there already";
     "S14 at most once", "§4.1, §4.5", "at_most_once":
@@ -80,11 +79,11 @@ properties! {
     "S16 table equality", "§4.1, §4.5", "tables":
         "client tables are equal after equal ops";
     "S17 checkpoint equality", "§5.1", "checkpoints":
-        "checkpoints are taken after the same ops, hold what was committed, and are equal";
+        "checkpoints are taken after the same ops and are equal";
     "S18 cut behind a checkpoint", "§5.1", "checkpoints":
-        "entries are given up when a checkpoint that holds them is on the same disk";
+        "entries are given up when a checkpoint that holds them is on disk";
     "S21 fresh read", "§6.3", "reads":
-        "a read reflects everything that anybody had been answered when it came";
+        "a read reflects all that was answered before it came";
     "S22 reply truth", "§4.1, §4.5", "at_most_once":
         "an answer is the result of exactly that request; a session called gone is gone";
     "S22 truthful hint", "§4.1", "views":

@@ -341,8 +341,9 @@ impl Search<'_> {
         let first = self.candidates.len();
         let stuck_at = self.timeline.front(&mut self.candidates);
         let calls = self.calls;
-        let before = self.frames.last().and_then(|frame| frame.reached);
-        let reached = before.max(call.and_then(|call| calls[call].hint));
+        // A call that changes nothing may take effect long before its turn: the others have not had theirs by then.
+        let (before, changes) = self.frames.last().map_or((None, true), |frame| (frame.reached, frame.state != state));
+        let reached = before.max(call.filter(|_| changes).and_then(|call| calls[call].hint));
         if let Some(free) = self.candidates[first..].iter().copied().find(|call| self.is_free(*call, &state)) {
             self.candidates.truncate(first);
             self.candidates.push(free);
