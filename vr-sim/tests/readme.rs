@@ -85,6 +85,7 @@ fn check(line: &str) -> Result<(), String> {
             let files = words.iter().filter(|word| !word.starts_with("--") && **word != "sample");
             files.copied().try_for_each(|file| exists(&format!("vr-core/src/{file}.rs")))
         }
+        ".ci/branches" => exists(".ci/branches"),
         ".ci/browser" => {
             exists(".ci/browser")?;
             words.iter().try_for_each(|file| exists(&format!("kv-demo/tests/browser/{file}")))
