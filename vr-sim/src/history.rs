@@ -206,6 +206,14 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_changes_nothing_now_may_be_what_changes_everything_later() {
+        let put =
+            |value, invoked, returned| call(KvCall::Put { key: K, value }, invoked, Some((returned, KeyValue::done())));
+        let get = call(KvCall::Get { key: K }, 11, Some((12, KeyValue::found(b"1"))));
+        assert_eq!(judge(&[put(b"1", 1, 2), put(b"1", 3, 10), put(b"2", 4, 9), get], &KeyValue), Linearizable::Yes);
+    }
+
+    #[test]
     fn compare_and_set_and_delete_do_as_they_say() {
         let done = |at: u64| Some((at + 1, KeyValue::done()));
         let history = [

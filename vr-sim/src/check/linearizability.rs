@@ -327,8 +327,8 @@ impl Search<'_> {
         true
     }
 
-    /// Changes this call nothing, and was it answered what it would be now? Then it takes effect now, and no other order
-    /// need be tried: whatever explains the rest with this call later explains it with this call here.
+    /// Changes this call nothing, and was it answered what it would be now? Then it is tried first. Another order is not
+    /// ruled out: later it may change something and be answered the same.
     fn is_free(&self, call: usize, state: &[u8]) -> bool {
         let Call { body, returned, .. } = self.calls[call];
         returned.as_ref().is_some_and(|(_, answer)| {
@@ -344,14 +344,12 @@ impl Search<'_> {
         // A call that changes nothing may take effect long before its turn: the others have not had theirs by then.
         let (before, changes) = self.frames.last().map_or((None, true), |frame| (frame.reached, frame.state != state));
         let reached = before.max(call.filter(|_| changes).and_then(|call| calls[call].hint));
-        if let Some(free) = self.candidates[first..].iter().copied().find(|call| self.is_free(*call, &state)) {
-            self.candidates.truncate(first);
-            self.candidates.push(free);
-        }
         // A hint that lies behind is that of a call which changed nothing when its turn came: to be tried last, like
         // one that is not said to have taken effect at all.
         let key = |call: &usize| (calls[*call].hint <= reached, calls[*call].hint, calls[*call].invoked);
-        self.candidates[first..].sort_unstable_by_key(key);
+        let mut next = self.candidates.split_off(first);
+        next.sort_by_cached_key(|call| (!self.is_free(*call, &state), key(call)));
+        self.candidates.append(&mut next);
         self.frames.push(Frame { call, state, reached, first, next: first });
         if let Some(stuck_at) = stuck_at.filter(|_| self.frames.len() > self.furthest.0) {
             self.furthest = (self.frames.len(), stuck_at);

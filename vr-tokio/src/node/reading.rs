@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use tokio::sync::oneshot;
 use vr_core::{ClientId, Query, Rejection, RequestNumber};
 
-/// What this node calls itself when it asks its replica.
-const READER: ClientId = ClientId(u128::MAX);
+/// What this node calls itself when it asks its replica. No client may: its refusals would be taken for those of reads.
+pub(super) const READER: ClientId = ClientId(u128::MAX);
 
 #[derive(Debug, Default)]
 pub(super) struct Reading {

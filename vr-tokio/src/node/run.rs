@@ -4,7 +4,7 @@
 //! for, in order: so that one wake-up, one sync and one request to each peer serve many requests. It decides nothing.
 //! DESIGN §5.
 
-use super::reading::Reading;
+use super::reading::{READER, Reading};
 use super::waiting::Waiting;
 use super::{Arrival, Arrivals, Asker, Question};
 use crate::clock;
@@ -224,6 +224,10 @@ impl Loop {
     /// Takes a request, to be fed with those that came right after it.
     fn question(&mut self, question: Question, now: Time) {
         if question.answer.is_closed() {
+            return;
+        }
+        if question.request.client == READER {
+            let _ = question.answer.send(Err(RequestError::Malformed));
             return;
         }
         if self.progress.lags {

@@ -56,6 +56,9 @@ async fn what_is_too_large_or_makes_no_sense_is_refused() {
     assert_eq!(timely(primary.request_in(ANN, session, number(1), long)).await, Err(RequestError::TooLarge));
     let unnumbered = primary.request_in(ANN, session, RequestNumber::ZERO, body("1"));
     assert_eq!(timely(unnumbered).await, Err(RequestError::Malformed));
+    // The name under which this node asks its replica for reads.
+    let reader = primary.request_in(ClientId(u128::MAX), session, number(1), body("1"));
+    assert_eq!(timely(reader).await, Err(RequestError::Malformed));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
