@@ -403,9 +403,10 @@ impl Rules {
         !planted!(self, LocalRead)
     }
 
-    /// That heartbeat left after the read came: who answered an earlier one may have left since (D80).
-    pub(crate) fn confirms_read(self, answered: Beat, sent_since: Beat) -> bool {
-        answered >= sent_since || planted!(self, EarlierBeatConfirms)
+    /// That heartbeat left after the read came: who answered an earlier one may have left since (D80). `before` is the
+    /// newest that had left when it came, `since` the one that leaves for it.
+    pub(crate) fn confirming_beat(self, before: Beat, since: Beat) -> Beat {
+        if planted!(self, EarlierBeatConfirms) { before } else { since }
     }
 
     /// A read sees what was committed when it came, and what the view began with: of that, earlier primaries may have

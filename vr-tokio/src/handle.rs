@@ -4,7 +4,7 @@
 //! Paper: VRR §4.1 steps 1 and 7; DESIGN 9.4.
 
 use crate::metrics::Metrics;
-use crate::node::{Answer, Arrival, Asker, Inbox, Question};
+use crate::node::{Arrival, Asker, Inbox, Place, Question};
 use crate::upcalls::Upcalls;
 use bytes::Bytes;
 use serde::Serialize;
@@ -249,8 +249,17 @@ impl Handle {
         body: Bytes,
     ) -> Result<Reply, RequestError> {
         let request = Request { client, session, number, kind, predicted: Predicted::default(), body };
-        let (answer, answered) = oneshot::channel::<Answer>();
-        let answer = match self.inbox.ask(Question { request, answer }) {
+        let (answer, answered) = oneshot::channel();
+        self.outcome(self.inbox.ask(Question { request, answer }), answered).await
+    }
+
+    /// Waits for the answer to what has a place among those who wait, and counts a refusal.
+    async fn outcome<T>(
+        &self,
+        place: Result<Place, RequestError>,
+        answered: oneshot::Receiver<Result<T, RequestError>>,
+    ) -> Result<T, RequestError> {
+        let answer = match place {
             Ok(_place) => match tokio::time::timeout(self.timeout, answered).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Err(RequestError::Halted),
@@ -269,15 +278,7 @@ impl Handle {
     /// Why there is no answer. Whatever it is, the question may be asked again, of anybody.
     pub async fn read(&self, query: Bytes) -> Result<Bytes, RequestError> {
         let (answer, answered) = oneshot::channel();
-        let answer = match self.inbox.read(Asker { query, answer }) {
-            Ok(_place) => match tokio::time::timeout(self.timeout, answered).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => Err(RequestError::Halted),
-                Err(_) => Err(RequestError::Timeout),
-            },
-            Err(error) => Err(error),
-        };
-        answer.inspect_err(|error| self.metrics.refused(error.code()))
+        self.outcome(self.inbox.read(Asker { query, answer }), answered).await
     }
 
     /// Asks this node's service, without the group: what it answers may be old.

@@ -8,7 +8,7 @@
 //! taking back may have been overtaken.
 
 use super::Violation;
-use super::shadow::Shadow;
+use super::shadow::{Shadow, Standing};
 use vr_core::{Body, Message, Position, Time, View, Wait};
 
 const L5: &str = "L5 fresh votes";
@@ -46,6 +46,9 @@ impl Votes {
 
     pub(super) fn hears(&mut self, shadow: &Shadow, who: usize, message: &Message) {
         let Body::StartViewChange { want, hears } = &message.body else { return };
+        if shadow.replicas[who].standing == Standing::Recovering {
+            return; // It takes no votes: none of them is older than what it takes later.
+        }
         let Some(from) = shadow.place(message.header.from) else { return };
         let (of, place) = (message.header.view, who * self.now.len() + from);
         // What was held for long takes nothing back.

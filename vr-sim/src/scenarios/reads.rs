@@ -40,7 +40,7 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     story(
         "d80-earlier-heartbeat",
         "The answers to a heartbeat arrive after the others left the view, and after a read came: they say nothing about it.",
-        ("CommitOk held for long, isolation of the primary", "S21 fresh read"),
+        ("CommitOk held for long, isolation and pause of the primary", "S21 fresh read"),
         earlier_heartbeat,
     ),
     story(
@@ -98,7 +98,7 @@ fn deposed_primary_reads(t: &mut Scenario) -> Verdict {
     t.read_at(R0, 1, 1).expect_pending()
 }
 
-/// D80. The read comes when a quorum's answers are on their way.
+/// D80. The read comes when a quorum's answers are on their way. r0 stands still meanwhile, so that no later heartbeat leaves.
 fn earlier_heartbeat(t: &mut Scenario) -> Verdict {
     t.open(&[0, 1])?;
     t.put(0, 1, "old").expect_answered()?;
@@ -106,11 +106,12 @@ fn earlier_heartbeat(t: &mut Scenario) -> Verdict {
     t.hold(CommitOk, All, R0);
     t.run(t.heartbeat().times(2))?;
     t.isolate(R0);
+    t.stand_still(R0);
     t.elect(&[1, 2])?;
     t.put_at(R1, 0, 1, "new").expect_answered()?;
-    t.expect_status(R0, StatusName::Primary)?;
     t.read_at(R0, 1, 1).expect_pending_for(Wait::millis(5))?;
     t.release(CommitOk, All, R0)?;
+    t.go_on(R0);
     t.run_ms(5)?;
     t.expect_status(R0, StatusName::Primary)?;
     t.heal();

@@ -125,7 +125,8 @@ impl Client {
     /// this call was made, and nothing is logged for it. Needs no session.
     ///
     /// # Errors
-    /// When nobody answers in time. Nothing has any effect.
+    /// When nobody answers in time, or the question is too long. Whatever it is, nothing has had any effect, though a
+    /// [`ClientError::Timeout`] says of any call that this is unknown.
     pub async fn read(&self, query: impl Into<Bytes>) -> Result<Bytes, ClientError> {
         Call::new(&self.0).carry_out(&Said::Read(query.into())).await.map(|reply| reply.result)
     }

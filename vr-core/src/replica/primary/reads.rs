@@ -10,7 +10,7 @@
 //! itself, or its view began with it.
 
 use super::super::common::{Common, Out};
-use super::Primary;
+use super::{Member, Primary};
 use crate::action::{Action, Reject, Rejection};
 use crate::entry::Query;
 use crate::id::{Beat, Op, Session, count};
@@ -79,7 +79,8 @@ impl Primary {
     fn begin_round(&mut self, common: &mut Common, out: &mut Out) {
         let queries = core::mem::take(&mut self.reads.asked);
         let index = common.rules.read_index(common.commit(), self.view_start);
-        let beat = self.beat_now(common, out);
+        let before = self.beat;
+        let beat = common.rules.confirming_beat(before, self.beat_now(common, out));
         self.reads.round = Some(Round { beat, index, queries });
         self.confirm(common, out);
     }
@@ -88,9 +89,9 @@ impl Primary {
     pub(super) fn confirm(&mut self, common: &mut Common, out: &mut Out) {
         let Some(round) = &self.reads.round else { return };
         let me = common.me.index();
-        let answers = |(at, answered): (usize, Beat)| at == me || common.rules.confirms_read(answered, round.beat);
-        let answered = self.members.iter().map(|member| member.answered).enumerate();
-        if answered.filter(|answer| answers(*answer)).count() < common.quorum && common.rules.confirms_reads() {
+        let answers = |(at, member): &(usize, &Member)| *at == me || member.answered >= round.beat;
+        let answered = self.members.iter().enumerate().filter(answers).count();
+        if answered < common.quorum && common.rules.confirms_reads() {
             return;
         }
         if let Some(Round { index, queries, .. }) = self.reads.round.take() {
