@@ -18,7 +18,7 @@ VR.verdict = (() => {
 
   const properties = () => {
     try {
-      return JSON.parse($('properties').textContent);
+      return JSON.parse($('properties').textContent).map(([name, what, paper, rule]) => ({ name, what, paper, rule }));
     } catch {
       return [];
     }

@@ -123,13 +123,18 @@ pub fn html(page: &Page<'_>) -> String {
             "script" => html.push_str(&script),
             "boot" => html.push_str(&json(serde_json::to_string(&boot))),
             "trace" => html.push_str(&inert(page.trace)),
-            "properties" => html.push_str(&json(serde_json::to_string(PROPERTIES))),
+            "properties" => html.push_str(&json(serde_json::to_string(&properties()))),
             _ => panic!("nothing is called {name} here"),
         }
         rest = after;
     }
     html.push_str(rest);
     html
+}
+
+/// The catalogue without its keys, which would be repeated for each property: name, what, paper, rule.
+fn properties() -> Vec<[&'static str; 4]> {
+    PROPERTIES.iter().map(|property| [property.name, property.what, property.paper, property.rule]).collect()
 }
 
 /// The content security policy of a served page as a header: what is in the page too, and that nobody may frame it.

@@ -95,7 +95,7 @@ fn the_page_is_told_what_it_is_and_what_was_left_out() {
     let page = of("seed 1", "");
     let properties: serde_json::Value = serde_json::from_str(data(&page, "json", "properties")).expect("JSON");
     assert_eq!(properties.as_array().map(Vec::len), Some(PROPERTIES.len()));
-    assert!(["name", "what", "paper", "rule"].iter().all(|key| properties[0][key].is_string()), "{properties}");
+    assert!((0..4).all(|part| properties[0][part].is_string()), "{properties}");
 }
 
 #[test]
