@@ -5,6 +5,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::entry::{Entries, Query};
+use crate::hand_over::NoHandOver;
 use crate::id::{ClientId, FetchId, Hash, Incarnation, Op, ReplicaId, RequestNumber, Session, View, WriteId};
 use crate::message::{Message, MessageKind};
 use crate::quorum::ReplicaSet;
@@ -296,6 +297,17 @@ pub enum Note {
         /// Its view.
         view: View,
     },
+    /// Asked to give way, a primary takes nothing new to the log until the other one has all of it and everybody who was
+    /// taken is answered; then it leaves for the next view of that one ([`EnterCause::HandOver`]).
+    HandingOver {
+        /// The primary to be.
+        to: ReplicaId,
+    },
+    /// There is no hand-over, or not any more: this replica does what it did before.
+    NoHandOver {
+        /// Why.
+        why: NoHandOver,
+    },
     /// Asked for log entries (VRR §5.2).
     AskedForState {
         /// Whom.
@@ -448,6 +460,8 @@ pub enum EnterCause {
     Restart,
     /// A recovering replica promised a later view than ours.
     RecoveryNeedsIt,
+    /// An operator asked us, its primary, to give way.
+    HandOver,
 }
 
 const _: () = assert!(size_of::<Action>() <= 96, "the hot path copies actions");

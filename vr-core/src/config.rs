@@ -187,6 +187,14 @@ impl ClusterConfig {
         self.members[index(view.0 % count(self.members.len()))]
     }
 
+    /// The first view after `view` that the member at `position` leads.
+    #[must_use]
+    pub fn next_view_of(&self, position: Position, view: View) -> View {
+        let (n, next) = (count(self.members.len()), view.next());
+        let steps = (count(position.index()) + n - next.0 % n) % n;
+        View(next.0 + steps)
+    }
+
     /// The digest in every envelope: replicas with different configurations do not talk.
     /// Over little-endian: cluster, member count, members, durability, capacity, interval, limits.
     #[must_use]

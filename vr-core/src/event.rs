@@ -3,7 +3,7 @@
 //! Owns the shapes. Must not know what any of it causes. DESIGN §5: time is in the event.
 
 use crate::entry::{Query, Request};
-use crate::id::{Op, Time, WriteId};
+use crate::id::{Op, ReplicaId, Time, WriteId};
 use crate::message::Message;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -67,6 +67,11 @@ pub enum Input {
     },
     /// A question of a client that changes nothing. It becomes an [`crate::Action::Read`], or is refused.
     Query(Query),
+    /// An operator asks the primary to give way in good order, before maintenance: see [`crate::Note::HandingOver`].
+    HandOver {
+        /// To whom; `None` for whoever is furthest ahead.
+        to: Option<ReplicaId>,
+    },
 }
 
 const _: () = assert!(size_of::<Event>() <= 104, "the hot path copies events");

@@ -68,6 +68,7 @@ mod entry;
 mod event;
 mod fingerprint;
 mod gate;
+mod hand_over;
 mod id;
 mod log;
 mod message;
@@ -90,6 +91,7 @@ pub use config::{Batching, ClusterConfig, Config, ConfigError, Durability, MESSA
 pub use entry::{Entries, Entry, HASHED_HEADER_BYTES, Kind, Predicted, Query, Request, genesis};
 pub use event::{Event, Input};
 pub use fingerprint::{Writes, fingerprint};
+pub use hand_over::NoHandOver;
 pub use id::{
     Beat, ClientId, ClusterId, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, RequestNumber, Seq,
     Session, Time, View, Wait, WriteId,

@@ -155,6 +155,10 @@ pub enum Mutant {
     InstallWithoutRestore,
     /// D79: requests that may still commit are called cancelled.
     CancelOnViewChange,
+    /// Hand-over: a primary gives way while the other one lacks a part of its log.
+    HandOverEarly,
+    /// Hand-over: a hand-over that cannot succeed is never given up.
+    HandOverForever,
     /// D80: a primary answers reads without asking whether it still is one.
     LocalRead,
     /// D80: the answer to a heartbeat that left before a read came confirms it.
@@ -336,6 +340,13 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
     (Mutant::GoneLogUnanswered, "st_gone_log", "D39", "whoever asks for a log that was cut since is not answered"),
     (Mutant::InstallWithoutRestore, "ckpt_no_restore", "D69", "a checkpoint is installed and the service not told"),
     (Mutant::CancelOnViewChange, "cancel_on_vc", "D79", "requests that may still commit are called cancelled"),
+    (
+        Mutant::HandOverEarly,
+        "hand_over_early",
+        "hand-over",
+        "a primary gives way while the other one lacks a part of its log",
+    ),
+    (Mutant::HandOverForever, "hand_over_forever", "hand-over", "a hand-over that cannot succeed is never given up"),
     (Mutant::LocalRead, "local_read", "D80", "a primary answers reads without asking whether it still is one"),
     (
         Mutant::EarlierBeatConfirms,

@@ -4,6 +4,7 @@
 //! the enums are whole, outside they may grow. Must not know who counts. DESIGN 9.15.
 
 use crate::action::{Action, EnterCause, HaltReason, Ignored, Note, Reject};
+use crate::hand_over::NoHandOver;
 
 macro_rules! occurrences {
     ($($function:ident(&$of:ident) { $($pattern:pat => $name:literal,)* })*) => {
@@ -95,10 +96,16 @@ occurrences! {
         Note::EnteredView { cause: EnterCause::Evidence, .. } => "entered_by_evidence",
         Note::EnteredView { cause: EnterCause::Restart, .. } => "entered_by_restart",
         Note::EnteredView { cause: EnterCause::RecoveryNeedsIt, .. } => "entered_for_recovery",
+        Note::EnteredView { cause: EnterCause::HandOver, .. } => "entered_by_hand_over",
         Note::ChoseLog { .. } => "chose_log",
         Note::BecamePrimary { .. } => "became_primary",
         Note::BecameBackup { .. } => "became_backup",
         Note::Abdicated { .. } => "abdicated",
+        Note::HandingOver { .. } => "handing_over",
+        Note::NoHandOver { why: NoHandOver::NotPrimary } => "no_hand_over_not_primary",
+        Note::NoHandOver { why: NoHandOver::NoSuchMember } => "no_hand_over_no_such_member",
+        Note::NoHandOver { why: NoHandOver::Unheard } => "no_hand_over_unheard",
+        Note::NoHandOver { why: NoHandOver::TooLate } => "no_hand_over_too_late",
         Note::AskedForState { .. } => "asked_for_state",
         Note::TookState { .. } => "took_state",
         Note::CheckpointTaken { .. } => "checkpoint_taken",

@@ -396,6 +396,19 @@ impl Rules {
     }
 }
 
+/// Primary hand-over: a view change that an operator asks for (VRR §4.2 knows failures only).
+impl Rules {
+    /// A primary gives way to another when that one has all of its log and everybody who was taken is answered.
+    pub(crate) fn hands_over(self, ready: bool) -> bool {
+        ready || planted!(self, HandOverEarly)
+    }
+
+    /// One that does not get that far in time keeps its job and takes requests again.
+    pub(crate) fn gives_up_hand_over(self, overdue: bool) -> bool {
+        overdue && !planted!(self, HandOverForever)
+    }
+}
+
 /// Reads (PROTOCOL 1.8).
 impl Rules {
     /// Before a primary answers a read, a quorum has answered a heartbeat of it: nobody had left its view (D80).

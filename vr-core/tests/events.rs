@@ -15,7 +15,7 @@ use proptest::test_runner::{RngSeed, TestRunner};
 use scripted::{Packet, Scripted, request};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use vr_core::{Batching, Durability, Input, Op, Replica, Request, RequestNumber, Session, StatusName, Wait};
+use vr_core::{Batching, Durability, Input, Op, Replica, ReplicaId, Request, RequestNumber, Session, StatusName, Wait};
 
 /// What can happen next. Numbers choose among what there is, mostly among the oldest.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ enum Move {
     /// A replica loses its memory; of its oldest write so many entries are on disk.
     Crash(u8, u8),
     Restart(u8),
+    /// An operator asks a replica, mostly the primary, to give way.
+    GiveWay(u8, u8),
     /// A message that was sent once comes again, with lies in it.
     Forge(u8, u8, Lie),
 }
@@ -73,7 +75,8 @@ impl Move {
             216..222 => Self::Settle,
             222..245 => Self::Ask(a, b, Ask::of(c)),
             245..249 => Self::Crash(a, b),
-            249.. => Self::Restart(a),
+            249..254 => Self::Restart(a),
+            254.. => Self::GiveWay(a, b),
         }
     }
 
@@ -200,6 +203,11 @@ impl World {
                 if self.group.nodes[pick(at, members)].replica.is_none() {
                     self.group.restart(pick(at, members));
                 }
+            }
+            Move::GiveWay(at, to) => {
+                let primary = self.group.find_primary().filter(|_| at < 192);
+                let to = Some(ReplicaId(u16::from(to % 8))).filter(|_| to < 128);
+                self.group.step(primary.unwrap_or(pick(at, members)), Input::HandOver { to });
             }
             Move::Forge(which, to, lie) => {
                 if !self.overheard.is_empty() {

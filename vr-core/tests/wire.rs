@@ -184,6 +184,7 @@ fn event() -> BoxedStrategy<Event> {
         Just(Input::Tick),
         Just(Input::WriteFailed),
         Just(Input::Stop),
+        proptest::option::of(any::<u16>()).prop_map(|to| Input::HandOver { to: to.map(ReplicaId) }),
         any::<bool>().prop_map(Input::Space),
         request().prop_map(Input::Request),
         vec(request(), 0..4).prop_map(Input::Requests),

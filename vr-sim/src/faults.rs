@@ -193,10 +193,17 @@ pub enum Fault {
         /// Back over how long.
         length: Length,
     },
+    /// An operator asks a replica to give way: no fault, but as untimely as one.
+    HandOver {
+        /// Whom.
+        who: Who,
+        /// To whom; the same: to whoever is furthest.
+        to: Who,
+    },
 }
 
 /// How many kinds of fault there are.
-pub const FAULT_KINDS: usize = 18;
+pub const FAULT_KINDS: usize = 19;
 
 /// The parts of a code: kind 4 bits, a 7, b 7, way 2, c 6, and one more bit of the kind, which came later.
 struct Parts {
@@ -264,6 +271,7 @@ impl Fault {
             Self::StopAll { restart } => of(15, 0, 0, Way::Both, restart.0),
             Self::LostDisk { who, restart } => of(16, who.0, 0, Way::Both, restart.0),
             Self::DiskGoesBack { who, length } => of(17, who.0, 0, Way::Both, length.0),
+            Self::HandOver { who, to } => of(18, who.0, to.0, Way::Both, 0),
         }
     }
 
@@ -291,6 +299,7 @@ impl Fault {
             15 => Self::StopAll { restart },
             16 => Self::LostDisk { who, restart },
             17 => Self::DiskGoesBack { who, length },
+            18 => Self::HandOver { who, to: Who(b) },
             _ => return None,
         })
     }
@@ -329,6 +338,7 @@ mod tests {
             Fault::StopAll { restart },
             Fault::LostDisk { who, restart },
             Fault::DiskGoesBack { who, length },
+            Fault::HandOver { who, to: Who(3) },
         ];
         assert_eq!(all.len(), FAULT_KINDS);
         for fault in all {

@@ -126,6 +126,7 @@ impl<'a> Flight<'a> {
             | Input::Space(_)
             | Input::Query(_)
             | Input::Stop
+            | Input::HandOver { .. }
             | Input::CheckpointTaken { .. }
             | Input::Restored { .. } => None,
         }

@@ -57,6 +57,10 @@ marks! {
     backups_followed 5_900,
     /// Primaries that no quorum hears gave up.
     abdications 820,
+    /// Primaries were asked to give way, and somebody was there to take over.
+    hand_overs_begun 120,
+    /// Primaries gave way.
+    hand_overs 120,
     /// Quorums reported, and a log was chosen.
     logs_chosen 1_400,
     /// Entries were dropped because the new view did not have them.

@@ -161,7 +161,8 @@ impl Odds {
             14 => Fault::Stop { who, restart },
             15 => Fault::StopAll { restart },
             16 => Fault::LostDisk { who, restart },
-            _ => Fault::DiskGoesBack { who, length },
+            17 => Fault::DiskGoesBack { who, length },
+            _ => Fault::HandOver { who, to: other },
         };
         fault.code()
     }

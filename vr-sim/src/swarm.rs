@@ -160,6 +160,11 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
 fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {
     odds.parts_rot = Chance::per_mille(Rng::fork(seed, "parts rot").pick(&[0, 0, 50, 300]));
     odds.core_full = Chance::per_mille(Rng::fork(seed, "core full").pick(&[0, 500]));
+    // Operators act on quiet clusters too, but seldom.
+    let mut operator = Rng::fork(seed, "hand over");
+    if operator.below(3) == 0 {
+        add(odds, &mut operator, 12, &[(18, 4)]);
+    }
     if (2..=3).contains(&setup.replicas) && Rng::fork(seed, "far apart").below(FAR_APART) == 0 {
         be_far_apart(setup);
     }
@@ -364,6 +369,8 @@ fn restrict(odds: &mut Odds, setup: &mut Setup, faults: FaultSet) {
         faults.crash,
         faults.disk && faults.crash,
         faults.disk && faults.crash,
+        // An operator who asks for it breaks nothing; whoever allows no fault wants none of this either.
+        faults != FaultSet::NONE,
     ];
     for (weight, allowed) in odds.weights.iter_mut().zip(allowed) {
         *weight *= u32::from(allowed);

@@ -40,6 +40,7 @@ chapters! {
     storage_that_loses_something_holds "storage that loses something",
     full_disks_and_orderly_stops_hold "full disks and orderly stops",
     clients_hold "clients",
+    hand_over_holds "primary hand-over",
     reads_hold "reads without an entry",
     robustness_holds "robustness",
     what_nobody_of_the_group_says_does_no_harm "what nobody of the group says",

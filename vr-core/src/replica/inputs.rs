@@ -4,9 +4,10 @@
 
 use super::common::Out;
 use super::{Replica, Status, checkpoints, primary};
-use crate::action::Action;
+use crate::action::{Action, Note};
 use crate::entry::{Query, Request};
-use crate::id::{Op, WriteId};
+use crate::hand_over::NoHandOver;
+use crate::id::{Op, ReplicaId, WriteId};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -57,6 +58,15 @@ impl Replica {
                 let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
                 primary::refuse(out, &query, reason);
             }
+        }
+    }
+
+    /// Only the primary can give way.
+    pub(super) fn on_hand_over(&mut self, out: &mut Out, to: Option<ReplicaId>) {
+        if let Status::Primary(primary) = &mut self.status {
+            primary.on_hand_over(&mut self.common, out, to);
+        } else {
+            out.push(Action::Note(Note::NoHandOver { why: NoHandOver::NotPrimary }));
         }
     }
 

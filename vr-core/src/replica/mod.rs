@@ -159,11 +159,11 @@ impl Replica {
             // Nothing became durable or was logged: nothing new can be promised.
             Input::Executed { op, reply } => {
                 self.on_executed(out, op, reply);
-                return self.check_invariants();
+                return self.after_upcalls(out);
             }
             Input::ExecutedRun { first, replies } => {
                 self.on_executed_run(out, first, replies);
-                return self.check_invariants();
+                return self.after_upcalls(out);
             }
             Input::CheckpointTaken { op, state } => {
                 checkpoints::taken(&mut self.common, out, op, state, matches!(self.status, Status::Primary(_)));
@@ -175,6 +175,7 @@ impl Replica {
             Input::Space(has) => self.on_space(out, has),
             Input::Stop => self.stop(out),
             Input::Tick => self.on_tick(out),
+            Input::HandOver { to } => self.on_hand_over(out, to),
         }
         if self.is_due() {
             self.settle(out);
@@ -438,7 +439,7 @@ impl Replica {
     fn settle(&mut self, out: &mut Out) {
         loop {
             let next = match &mut self.status {
-                Status::Primary(primary) => return primary.settle(&mut self.common, out),
+                Status::Primary(primary) => primary.settle(&mut self.common, out),
                 Status::Backup(backup) => return backup.settle(&mut self.common, out),
                 Status::ViewChange(between) => between.settle(&mut self.common, out),
                 Status::Recovering(_) | Status::Halted => Next::Stay,
@@ -468,6 +469,17 @@ impl Replica {
     #[must_use]
     pub fn table_digest(&self) -> Hash {
         self.common.clients.digest()
+    }
+
+    /// Answers of the service make nothing sayable, but somebody may have waited for the last of them to give way.
+    #[inline]
+    fn after_upcalls(&mut self, out: &mut Out) {
+        if let Status::Primary(primary) = &self.status
+            && primary.is_giving_way()
+        {
+            self.settle(out);
+        }
+        self.check_invariants();
     }
 
     /// What must hold after every step, in release too: our own state is nobody else's fault.

@@ -4,6 +4,7 @@
 //! with the view. Must not know how the view began or what follows it. Paper: VRR §4.1 steps 1 to 6, §6.2.
 
 mod admission;
+mod hand_over;
 mod reads;
 
 use super::common::{Common, Next, Out};
@@ -21,6 +22,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use hand_over::GivingWay;
 use hashbrown::HashMap;
 use reads::Reads;
 pub(super) use reads::refuse;
@@ -52,6 +54,7 @@ pub(super) struct Primary {
     #[serde(serialize_with = "in_order")]
     registering: HashMap<ClientId, (RequestNumber, Op), Fold>,
     reads: Reads,
+    giving_way: Option<GivingWay>,
     predicted: Predicted,
     beat: Beat,
     beats: VecDeque<(Beat, Time)>,
@@ -82,6 +85,7 @@ impl Primary {
             batches: VecDeque::new(),
             registering: HashMap::with_hasher(Fold),
             reads: Reads::default(),
+            giving_way: None,
             predicted: checkpoints::predicted(common),
             beat: Beat::ZERO,
             beats: VecDeque::new(),
@@ -164,7 +168,9 @@ impl Primary {
     }
 
     fn has_room(&self, common: &Common) -> bool {
-        common.may_append() && count(self.batches.len()) < u64::from(common.config.batching.pipeline)
+        common.may_append()
+            && count(self.batches.len()) < u64::from(common.config.batching.pipeline)
+            && self.giving_way.is_none()
     }
 
     /// How many of those that wait make the next batch.
@@ -285,21 +291,23 @@ impl Primary {
         largest
     }
 
-    /// Has the disk moved on? So may our own acknowledgement.
+    /// Has the disk moved on? So may our own acknowledgement. Is a hand-over under way? It may be ready.
     #[inline]
     pub(super) fn is_due(&self, common: &Common) -> bool {
         let (op, durable) = (common.log.op(), common.pending.durable_op());
         let acknowledges = op > common.commit()
             && common.rules.own_acknowledgement(durable, op) > self.members[common.me.index()].acked;
-        acknowledges || self.owes_reads(common)
+        acknowledges || self.owes_reads(common) || self.giving_way.is_some()
     }
 
     /// Says what follows.
-    pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) {
-        if self.is_due(common) {
-            self.advance(common, out);
-            self.answer_reads(common, out);
+    pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) -> Next {
+        if !self.is_due(common) {
+            return Next::Stay;
         }
+        self.advance(common, out);
+        self.answer_reads(common, out);
+        self.give_way(common)
     }
 
     // ---- heartbeats
@@ -358,6 +366,7 @@ impl Primary {
         if self.is_useless(common) {
             return self.abdicate(common, out);
         }
+        self.keep_job_after_all(common, out);
         let heartbeat = common.config.timeouts.heartbeat;
         if common.now.since(self.said_at) >= heartbeat {
             self.beat_now(common, out);
@@ -377,6 +386,7 @@ impl Primary {
     /// No quorum hears us, or the disk is full: no more heartbeats, and a vote for another view. Never taken back.
     fn abdicate(&mut self, common: &mut Common, out: &mut Out) -> Next {
         self.abdicated = true;
+        self.giving_way = None;
         out.push(Action::Note(Note::Abdicated { view: common.view() }));
         self.turn_away(common, out);
         common.timers.cancel(Timer::Retransmit);

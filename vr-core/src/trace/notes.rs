@@ -51,6 +51,8 @@ pub(super) fn remark(note: &Note) -> Option<(&'static str, String)> {
             ("became_backup", format!("is a backup in view {view}, its log ends at op {op}"))
         }
         Note::Abdicated { view } => ("abdicated", format!("no quorum hears it: gives up as primary of view {view}")),
+        Note::HandingOver { to } => ("handing_over", format!("was asked to give way to r{to}: takes nothing new")),
+        Note::NoHandOver { why } => ("no_hand_over", format!("does not give way: {why}")),
         Note::Retransmitted { to, op } => ("retransmitted", format!("sends r{to} its prepares again, from op {op} on")),
         Note::Reacknowledged { op } => ("reacknowledged", format!("acknowledges again, through op {op}")),
         Note::Recovering { view_min } => {
@@ -95,6 +97,7 @@ const fn entered(cause: EnterCause) -> &'static str {
         EnterCause::Evidence => "somebody is there already",
         EnterCause::Restart => "it was primary before it crashed",
         EnterCause::RecoveryNeedsIt => "a recovering replica needs it",
+        EnterCause::HandOver => "it gives way to its primary",
     }
 }
 

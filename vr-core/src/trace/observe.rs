@@ -170,6 +170,10 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
                 let text = "is asked to stop".into();
                 self.emit(What::Note(Remark { what: Some("stop".into()), text, at: None }));
             }
+            Input::HandOver { .. } => {
+                let text = "is asked to give way".into();
+                self.emit(What::Note(Remark { what: Some("hand_over".into()), text, at: None }));
+            }
             Input::CheckpointTaken { op, .. } => {
                 self.emit(What::Executed(Executed {
                     op: op.0,

@@ -258,6 +258,7 @@ variants! {
         10 => Requests(requests),
         11 => ExecutedRun { first, replies },
         12 => Query(query),
+        13 => HandOver { to },
     }
 }
 

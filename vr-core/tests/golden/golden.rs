@@ -103,6 +103,7 @@ fn events() -> Vec<(String, Event)> {
             "Query",
             Input::Query(Query { client: ClientId(19), number: RequestNumber(305), body: Bytes::from_static(b"?") }),
         ),
+        ("HandOver", Input::HandOver { to: Some(ReplicaId(2)) }),
         ("Requests", Input::Requests(entries.iter().map(Entry::request).collect())),
         ("ExecutedRun", Input::ExecutedRun { first: Op(302), replies: vec![Bytes::from_static(b"ok"), Bytes::new()] }),
     ];

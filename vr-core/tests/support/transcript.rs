@@ -130,6 +130,7 @@ impl Transcript {
                 (false, String::new())
             }
             Input::Requests(_) | Input::ExecutedRun { .. } | Input::Query(_) => (false, String::new()),
+            Input::HandOver { .. } => (false, String::new()),
             Input::CheckpointTaken { .. } | Input::Restored { .. } => (false, String::new()),
         };
         lines.iter().for_each(|line| story.push_str(line));
@@ -151,6 +152,7 @@ impl Transcript {
             Input::Space(true) => format!("r{at} disk  has room"),
             Input::Space(false) => format!("r{at} disk  is full"),
             Input::Stop => format!("r{at} is to stop"),
+            Input::HandOver { .. } => format!("r{at} is to give way"),
             Input::Requests(requests) => format!("r{at} ← {} requests at once", requests.len()),
             Input::ExecutedRun { first, replies } => {
                 format!("r{at} service  answers {} ops from {first}", replies.len())
@@ -376,6 +378,7 @@ fn noted(note: &Note) -> Option<String> {
                 EnterCause::Evidence => "somebody is there already",
                 EnterCause::Restart => "it may have led the one before",
                 EnterCause::RecoveryNeedsIt => "a recovering replica needs it",
+                EnterCause::HandOver => "it gives way",
             };
             format!("enters view {view}: {cause}")
         }
@@ -385,6 +388,8 @@ fn noted(note: &Note) -> Option<String> {
         }
         Note::BecameBackup { view, .. } => format!("is a backup in view {view}"),
         Note::Abdicated { view } => format!("abdicates in view {view}: no quorum hears it"),
+        Note::HandingOver { to } => format!("prepares to give way to {to:?}"),
+        Note::NoHandOver { why } => format!("does not give way: {why}"),
         Note::AskedForState { .. } | Note::Registered { .. } => return None,
         Note::TookState { from, op } => format!("takes what it missed from {from:?}, through op {op}"),
         Note::Truncated { from, to } => format!("drops ops after {to} (it had {from})"),

@@ -104,6 +104,8 @@ properties! {
         "few views are entered after the faults ended";
     "L5 fresh votes", "§4.2", "votes":
         "a view is left by fresh votes";
+    "L5 orderly hand-over", "–", "hand_over":
+        "who gives way leaves nothing undone";
     "L6 converged", "§8.2", "liveness":
         "the healed quorum agrees on op, commit, execution and tables";
     "L9 vacuity", "–", "liveness":

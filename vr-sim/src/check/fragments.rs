@@ -186,6 +186,7 @@ impl Fragments {
             | Input::Query(_)
             | Input::Persisted(_)
             | Input::Stop
+            | Input::HandOver { .. }
             | Input::CheckpointTaken { .. }
             | Input::Restored { .. } => {}
         }

@@ -12,6 +12,7 @@ mod catalogue;
 mod checkpoints;
 mod durability;
 mod fragments;
+mod hand_over;
 mod happening;
 mod image;
 mod lineage;
@@ -242,7 +243,7 @@ impl Checkers {
             stops::go_on(&self.shadow, who, actions)?;
         }
         match &event.input {
-            Input::Tick | Input::Request(_) | Input::Requests(_) | Input::Stop => {}
+            Input::Tick | Input::Request(_) | Input::Requests(_) | Input::HandOver { .. } | Input::Stop => {}
             Input::Space(has) => {
                 self.space.told(who, *has);
                 self.liveness.told_space(who, *has);
@@ -401,6 +402,8 @@ impl Checkers {
             self.promises.chose(&self.shadow, who, (view, of), reports)
         } else if let Note::EnteredView { view, cause: EnterCause::Quorum } = *note {
             self.votes.enters(&self.shadow, who, view)
+        } else if let Note::EnteredView { view, cause: EnterCause::HandOver } = *note {
+            hand_over::leaves(&self.shadow, who, view)
         } else {
             Ok(())
         }

@@ -197,6 +197,11 @@ impl Scenario {
         self.all(who).into_iter().for_each(|at| self.world.stop_in_order(at));
     }
 
+    /// An operator asks the one to give way to the other; if it is the same, to whoever is furthest.
+    pub fn give_way(&mut self, who: usize, to: usize) {
+        self.world.give_way(who, to);
+    }
+
     // ---- disks
 
     /// The disks of these have no room for entries.

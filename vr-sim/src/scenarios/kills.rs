@@ -104,6 +104,8 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::GoneLogUnanswered, "d39-log-that-is-gone", EXPECTATION),
     (Mutant::InstallWithoutRestore, "d69-service-comes-along", "S2 prefix execution"),
     (Mutant::CancelOnViewChange, "d79-uncertain-outcome", "S22 reply truth"),
+    (Mutant::HandOverEarly, "hand-over-waits", "L5 orderly hand-over"),
+    (Mutant::HandOverForever, "hand-over-given-up", EXPECTATION),
     (Mutant::LocalRead, "d80-deposed-primary-reads", "S21 fresh read"),
     (Mutant::EarlierBeatConfirms, "d80-earlier-heartbeat", "S21 fresh read"),
     (Mutant::BackupRead, "d81-backup-reads", "S21 fresh read"),

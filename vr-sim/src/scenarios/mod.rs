@@ -14,6 +14,8 @@
 mod appendix_a;
 mod checkpoints;
 mod clients;
+mod hand_over;
+
 #[cfg(feature = "mutants")]
 pub(crate) mod kills;
 mod normal;
@@ -48,6 +50,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("storage that loses something", storage::SCENARIOS),
     ("full disks and orderly stops", stops::SCENARIOS),
     ("clients", clients::SCENARIOS),
+    ("primary hand-over", hand_over::SCENARIOS),
     ("reads without an entry", reads::SCENARIOS),
     ("robustness", robustness::SCENARIOS),
     ("what nobody of the group says", strangers::SCENARIOS),

@@ -190,6 +190,16 @@ impl<A: App> World<A> {
         self.ask_to_stop(replica, Restart::NEVER);
     }
 
+    /// A replica is asked to give way to another one; if that is the same, to whoever is furthest.
+    pub fn give_way(&mut self, replica: usize, to: usize) {
+        self.ask_to_give_way(replica, to);
+    }
+
+    /// A replica is asked to give way to somebody, who need not exist.
+    pub fn give_way_to(&mut self, replica: usize, to: Option<ReplicaId>) {
+        self.asked_to_give_way(replica, to);
+    }
+
     /// A disk has no room for entries.
     pub fn fill(&mut self, replica: usize) {
         self.fill_disk(replica);

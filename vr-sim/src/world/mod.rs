@@ -87,6 +87,8 @@ enum Pending {
     GoesBack { on: usize, image: Box<vr_core::Stored>, tries: u32 },
     /// A process is told whether its disk has room.
     Space { on: usize, life: u32, has: bool },
+    /// A process is asked to give way.
+    HandOver { on: usize, life: u32, to: Option<vr_core::ReplicaId> },
     /// A process is asked to stop.
     Stop { on: usize, life: u32, restart: Restart },
     /// A cut ends.
@@ -115,6 +117,7 @@ impl Pending {
             | Self::Answered { on, .. }
             | Self::Read { on, .. }
             | Self::Space { on, .. }
+            | Self::HandOver { on, .. }
             | Self::Stop { on, .. } => Some(*on),
             Self::Answer { .. }
             | Self::Refusal { .. }
@@ -320,6 +323,7 @@ impl<A: App> World<A> {
             Pending::Answered { on, life, answer } => self.service_answered(on, life, *answer),
             Pending::Read { on, life, reply } => self.read_done(on, life, reply),
             Pending::Space { on, life, has } => self.told_space(on, life, has),
+            Pending::HandOver { on, life, to } => self.told_to_give_way(on, life, to),
             Pending::Stop { on, life, restart } => self.told_to_stop(on, life, restart),
             Pending::Tick { on, generation } => self.tick(on, generation),
             Pending::Answer { client, reply, .. } => self.client_answered(client, &reply),

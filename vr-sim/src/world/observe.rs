@@ -9,7 +9,7 @@ use crate::digest::{Digest, halves};
 use crate::marks::Marks;
 use crate::odds::place_of;
 use crate::workload::App;
-use vr_core::{Action, Body, Hash, Ignored, Input, Note, Reject, To, Write};
+use vr_core::{Action, Body, EnterCause, Hash, Ignored, Input, Note, Reject, To, Write};
 
 impl<A: App> World<A> {
     /// Something happened.
@@ -127,6 +127,7 @@ fn mix_input(digest: &mut Digest, input: &Input) {
         Input::Executed { op, .. } => digest.add(6 | op.0 << 8),
         Input::Space(has) => digest.add(7 | u64::from(*has) << 8),
         Input::Stop => digest.add(8),
+        Input::HandOver { to } => digest.add(14 | to.map_or(0, |to| 1 + u64::from(to.0)) << 8),
         Input::CheckpointTaken { op, .. } => digest.add(9 | op.0 << 8),
         Input::Restored { op } => digest.add(10 | op.0 << 8),
         Input::Requests(requests) => {
@@ -227,10 +228,12 @@ fn count(marks: &mut Marks, actions: &[Action]) {
 fn count_note(marks: &mut Marks, note: &Note) {
     let mark = match note {
         Note::Committed { .. } => &mut marks.commits,
+        Note::EnteredView { cause: EnterCause::HandOver, .. } => &mut marks.hand_overs,
         Note::EnteredView { .. } => &mut marks.view_changes,
         Note::BecamePrimary { .. } => &mut marks.views_started,
         Note::BecameBackup { .. } => &mut marks.backups_followed,
         Note::Abdicated { .. } => &mut marks.abdications,
+        Note::HandingOver { .. } => &mut marks.hand_overs_begun,
         Note::ChoseLog { .. } => &mut marks.logs_chosen,
         Note::Truncated { .. } => &mut marks.truncations,
         Note::TookState { .. } => &mut marks.state_transfers,
@@ -260,6 +263,7 @@ fn count_note(marks: &mut Marks, note: &Note) {
         Note::Ignored { .. } => &mut marks.messages_ignored,
         Note::Opened { .. }
         | Note::WantsViewChange { .. }
+        | Note::NoHandOver { .. }
         | Note::AskedForState { .. }
         | Note::CheckpointDurable { .. }
         | Note::AskedForCheckpoint { .. }

@@ -1,4 +1,4 @@
-//! What an operator or a disk tells a process: to stop in good order, that there is no room, that there is room again.
+//! What an operator or a disk tells a process: to give way, to stop in good order, that there is no room, that there is again.
 //!
 //! Owns the way of these inputs and the exit that follows a stop: once everything that was written is durable. A power
 //! failure may come first. Must not know what a replica does with them. DESIGN 9.11; PROTOCOL §6 "Restart paths".
@@ -6,7 +6,7 @@
 use super::{Pending, World};
 use crate::fate::Restart;
 use crate::workload::App;
-use vr_core::Input;
+use vr_core::{Input, ReplicaId};
 
 impl<A: App> World<A> {
     // ---- stopping
@@ -40,6 +40,26 @@ impl<A: App> World<A> {
     pub(super) fn hasten_stop(&mut self, on: usize) {
         let node = &mut self.nodes[on];
         node.stopping = node.stopping.map(|_| Restart(0));
+    }
+
+    // ---- giving way
+
+    /// An operator asks a process to give way: to another one, or, if it is the same, to whoever is furthest.
+    pub(super) fn ask_to_give_way(&mut self, on: usize, to: usize) {
+        let to = Some(self.nodes[to].config.me).filter(|_| to != on);
+        self.asked_to_give_way(on, to);
+    }
+
+    pub(super) fn asked_to_give_way(&mut self, on: usize, to: Option<ReplicaId>) {
+        let life = self.nodes[on].lives;
+        self.happen(Pending::HandOver { on, life, to });
+    }
+
+    pub(super) fn told_to_give_way(&mut self, on: usize, life: u32, to: Option<ReplicaId>) {
+        let node = &self.nodes[on];
+        if node.lives == life && node.life.is_some() && node.stopping.is_none() {
+            self.step(on, Input::HandOver { to });
+        }
     }
 
     // ---- room

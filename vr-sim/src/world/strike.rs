@@ -81,6 +81,7 @@ impl<A: App> World<A> {
             Fault::StopAll { restart } => (0..self.nodes.len()).for_each(|on| self.ask_to_stop(on, restart)),
             Fault::LostDisk { who, restart } => self.lose_disk(self.position(who), restart),
             Fault::DiskGoesBack { who, length } => self.keep_image(self.position(who), length.of(heartbeat)),
+            Fault::HandOver { who, to } => self.ask_to_give_way(self.position(who), self.position(to)),
             Fault::Isolate { .. }
             | Fault::Cut { .. }
             | Fault::Flap { .. }
@@ -142,7 +143,8 @@ impl<A: App> World<A> {
             | Fault::Stop { .. }
             | Fault::StopAll { .. }
             | Fault::LostDisk { .. }
-            | Fault::DiskGoesBack { .. } => return,
+            | Fault::DiskGoesBack { .. }
+            | Fault::HandOver { .. } => return,
         };
         let cut = self.lay_cut(links);
         self.queue.push(self.now.after(length.of(self.setup.heartbeat)), Pending::CutEnds(cut));

@@ -10,7 +10,7 @@ use super::source::{Offence, Source, close_of, is_word, words_of};
 const LAYERS: &[&[&str]] = &[
     &["id"],
     // `fingerprint` walks over plain data by the names of its fields, and knows no type.
-    &["entry", "quorum", "service", "timer", "fingerprint"],
+    &["entry", "quorum", "service", "timer", "hand_over", "fingerprint"],
     &["log"],
     &["checkpoint"],
     &["message"],
@@ -34,10 +34,11 @@ const LAYERS: &[&[&str]] = &[
     &["replica/state_transfer"],
     // Not a status either: what of a damaged log is here, and what somebody else may have of it.
     &["replica/repair"],
-    // Who is let in at the primary, and which reads wait there, is a part of it.
+    // Who is let in at the primary, to whom it gives way and which reads wait there, is a part of it.
     &[
         "replica/primary",
         "replica/primary/admission",
+        "replica/primary/hand_over",
         "replica/primary/reads",
         "replica/backup",
         "replica/view_change",
@@ -64,7 +65,9 @@ const PEERS: &[(&str, &str)] = &[
     ("config", "rules"),
     ("rules", "mutants"),
     ("replica/primary/admission", "replica/primary"),
+    ("replica/primary/hand_over", "replica/primary"),
     ("replica/primary/reads", "replica/primary"),
+    ("replica/primary", "replica/primary/hand_over"),
     ("replica/primary", "replica/primary/reads"),
     ("replica/inputs", "replica/mod"),
     ("replica/fingerprint", "replica/mod"),

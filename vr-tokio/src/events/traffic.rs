@@ -237,9 +237,12 @@ fn is_ordinary_event(event: &Event) -> bool {
         | Input::Executed { .. }
         | Input::ExecutedRun { .. } => true,
         Input::Message(message) => Kind::of(message).is_some(),
-        Input::WriteFailed | Input::Space(_) | Input::Stop | Input::CheckpointTaken { .. } | Input::Restored { .. } => {
-            false
-        }
+        Input::WriteFailed
+        | Input::Space(_)
+        | Input::HandOver { .. }
+        | Input::Stop
+        | Input::CheckpointTaken { .. }
+        | Input::Restored { .. } => false,
     }
 }
 
