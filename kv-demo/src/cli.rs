@@ -7,6 +7,7 @@ mod bench;
 mod cluster;
 mod format;
 mod found;
+mod hand_over;
 mod keys;
 mod log;
 mod serve;
@@ -59,6 +60,8 @@ enum Command {
     List(keys::ListArgs),
     /// Show every node: its view, its role, how far it has come.
     Status(status::Args),
+    /// Have the primary give way to another replica, before maintenance: nobody waits for a timeout.
+    HandOver(hand_over::Args),
     /// Print a replica's log and verify it, a damaged one too. Changes nothing.
     Log(log::Args),
     /// Show a running cluster, a trace, or a simulated cluster to drive by hand: a page for a browser.
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Cas(args) => keys::cas(&args),
         Command::List(args) => keys::list(&args),
         Command::Status(args) => status::run(&args),
+        Command::HandOver(args) => hand_over::run(&args),
         Command::Log(args) => log::run(&args),
         Command::View(args) => view::run(&args),
         Command::Bench(args) => bench::run(&args),

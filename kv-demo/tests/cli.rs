@@ -16,7 +16,9 @@ use std::process::Stdio;
 fn help_teaches() {
     let help = run(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for word in ["serve", "cluster", "format", "put", "get", "delete", "cas", "list", "status", "bench", "curl -L"] {
+    for word in
+        ["serve", "cluster", "format", "put", "get", "delete", "cas", "list", "status", "hand-over", "bench", "curl -L"]
+    {
         assert!(help.out.contains(word), "{word} is missing in:\n{}", help.out);
     }
     assert!(run(&["bench", "--help"]).out.contains("coordinated omission"));
@@ -71,6 +73,10 @@ fn a_value_is_put_found_changed_listed_and_deleted_from_a_shell() {
     assert_eq!(ask(&["list", "--keys", "--limit", "1"]), (0, "a/b".to_owned()));
     assert_eq!(ask(&["delete", "a/b"]), (0, "deleted".to_owned()));
     assert_eq!(ask(&["delete", "a/b"]).0, 3);
+    let (code, said) = ask(&["hand-over", "--to", "2"]);
+    assert_eq!((code, &said[..]), (0, "replica 0 gave way to replica 2, which leads view 2"));
+    assert_eq!(ask(&["hand-over", "--to", "2"]).0, 1, "it leads already");
+    assert_eq!(ask(&["get", "a/ä \""]), (0, "{}".to_owned()));
     let (code, table) = ask(&["status"]);
     assert_eq!((code, table.lines().count()), (0, 4), "{table}");
     value_from_standard_input(&endpoints);

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use vr_core::{
-    ClientId, Kind, Op, Predicted, Reject, ReplicaId, Reply, Request, RequestNumber, Session, Snapshot, StatusName,
-    View,
+    ClientId, Kind, NoHandOver, Op, Predicted, Reject, ReplicaId, Reply, Request, RequestNumber, Session, Snapshot,
+    StatusName, View,
 };
 
 /// Why a request has no reply.
@@ -81,6 +81,18 @@ impl RequestError {
     pub const fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Timeout | Self::Deposed { .. } | Self::Evicted | Self::Halted)
     }
+}
+
+/// Why a node did not give way.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandOverError {
+    /// The replica does not give way; it does what it did before.
+    #[error("there is no hand-over: {0}")]
+    Refused(NoHandOver),
+    /// The node has stopped.
+    #[error("the node has stopped")]
+    Halted,
 }
 
 impl From<Reject> for RequestError {
@@ -331,6 +343,28 @@ impl Handle {
     /// Adds an embedder's own metrics to the node's.
     pub fn register_metrics(&self, register: impl FnOnce(&mut prometheus_client::registry::Registry)) {
         self.metrics.register_more(register);
+    }
+
+    /// Asks this node, if it leads, to give way to another one, or to whoever is furthest: before maintenance, so that
+    /// nobody waits for a timeout. What it took is answered first; requests that come meanwhile are sent elsewhere when it
+    /// leaves. Gives the view that the other one leads, which starts a round trip later.
+    ///
+    /// # Errors
+    /// Why there is no hand-over. Until then, T_abd (ten heartbeats) at most, requests wait.
+    pub async fn hand_over(&self, to: Option<ReplicaId>) -> Result<View, HandOverError> {
+        let (answer, answered) = oneshot::channel();
+        if !self.inbox.send(Arrival::HandOver(to, answer)) {
+            return Err(HandOverError::Halted);
+        }
+        answered.await.unwrap_or(Err(HandOverError::Halted))
+    }
+
+    /// [`Handle::stop`], having given way first if this node leads and somebody is there to take over: for the stop of
+    /// one node of a group that goes on.
+    pub async fn leave(&self) {
+        if self.inbox.send(Arrival::Leave) {
+            self.wait_until(|_| false).await;
+        }
     }
 
     /// Stops the node in an orderly way: it says nothing more, and ends when its disk has everything.

@@ -56,7 +56,7 @@ pub mod wal;
 pub use self::config::{DiskConfig, EventsConfig, NodeAddresses, NodeConfig, NodeConfigError, RequestConfig};
 pub use self::flight::RecordConfig;
 pub use self::found::{FoundError, Founded, found};
-pub use self::handle::{Handle, NodeStatus, RequestError};
+pub use self::handle::{HandOverError, Handle, NodeStatus, RequestError};
 pub use self::node::{Node, StartError, StopReason};
 pub use self::ops::{AnswerBody, Routes};
 pub use bytes::Bytes;

@@ -172,6 +172,8 @@ impl Metrics {
             Note::BecamePrimary { .. } => "became_primary",
             Note::BecameBackup { .. } => "became_backup",
             Note::Abdicated { .. } => "abdicated",
+            Note::HandingOver { .. } => "handing_over",
+            Note::NoHandOver { .. } => "no_hand_over",
             Note::AskedForState { .. } => "asked_for_state",
             Note::TookState { .. } => "took_state",
             Note::CheckpointTaken { .. } => "checkpoint_taken",

@@ -4,6 +4,7 @@
 //! and the service. What comes from outside is bounded and counted; completions are bounded by the core. Must not
 //! know the protocol. DESIGN §5.
 
+mod leaving;
 mod reading;
 mod run;
 mod start;
@@ -15,14 +16,14 @@ pub use self::run::StopReason;
 pub use self::start::{Node, StartError};
 
 use crate::disk::DiskAnswer;
-use crate::handle::RequestError;
+use crate::handle::{HandOverError, RequestError};
 use crate::transport::{Deliver, Full};
 use crate::upcalls::Answered;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
-use vr_core::{Message, Reply, Request};
+use vr_core::{Message, ReplicaId, Reply, Request, View};
 
 /// What a request ends with.
 pub(crate) type Answer = Result<Reply, RequestError>;
@@ -54,7 +55,11 @@ pub(crate) enum Arrival {
     Disk(DiskAnswer),
     /// The service.
     Answered(Answered),
-    /// The operator.
+    /// The operator: give way to this one, or to whoever is furthest.
+    HandOver(Option<ReplicaId>, oneshot::Sender<Result<View, HandOverError>>),
+    /// The operator: stop, having given way if this node leads.
+    Leave,
+    /// The operator: stop.
     Stop,
     /// A reader of the trace stream came, or waits for news.
     Look,

@@ -1,11 +1,11 @@
 //! What clients and operators ask a node over HTTP: requests, metrics, status, health, the trace stream.
 //!
 //! Owns the routes under the listener for clients; an embedder with routes of its own answers what it does not know
-//! with these. Nothing but a request changes anything. Must not know the service.
+//! with these. Nothing but a request and a hand-over changes anything. Must not know the service.
 
 use crate::client::{self, Ask, Refused, Requests};
 use crate::events::Ring;
-use crate::handle::{Handle, NodeStatus, RequestError};
+use crate::handle::{HandOverError, Handle, NodeStatus, RequestError};
 use crate::transport::server::RequestBody;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -17,7 +17,10 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use vr_core::{ReplicaId, Reply, RequestNumber};
+use vr_core::{NoHandOver, ReplicaId, Reply, RequestNumber, StatusName};
+
+/// Where a primary is asked to give way.
+const PRIMARY_ROUTE: &str = "/vr/v1/primary";
 
 /// The body of an answer.
 pub type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
@@ -77,8 +80,8 @@ impl Routes {
     }
 
     /// Answers a request; 404 when the route is none of these: `POST /vr/v1/request`, `POST /vr/v1/read`, `GET /vr/v1/events`,
-    /// `GET /metrics`, `/status`, `/healthz`, `/readyz`; only the first two when operators have an address of their
-    /// own.
+    /// `PUT /vr/v1/primary`, `GET /metrics`, `/status`, `/healthz`, `/readyz`; only the first two when operators have an
+    /// address of their own.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes>,
@@ -94,6 +97,8 @@ impl Routes {
                 client::answer(self, request).await.map(BodyExt::boxed_unsync)
             }
             client::ROUTE | client::READ_ROUTE => refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "POST"),
+            PRIMARY_ROUTE if request.method() == Method::PUT => shared.hand_over(request.uri().query()).await,
+            PRIMARY_ROUTE => refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "PUT"),
             "/metrics" | "/status" | "/healthz" | "/readyz" | "/vr/v1/events" if !is_get => {
                 refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "GET, HEAD")
             }
@@ -117,6 +122,31 @@ impl Routes {
 }
 
 impl Shared {
+    /// Gives way to `to`, or to whoever is furthest.
+    async fn hand_over(&self, query: Option<&str>) -> Response<AnswerBody> {
+        let to = match query.filter(|query| !query.is_empty()) {
+            None => None,
+            Some(query) => match query.strip_prefix("to=").and_then(|id| id.parse().ok()) {
+                Some(id) => Some(ReplicaId(id)),
+                None => return refused(StatusCode::BAD_REQUEST, "bad_request", ""),
+            },
+        };
+        let status = self.handle.status();
+        let (code, said) = match self.handle.hand_over(to).await {
+            Ok(view) => (StatusCode::OK, serde_json::json!({"gave_way": status.id.0, "view": view.0})),
+            Err(HandOverError::Refused(why)) => {
+                let hint = Some(status.primary.0).filter(|_| status.status == StatusName::Backup);
+                let said = serde_json::json!({"error": code_of(why), "reason": why.to_string(), "primary": hint});
+                (StatusCode::CONFLICT, said)
+            }
+            Err(HandOverError::Halted) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                serde_json::json!({"error": "halted", "reason": "the node has stopped"}),
+            ),
+        };
+        text(code, "application/json", format!("{said}\n"))
+    }
+
     fn health(&self, is_well: fn(&NodeStatus) -> bool) -> Response<AnswerBody> {
         let status = self.handle.status();
         let is_well = is_well(&status);
@@ -171,6 +201,17 @@ impl Routes {
             RequestError::Malformed => Refused::Malformed,
             RequestError::Halted => Refused::Halted,
         }
+    }
+}
+
+/// The name of a reason, for programs.
+const fn code_of(why: NoHandOver) -> &'static str {
+    match why {
+        NoHandOver::NotPrimary => "not_primary",
+        NoHandOver::NoSuchMember => "no_such_member",
+        NoHandOver::Unheard => "unheard",
+        NoHandOver::TooLate => "too_late",
+        _ => "no_hand_over",
     }
 }
 

@@ -65,8 +65,8 @@ async fn serve(config: NodeConfig) -> ExitCode {
     let handle = node.handle();
     tokio::spawn(async move {
         told_to_stop().await;
-        tracing::info!("told to stop: stopping in an orderly way");
-        handle.stop().await;
+        tracing::info!("told to stop: giving way if it leads, then stopping in an orderly way");
+        handle.leave().await;
     });
     let reason = node.stopped().await;
     if reason == StopReason::Stopped { ExitCode::SUCCESS } else { failed(reason) }

@@ -4,6 +4,7 @@
 //! for, in order: so that one wake-up, one sync and one request to each peer serve many requests. It decides nothing.
 //! DESIGN §5.
 
+use super::leaving::Leaving;
 use super::reading::{READER, Reading};
 use super::waiting::Waiting;
 use super::{Arrival, Arrivals, Asker, Question};
@@ -73,9 +74,12 @@ pub(super) struct Loop {
     pub(super) flight: Option<Flight>,
     pub(super) waiting: Waiting,
     pub(super) reading: Reading,
+    pub(super) leaving: Leaving,
     /// Requests that came one after the other.
     pub(super) requests: Vec<Request>,
     pub(super) progress: Progress,
+    /// How long a replica tries to give way.
+    pub(super) abdicate: Wait,
     /// Random; each request's seed follows from it.
     pub(super) seed: u64,
 }
@@ -126,6 +130,10 @@ impl Loop {
                 self.step(Input::Tick, now, &mut actions);
             }
             self.carry_out(&mut actions);
+            if self.leaving.is_over(self.replica.snapshot().status, now) {
+                self.step(Input::Stop, now, &mut actions);
+                self.carry_out(&mut actions);
+            }
         }
     }
 
@@ -134,7 +142,7 @@ impl Loop {
     async fn wait(&mut self, mut timer: Pin<&mut Sleep>, taken: &mut Vec<Arrival>) -> bool {
         let now = clock::now();
         let stop_by = self.progress.stop_by;
-        let deadlines = [self.replica.next_deadline(), stop_by].into_iter().flatten();
+        let deadlines = [self.replica.next_deadline(), stop_by, self.leaving.deadline()].into_iter().flatten();
         let wait = deadlines.min().map_or(IDLE, |deadline| clock::until(now, deadline));
         let wake_at = Instant::now() + wait;
         if timer.is_elapsed() || timer.deadline() > wake_at {
@@ -198,6 +206,18 @@ impl Loop {
             Arrival::Look => {
                 if let Some(observer) = &mut self.observer {
                     observer.look(now, &self.replica.snapshot());
+                }
+            }
+            Arrival::HandOver(to, waiter) => {
+                self.leaving.wait(waiter);
+                self.step(Input::HandOver { to }, now, actions);
+            }
+            Arrival::Leave => {
+                if self.progress.stop_by.is_none() {
+                    self.progress.stop_by = Some(now.after(STOP_WITHIN));
+                    // Twice as long as the replica tries: then the view that it left for has to start.
+                    self.leaving.stop_by(now.after(self.abdicate.times(2)));
+                    self.step(Input::HandOver { to: None }, now, actions);
                 }
             }
             Arrival::Stop => {
@@ -314,6 +334,7 @@ impl Loop {
 
     fn note(&mut self, note: Note) {
         self.metrics.note(&note);
+        self.leaving.note(&note);
         if let Note::Committed { op } = note {
             self.metrics.committed.inc_by(op.0.saturating_sub(self.progress.commit.0));
             self.progress.commit = self.progress.commit.max(op);
@@ -327,6 +348,8 @@ impl Loop {
             | Note::ChoseLog { .. }
             | Note::BecamePrimary { .. }
             | Note::BecameBackup { .. }
+            | Note::HandingOver { .. }
+            | Note::NoHandOver { .. }
             | Note::Recovering { .. }
             | Note::Recovered { .. }
             | Note::RepairedLog { .. }
@@ -371,7 +394,8 @@ impl Loop {
         let Progress { issued, durable, stop_by, ended, .. } = &self.progress;
         let stopped = stop_by.and_then(|by| {
             let is_late = || (by <= clock::now()).then_some(StopReason::StoppedLate);
-            if durable >= issued { Some(StopReason::Stopped) } else { is_late() }
+            let is_stopped = durable >= issued && self.leaving.deadline().is_none();
+            if is_stopped { Some(StopReason::Stopped) } else { is_late() }
         });
         ended.clone().or(stopped)
     }
@@ -379,6 +403,7 @@ impl Loop {
     fn end(mut self, reason: StopReason) -> StopReason {
         self.waiting.fail_all(&RequestError::Halted);
         self.reading.fail_all(&RequestError::Halted);
+        self.leaving.fail_all();
         if let Some(observer) = &self.observer {
             observer.ended();
         }

@@ -2,6 +2,7 @@
 //!
 //! Owns the order of starting and stopping, and what can go wrong before the first step. Must not know the protocol.
 
+use super::leaving::Leaving;
 use super::reading::Reading;
 use super::run::{Loop, Progress, StopReason};
 use super::waiting::Waiting;
@@ -151,6 +152,8 @@ impl Node {
             flight,
             waiting: Waiting::default(),
             reading: Reading::default(),
+            leaving: Leaving::default(),
+            abdicate: config.timeouts.abdicate,
             requests: Vec::new(),
             progress: Progress::default(),
             seed: getrandom::u64().map_err(|error| StartError::System(error.to_string()))?,

@@ -5,6 +5,7 @@ mod conformance;
 mod ends;
 mod founded;
 mod group;
+mod leaving;
 mod limits;
 mod measure;
 mod operator;
