@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// Something to do.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[repr(u64)] // whoever carries one out or drops it reads which it is, instead of working it out from a field
 pub enum Action {
     /// Send a message. It may be lost, delayed, duplicated.
     Send {
@@ -76,6 +77,7 @@ pub enum To {
 
 /// A change of what is on disk. [`crate::Stored`] is the fold of these.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[repr(u64)] // see `Action`
 pub enum Write {
     /// This incarnation begins. The first write of every life.
     Incarnation(Incarnation),

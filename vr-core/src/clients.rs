@@ -133,6 +133,8 @@ impl PartialEq for ClientTable {
 
 impl Eq for ClientTable {}
 
+pub(crate) const NOT_ASKED: &str = "the driver answers only what was executed";
+
 /// So many sessions are found without hashing.
 const LIKELY: usize = 4096;
 
@@ -155,7 +157,7 @@ impl ClientTable {
     }
 
     /// The slot of a client's session, if that is the session it has.
-    #[inline]
+    #[inline(always)] // at each op, on each replica
     fn find(&self, client: ClientId, session: Session) -> Option<SlotId> {
         let likely = self.likely[self.likely_at(session)];
         let is_it = |slot: &Slot| slot.client == client && slot.session == session;
@@ -217,8 +219,11 @@ impl ClientTable {
 
     /// Takes the entries at the beginning of a run that the service is to execute, in op order: where the answer of
     /// each belongs goes to `slots`. How many there were.
+    #[inline]
     pub(crate) fn take_run(&mut self, rules: Rules, run: &[Entry], slots: &mut VecDeque<Option<SlotId>>) -> usize {
-        slots.reserve(run.len());
+        if run.len() > 1 {
+            slots.reserve(run.len());
+        }
         for (at, entry) in run.iter().enumerate() {
             let slot = self.take_operation(rules, entry);
             if slot.is_none() {
@@ -230,7 +235,7 @@ impl ClientTable {
     }
 
     /// Takes an operation that its client's session has not seen yet.
-    #[inline]
+    #[inline(always)] // see `find`
     fn take_operation(&mut self, rules: Rules, entry: &Entry) -> Option<SlotId> {
         let id = self.find(entry.client(), entry.session()).filter(|_| entry.kind() == Kind::Operation)?;
         let slot = &mut self.slots[id.index()];
@@ -289,6 +294,23 @@ impl ClientTable {
         // Nobody else takes its op: a slot that gave way to another client's session was last taken at another one.
         if let Some(slot) = self.slots.get_mut(id.index()).filter(|slot| slot.last_op == op) {
             (slot.reply, slot.answered) = (reply, true);
+        }
+    }
+
+    /// [`ClientTable::answered`] for the ops from `first` on, as many as there are slots.
+    ///
+    /// # Panics
+    /// When one of them was not for the service.
+    #[inline]
+    pub(crate) fn answered_run(
+        &mut self,
+        slots: &[Option<SlotId>],
+        mut first: Op,
+        replies: impl Iterator<Item = Bytes>,
+    ) {
+        for (slot, reply) in slots.iter().zip(replies) {
+            self.answered(slot.expect(NOT_ASKED), first, reply);
+            first = first.next();
         }
     }
 

@@ -20,6 +20,7 @@ pub struct Event {
 
 /// What can happen.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[repr(u64)] // see `crate::Action`
 pub enum Input {
     /// Time passed. Extra ticks are harmless; one is due at `Replica::next_deadline`.
     Tick,

@@ -4,7 +4,7 @@
 //! executed, nor who wants them. Paper: VRR §4 Figure 2 (log, op-number), §5.1 (its base after a checkpoint).
 
 use crate::entry::{Entries, Entry};
-use crate::id::{Hash, Op, index};
+use crate::id::{Hash, Op, count, index};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -133,8 +133,9 @@ impl Log {
     ///
     /// # Panics
     /// When they do not: the caller checks what comes from outside.
+    #[inline(always)] // the run is handed over where it is, not moved
     pub fn append(&mut self, entries: Entries) {
-        let Some((first, last)) = entries.first().zip(entries.last()) else { return };
+        let ([first, ..], [.., last]) = (entries.as_slice(), entries.as_slice()) else { return };
         assert_eq!(first.op(), self.head.op.next(), "a log has no gaps");
         assert_eq!(first.parent(), self.head.hash, "a log is one chain");
         let first = first.op();
@@ -199,6 +200,19 @@ impl Log {
             let skip = if run.first > op { 0 } else { span(run.first, op) + 1 };
             Some(run.entries.cut(skip, span(run.first, last) + 1))
         })
+    }
+
+    /// The run of just the entries after `op` up to and including `last`, if it is one of the newest two: what commits
+    /// next nearly always is.
+    #[inline]
+    pub(crate) fn run_between(&self, op: Op, last: Op) -> Option<&Entries> {
+        let newest = self.runs.len();
+        let mut run = self.runs.get(newest.wrapping_sub(1))?;
+        if run.first > last {
+            run = self.runs.get(newest.wrapping_sub(2))?;
+        }
+        let is_it = run.first == op.next() && op.plus(count(run.entries.len())) == last;
+        is_it.then_some(&run.entries)
     }
 
     /// The entries after `op`, up to `last`, as many as fit `bytes`; always one if there is one.

@@ -10,6 +10,7 @@ use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 use core::ops::{Deref, DerefMut};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,56 @@ impl Message {
     #[must_use]
     pub fn new(header: Header, body: Body) -> Self {
         Self(Box::new(Envelope { header, body }))
+    }
+}
+
+/// The box of a message that was read: the next one is written into it, instead of one freed and one allocated for each.
+/// What it holds means nothing, so that it is the same in every replica.
+#[derive(Default)]
+pub(crate) struct Spare(Option<Box<Envelope>>);
+
+impl Spare {
+    /// Takes the body of a message that was read, and keeps the box.
+    pub(crate) fn open(message: Message) -> (Box<Envelope>, Body) {
+        let mut envelope = message.0;
+        let body = core::mem::replace(&mut envelope.body, Body::CommitOk { beat: Beat::ZERO });
+        (envelope, body)
+    }
+
+    pub(crate) fn keep(&mut self, envelope: Box<Envelope>) {
+        self.0 = Some(envelope);
+    }
+
+    /// A message that says `body`.
+    #[inline]
+    pub(crate) fn message(&mut self, header: Header, body: Body) -> Message {
+        match self.0.take() {
+            Some(mut envelope) => {
+                (envelope.header, envelope.body) = (header, body);
+                Message(envelope)
+            }
+            None => Message::new(header, body),
+        }
+    }
+}
+
+impl Clone for Spare {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Spare {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Spare {}
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spare")
     }
 }
 

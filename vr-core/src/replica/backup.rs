@@ -242,15 +242,20 @@ impl Backup {
 
     /// Has the disk come to hold more than is acknowledged, or is it to be said again?
     #[inline]
-    pub(super) fn is_due(&self, common: &Common) -> bool {
+    fn is_due(&self, common: &Common) -> bool {
         common.durable_op() > self.acked || self.owes_ack
     }
 
-    /// Acknowledges what the disk has come to hold (VRR §4.1 step 4; PROTOCOL P4).
+    /// Says what follows.
+    #[inline(always)] // seldom anything
     pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) {
-        if !self.is_due(common) {
-            return;
+        if self.is_due(common) {
+            self.acknowledge(common, out);
         }
+    }
+
+    /// Acknowledges what the disk has come to hold (VRR §4.1 step 4; PROTOCOL P4).
+    fn acknowledge(&mut self, common: &mut Common, out: &mut Out) {
         if let Some((head, proof)) = common.durable_log() {
             if head.op <= self.acked {
                 out.push(Action::Note(Note::Reacknowledged { op: head.op }));

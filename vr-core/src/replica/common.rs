@@ -18,7 +18,7 @@ use crate::entry::{Entries, Request};
 use crate::gate::Gate;
 use crate::id::{Epoch, FetchId, Op, ReplicaId, RequestNumber, Session, Time, View, WriteId, index};
 use crate::log::{Head, Log};
-use crate::message::{Body, Header, Message, MessageKind, StartView, Tail};
+use crate::message::{Body, Header, MessageKind, Spare, StartView, Tail};
 use crate::persist::{Durable, Pending, Plain, Promise};
 use crate::quorum::Position;
 use crate::rules::Rules;
@@ -82,6 +82,8 @@ pub(super) struct Common {
     /// Since when there is no room on disk for more entries.
     pub(super) full_since: Option<Time>,
     fetches: FetchId,
+    #[serde(skip)]
+    pub(super) spare: Spare,
 }
 
 impl Common {
@@ -119,6 +121,7 @@ impl Common {
             full_since: None,
             // Answers to an earlier life's questions are recognised as such.
             fetches: FetchId(header.incarnation.0 << 32),
+            spare: Spare::default(),
             log,
             shelf: Shelf::new(stored.checkpoint),
             config,
@@ -189,7 +192,7 @@ impl Common {
             // Read before it is written, in pieces of another size: the other way round it waits for the write.
             let header = Header { seq: self.header.seq.next(), ..self.header };
             self.header.seq = header.seq;
-            let message = Message::new(header, body);
+            let message = self.spare.message(header, body);
             Action::put(out, || Action::Send { to, message });
         } else {
             self.pending.hold(to, body);

@@ -5,7 +5,7 @@
 //! steps 5 to 7; DESIGN 9.3, §10 "Clients".
 
 use crate::action::{Action, Note, Reject, Rejection, Reply};
-use crate::clients::{ClientTable, SlotId, Turn};
+use crate::clients::{ClientTable, NOT_ASKED, SlotId, Turn};
 use crate::entry::{Entries, Entry};
 use crate::id::{ClientId, Op, RequestNumber, Session, View, count};
 use crate::log::Log;
@@ -31,8 +31,6 @@ pub(super) struct Execution {
     /// So many answers are on their way that are for nothing: the service was told to become another one since.
     void: usize,
 }
-
-const NOT_ASKED: &str = "the driver answers only what was executed";
 
 /// What the service is asked for beside executing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -103,22 +101,37 @@ impl Execution {
     }
 
     /// Issues what is committed and may run.
+    #[inline]
     pub(super) fn issue(&mut self, log: &Log, commit: Op, desk: &mut Desk<'_>) {
         let upto = commit.min(self.barrier);
         if upto <= self.issued || self.awaits.is_some() {
             return;
         }
-        for run in log.runs(self.issued, upto) {
+        if let Some(run) = log.run_between(self.issued, upto) {
             self.issue_run(run, desk);
+        } else {
+            log.runs(self.issued, upto).for_each(|run| self.issue_apart(&run, 0, desk));
         }
         self.issued = upto;
         self.progressed(desk);
     }
 
     /// One run of entries: contiguous operations share one upcall action.
-    fn issue_run(&mut self, run: Entries, desk: &mut Desk<'_>) {
+    #[inline]
+    fn issue_run(&mut self, run: &Entries, desk: &mut Desk<'_>) {
+        let taken = desk.clients.take_run(desk.rules, run.as_slice(), &mut self.slots);
+        if taken == run.len() {
+            Action::put(desk.out, || Action::Execute(run.clone()));
+        } else {
+            self.issue_apart(run, taken, desk);
+        }
+    }
+
+    /// A run with entries that may be no operations, or no news. Those before `at` are taken.
+    #[inline(never)]
+    fn issue_apart(&mut self, run: &Entries, mut at: usize, desk: &mut Desk<'_>) {
         let entries = run.as_slice();
-        let (mut start, mut at) = (0, 0);
+        let mut start = 0;
         loop {
             at += desk.clients.take_run(desk.rules, &entries[at..], &mut self.slots);
             let Some(entry) = entries.get(at) else { break };
@@ -133,7 +146,7 @@ impl Execution {
             }
             at += 1;
         }
-        upcall(desk.out, if start == 0 { run } else { run.skip(start) });
+        upcall(desk.out, run.skip(start));
     }
 
     /// The service answered the oldest upcall.
@@ -173,36 +186,44 @@ impl Execution {
         let before = first.plus(count(void)).previous();
         assert_eq!(before, self.executed, "the driver answers upcalls in op order");
         self.executed = before.plus(count(replies.len()));
-        let answered = (before.0 + 1..).map(Op).zip(self.slots.drain(..replies.len()));
-        let answered = answered.map(|(op, slot)| (slot.expect(NOT_ASKED), op));
+        let asked = replies.len();
+        assert!(asked <= self.slots.len(), "{NOT_ASKED}");
+        let (front, back) = self.slots.as_slices();
+        let (front, back) = (&front[..asked.min(front.len())], &back[..asked.saturating_sub(front.len())]);
+        let (first, second) = (before.next(), before.next().plus(count(front.len())));
         if desk.serving {
-            for ((slot, op), reply) in answered.zip(&replies) {
-                desk.clients.answered(slot, op, reply.clone());
-            }
+            desk.clients.answered_run(front, first, replies.iter().cloned());
+            desk.clients.answered_run(back, second, replies[front.len()..].iter().cloned());
             for run in log.runs(before, self.executed) {
                 let Desk { clients, rules, view, out, .. } = &mut *desk;
                 let answers = run.iter().zip(replies.drain(..run.len()));
                 out.extend(answers.map(|(entry, reply)| answer(clients, *rules, *view, entry, reply)));
             }
         } else {
-            for ((slot, op), reply) in answered.zip(replies) {
-                desk.clients.answered(slot, op, reply);
-            }
+            desk.clients.answered_run(front, first, replies.drain(..front.len()));
+            desk.clients.answered_run(back, second, replies.into_iter());
         }
+        drop(self.slots.drain(..asked));
         self.progressed(desk);
     }
 
     /// Moves `executed` on. At the barrier everything stands still until the service gave its checkpoint.
+    #[inline]
     fn progressed(&mut self, desk: &mut Desk<'_>) {
         while self.slots.front() == Some(&None) {
             self.slots.pop_front();
             self.executed = self.executed.next();
         }
         if self.executed == self.barrier {
-            desk.out.push(Action::Note(Note::TableAt { op: self.barrier, table: desk.clients.digest() }));
-            desk.out.push(Action::Checkpoint { op: self.barrier });
-            self.awaits = Some(Awaited::Checkpoint);
+            self.pause(desk);
         }
+    }
+
+    #[inline(never)]
+    fn pause(&mut self, desk: &mut Desk<'_>) {
+        desk.out.push(Action::Note(Note::TableAt { op: self.barrier, table: desk.clients.digest() }));
+        desk.out.push(Action::Checkpoint { op: self.barrier });
+        self.awaits = Some(Awaited::Checkpoint);
     }
 }
 

@@ -9,11 +9,11 @@ use super::common::Common;
 #[inline]
 pub(super) fn hold(common: &Common, leads: bool, normal: bool) -> bool {
     (common.log_view <= common.view())
-        & (common.commit() <= common.log.op())
-        & (common.execution.issued() <= common.commit())
-        & (common.log.base().op <= common.commit())
-        & (common.execution.executed() <= common.execution.issued())
-        & (common.pending.durable_op() <= common.log.op())
-        & (!normal | (common.log_view == common.view()))
-        & (!normal | (leads == common.is_primary()))
+        && (common.commit() <= common.log.op())
+        && (common.execution.issued() <= common.commit())
+        && (common.log.base().op <= common.commit())
+        && (common.execution.executed() <= common.execution.issued())
+        && (common.pending.durable_op() <= common.log.op())
+        && (!normal || (common.log_view == common.view()))
+        && (!normal || (leads == common.is_primary()))
 }

@@ -35,7 +35,7 @@ use crate::action::{Action, EnterCause, HaltReason, Ignored, Note};
 use crate::config::Config;
 use crate::event::{Event, Input};
 use crate::id::{Hash, Incarnation, ReplicaId, Time, View};
-use crate::message::{Body, Envelope, Header, Message, MessageKind, Recovery};
+use crate::message::{Body, Header, Message, MessageKind, Recovery, Spare};
 use crate::stored::{Damage, Stored};
 use crate::timer::Timer;
 use alloc::vec::Vec;
@@ -60,6 +60,7 @@ pub struct Replica {
 
 /// VRR's `status`; each owns what exists only in it, and takes it along when it ends.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[repr(u64)] // asked several times in every step: a word that is compared, not one to be worked out from a field
 enum Status {
     Primary(Primary),
     Backup(Backup),
@@ -177,8 +178,17 @@ impl Replica {
             Input::Tick => self.on_tick(out),
             Input::HandOver { to } => self.on_hand_over(out, to),
         }
-        if self.is_due() {
-            self.settle(out);
+        match &mut self.status {
+            Status::Primary(primary) => {
+                let next = primary.settle(&mut self.common, out);
+                if next != Next::Stay {
+                    self.change(out, next);
+                    self.settle(out);
+                }
+            }
+            Status::Backup(backup) => backup.settle(&mut self.common, out),
+            Status::ViewChange(_) => self.settle(out),
+            Status::Recovering(_) | Status::Halted => {}
         }
         self.check_invariants();
     }
@@ -230,7 +240,13 @@ impl Replica {
     // ---- messages: one gate
 
     fn on_message(&mut self, out: &mut Out, message: Message) {
-        let Envelope { ref header, body } = *message.0;
+        let (envelope, body) = Spare::open(message);
+        self.admit(out, &envelope.header, body);
+        self.common.spare.keep(envelope);
+    }
+
+    #[inline(always)] // the way of every message
+    fn admit(&mut self, out: &mut Out, header: &Header, body: Body) {
         let (from, kind) = (header.from, body.kind());
         let common = &mut self.common;
         let sender = common.config.cluster.position(from).filter(|sender| *sender != common.me);
@@ -268,14 +284,16 @@ impl Replica {
                 repair::give(common, out, from, lent);
             }
             (_, Body::RecoveryResponse(_) | Body::Entries(_)) => common.ignore(out, from, kind, Ignored::NotAsked),
-            (_, body @ Body::CheckpointPart(_)) => self.on_current(out, from, (header.incarnation, body)),
-            (Ordering::Equal, body) => self.on_current(out, from, (header.incarnation, body)),
+            (_, body @ Body::CheckpointPart(_)) | (Ordering::Equal, body) => {
+                self.on_current(out, from, (header.incarnation, body));
+            }
             (Ordering::Greater, body) => self.on_news(out, header, body),
             (Ordering::Less, body) => self.on_older(out, header, &body),
         }
     }
 
     /// A message of our view.
+    #[inline(always)] // the way of nearly every message
     fn on_current(&mut self, out: &mut Out, from: ReplicaId, (incarnation, body): (Incarnation, Body)) {
         let common = &mut self.common;
         if let Body::StartViewChange { want, hears } = body {
@@ -297,6 +315,7 @@ impl Replica {
     }
 
     /// A message of a later view: a quorum has left ours, so do we. Our log and log_view stay as they are.
+    #[inline(never)]
     fn on_news(&mut self, out: &mut Out, header: &Header, body: Body) {
         let common = &mut self.common;
         let rules = common.rules;
@@ -421,17 +440,6 @@ impl Replica {
                 self.status = Status::Halted;
                 out.push(Action::Halt(reason));
             }
-        }
-    }
-
-    /// May something have become sayable?
-    #[inline]
-    fn is_due(&self) -> bool {
-        match &self.status {
-            Status::Primary(primary) => primary.is_due(&self.common),
-            Status::Backup(backup) => backup.is_due(&self.common),
-            Status::ViewChange(_) => true,
-            Status::Recovering(_) | Status::Halted => false,
         }
     }
 

@@ -10,7 +10,6 @@ mod reads;
 use super::common::{Common, Next, Out};
 use super::{checkpoints, state_transfer};
 use crate::action::{Action, Ignored, Note, To};
-use crate::clients::Fold;
 use crate::entry::{Entries, Entry, Predicted, Request};
 use crate::id::{Beat, ClientId, Op, ReplicaId, RequestNumber, Session, Time, count, index};
 use crate::log::{ENTRY_OVERHEAD_BYTES, Head};
@@ -18,15 +17,15 @@ use crate::message::{Body, MessageKind};
 use crate::persist::{Plain, Promise};
 use crate::quorum::Position;
 use crate::timer::Timer;
-use alloc::collections::{BTreeMap, VecDeque};
+use admission::Registering;
+use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use hand_over::GivingWay;
-use hashbrown::HashMap;
 use reads::Reads;
 pub(super) use reads::refuse;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// What the primary knows of a member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -51,8 +50,7 @@ pub(super) struct Primary {
     batches: VecDeque<Op>,
     /// The newest request in flight, with its op, of each client whose `Register` is in flight itself. Those of the
     /// others are noted with their sessions in the client table.
-    #[serde(serialize_with = "in_order")]
-    registering: HashMap<ClientId, (RequestNumber, Op), Fold>,
+    registering: Registering,
     reads: Reads,
     giving_way: Option<GivingWay>,
     predicted: Predicted,
@@ -62,14 +60,6 @@ pub(super) struct Primary {
     resend_commit: Op,
     resend_attempt: u32,
     abdicated: bool,
-}
-
-/// Equal maps are written equally, whatever came into them first.
-fn in_order<S: Serializer>(
-    map: &HashMap<ClientId, (RequestNumber, Op), Fold>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    map.iter().collect::<BTreeMap<_, _>>().serialize(serializer)
 }
 
 impl Primary {
@@ -83,7 +73,7 @@ impl Primary {
             arrived: 0,
             queue: VecDeque::new(),
             batches: VecDeque::new(),
-            registering: HashMap::with_hasher(Fold),
+            registering: Registering::default(),
             reads: Reads::default(),
             giving_way: None,
             predicted: checkpoints::predicted(common),
@@ -146,13 +136,11 @@ impl Primary {
     pub(super) fn flush(&mut self, common: &mut Common, out: &mut Out) {
         while !self.queue.is_empty() && self.has_room(common) && !self.abdicated {
             let fit = self.fit(common);
-            let queued = core::iter::from_fn(|| self.queue.pop_front());
-            let entries = Self::chain(&mut self.predicted, common, fit, queued);
+            let entries = Self::chain(&mut self.predicted, common, fit, self.queue.drain(..fit));
             self.prepare(common, out, entries);
         }
         if self.registering.len() > 64 + self.queue.len() {
-            let issued = common.execution.issued();
-            self.registering.retain(|_, (_, op)| *op > issued);
+            self.registering.forget(common.execution.issued());
         }
     }
 
@@ -197,9 +185,9 @@ impl Primary {
         let mut head = common.log.head();
         let (epoch, view, rules) = (common.epoch(), common.view(), common.rules);
         Entries::build(length, || {
-            let request = requests.next().expect("so many were counted");
+            let mut request = requests.next().expect("so many were counted");
             *predicted = rules.predicted(*predicted, request.predicted);
-            let request = Request { predicted: *predicted, ..request };
+            request.predicted = *predicted;
             let entry = Entry::new(epoch, view, head.op.next(), head.hash, request);
             head = Head { op: entry.op(), hash: entry.hash() };
             entry
@@ -293,7 +281,7 @@ impl Primary {
 
     /// Has the disk moved on? So may our own acknowledgement. Is a hand-over under way? It may be ready.
     #[inline]
-    pub(super) fn is_due(&self, common: &Common) -> bool {
+    fn is_due(&self, common: &Common) -> bool {
         let (op, durable) = (common.log.op(), common.pending.durable_op());
         let acknowledges = op > common.commit()
             && common.rules.own_acknowledgement(durable, op) > self.members[common.me.index()].acked;
@@ -301,6 +289,7 @@ impl Primary {
     }
 
     /// Says what follows.
+    #[inline(always)] // seldom anything
     pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) -> Next {
         if !self.is_due(common) {
             return Next::Stay;
@@ -329,6 +318,9 @@ impl Primary {
 
     fn on_beat(&mut self, common: &mut Common, out: &mut Out, from: Position, beat: Beat) {
         let member = &mut self.members[from.index()];
+        if beat == member.answered {
+            return; // and so heard
+        }
         if let Ok(at) = self.beats.binary_search_by_key(&beat, |(number, _)| *number) {
             member.heard = member.heard.max(self.beats[at].1);
         }

@@ -18,21 +18,24 @@ use std::time::Duration;
 /// The columns, in order; the first is the one the others are compared with.
 const CONTENDERS: [&dyn Contender; 5] = [&ours::Ours, &omni::Omni, &omni::Defaults, &omni::Served, &raft_rs::RaftRs];
 
-const USAGE: &str = "usage: peers [--json] [--quick]
-       peers --profile CONTENDER REPLICAS OUTSTANDING OPS
+const USAGE: &str = "usage: peers [--json] [--quick] [--only ROW]
+       peers --profile CONTENDER REPLICAS OUTSTANDING OPS [BYTES]
 
   --json     print one JSON object instead of the table
   --quick    3 short rounds instead of 9: for a look, not for a figure
-  --profile  one run of one contender with 64-byte ops and no clock: for callgrind or perf";
+  --only     one row of the table: 1 to 12
+  --profile  one run of one contender with ops of 64 bytes, or so many, and no clock: for callgrind or perf";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "--profile") {
         return profile(&arguments[1..]);
     }
-    let (mut json, mut quick) = (false, false);
-    for argument in arguments {
+    let (mut json, mut quick, mut only) = (false, false, None);
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--only" => only = arguments.next().and_then(|row| row.parse::<usize>().ok()),
             "--json" => json = true,
             "--quick" => quick = true,
             "--help" => {
@@ -52,7 +55,8 @@ fn main() -> ExitCode {
         Effort { rounds: 9, sample: Duration::from_millis(100) }
     };
     let names: Vec<&str> = CONTENDERS.iter().map(|contender| contender.name()).collect();
-    let rows = cases().map(|case| rounds::measure(&CONTENDERS, case, effort));
+    let rows = (1..).zip(cases()).filter(|(row, _)| only.is_none_or(|only| only == *row));
+    let rows = rows.map(|(_, case)| rounds::measure(&CONTENDERS, case, effort));
     if json {
         let rows: Vec<_> = rows.collect();
         println!("{}", report::json(&names, effort, &rows));
@@ -74,7 +78,7 @@ fn profile(arguments: &[String]) -> ExitCode {
         return ExitCode::from(2);
     };
     let replicas = u64::try_from(replicas).expect("few");
-    contender.run(Case { replicas, payload_bytes: 64, outstanding }, ops);
+    contender.run(Case { replicas, payload_bytes: number(4).unwrap_or(64).max(8), outstanding }, ops);
     ExitCode::SUCCESS
 }
 

@@ -9,8 +9,8 @@ use crate::contender::{Applied, Case, Cluster, Contender, closed_loop};
 use bytes::Bytes;
 use std::time::Duration;
 use vr_core::{
-    Action, ClientId, ClusterConfig, ClusterId, Config, Entries, Event, Input, Instance, Kind, Predicted, Replica,
-    ReplicaId, Reply, Request, RequestNumber, Session, Stored, Time, To, Wait,
+    Action, ClientId, ClusterConfig, ClusterId, Config, Entries, Event, Input, Instance, Kind, Message, Op, Predicted,
+    Replica, ReplicaId, Reply, Request, RequestNumber, Session, Stored, Time, To, Wait,
 };
 
 /// The column.
@@ -61,15 +61,21 @@ impl Clients {
         now
     }
 
-    /// The requests that the next clients send: one copy of the ops, which are borrowed.
-    fn next_requests(&mut self, wire: &[u8], op_bytes: usize) -> impl ExactSizeIterator<Item = Request> {
-        let Self { all, turns, buffer, .. } = self;
-        buffer.hold(wire, op_bytes).map(|op| {
-            let turn = Self::turn(&mut turns.0, all.len());
-            let client = &mut all[turn];
-            client.sent = client.sent.next();
-            request(client, op)
-        })
+    /// The request that the next client sends.
+    fn next_request(all: &mut [Client], turn: &mut usize, body: Bytes) -> Request {
+        let client = &mut all[Self::turn(turn, all.len())];
+        client.sent = client.sent.next();
+        request(client, body)
+    }
+
+    /// What the next clients send: one copy of the ops, which are borrowed. A lone one gets an allocation of its own, which
+    /// costs less than the counts of a shared buffer.
+    fn next_input(&mut self, wire: &[u8], op_bytes: usize) -> Input {
+        let Self { all, turns: (turn, _), buffer, .. } = self;
+        if wire.len() == op_bytes {
+            return Input::Request(Self::next_request(all, turn, Bytes::copy_from_slice(wire)));
+        }
+        Input::Requests(buffer.hold(wire, op_bytes).map(|op| Self::next_request(all, turn, op)).collect())
     }
 
     /// A reply reaches its client.
@@ -92,8 +98,7 @@ struct Node {
     replica: Replica,
     applied: Applied,
     actions: Vec<Action>,
-    /// So many of the actions are carried out.
-    done: usize,
+    outbox: Vec<(To, Message)>,
 }
 
 impl Node {
@@ -116,8 +121,9 @@ impl Node {
 
     /// Does what the replica asked for, in order, and what that leads to.
     fn carry_out(&mut self, at: Time, clients: &mut Clients) {
-        while let Some(action) = self.actions.get(self.done) {
-            self.done += 1;
+        let mut next = 0;
+        while let Some(action) = self.actions.get_mut(next) {
+            next += 1;
             let done = match action {
                 Action::Persist { id, .. } => Input::Persisted(*id),
                 Action::Execute(entries) => Self::execute(&mut self.applied, entries),
@@ -125,7 +131,13 @@ impl Node {
                     clients.deliver(reply);
                     continue;
                 }
-                Action::Send { .. } | Action::Note(_) => continue,
+                Action::Note(_) => continue,
+                Action::Send { .. } => {
+                    if let Action::Send { to, message } = std::mem::replace(action, DONE) {
+                        self.outbox.push((to, message));
+                    }
+                    continue;
+                }
                 Action::Checkpoint { op } => Input::CheckpointTaken { op: *op, state: Bytes::new() },
                 Action::Read(_) => panic!("nobody asks"),
                 Action::Restore(_) => panic!("nobody falls behind here"),
@@ -134,8 +146,12 @@ impl Node {
             };
             self.step(at, done);
         }
+        self.actions.clear();
     }
 }
+
+/// What is left of an action whose content went elsewhere.
+const DONE: Action = Action::Checkpoint { op: Op::ZERO };
 
 struct Nodes {
     primary: Node,
@@ -153,7 +169,7 @@ impl Nodes {
             let disk = Stored::format(cluster.cluster, cluster.digest(), *id, Instance(id.0.into()));
             let (config, mut actions) = (Config::new(cluster.clone(), *id), Vec::new());
             let replica = Replica::open(config, disk, Time::ZERO, &mut actions).expect("a valid configuration");
-            let mut node = Node { replica, applied: Applied::default(), actions, done: 0 };
+            let mut node = Node { replica, applied: Applied::default(), actions, outbox: Vec::new() };
             node.carry_out(Time::ZERO, &mut clients);
             node
         };
@@ -182,31 +198,23 @@ impl Nodes {
 impl Cluster for Nodes {
     fn leader_in(&mut self) -> usize {
         for backup in &mut self.backups {
-            for action in backup.actions.drain(..) {
-                if let Action::Send { message, .. } = action {
-                    self.primary.step(self.now, Input::Message(message));
-                }
+            for (_, message) in backup.outbox.drain(..) {
+                self.primary.step(self.now, Input::Message(message));
             }
-            backup.done = 0;
         }
         self.primary.carry_out(self.now, &mut self.clients);
         self.clients.answered
     }
 
     fn propose(&mut self, wire: &[u8], op_bytes: usize) {
-        let mut requests = self.clients.next_requests(wire, op_bytes);
-        let input = match requests.len() {
-            0 => return,
-            1 => requests.next().map(Input::Request),
-            _ => Some(Input::Requests(requests.by_ref().collect())),
-        };
-        drop(requests);
-        self.tell_primary(input.expect("there are some"));
+        if !wire.is_empty() {
+            let input = self.clients.next_input(wire, op_bytes);
+            self.tell_primary(input);
+        }
     }
 
     fn exchange(&mut self) {
-        for action in self.primary.actions.drain(..) {
-            let Action::Send { to, message } = action else { continue };
+        for (to, message) in self.primary.outbox.drain(..) {
             let (last, others) = match to {
                 To::One(ReplicaId(id)) => (self.backups.get_mut(usize::from(id) - 1), [].as_mut_slice()),
                 To::Others => self.backups.split_last_mut().map_or((None, [].as_mut_slice()), |(l, o)| (Some(l), o)),
@@ -214,7 +222,6 @@ impl Cluster for Nodes {
             others.iter_mut().for_each(|backup| backup.step(self.now, Input::Message(message.clone())));
             last.expect("a backup").step(self.now, Input::Message(message));
         }
-        self.primary.done = 0;
         for backup in &mut self.backups {
             backup.carry_out(self.now, &mut self.clients);
         }

@@ -6,14 +6,70 @@
 use super::super::common::{Common, Out};
 use super::Primary;
 use crate::action::{Action, Note, Reject};
-use crate::clients::{ClientTable, Seen, SlotId};
+use crate::clients::{ClientTable, Fold, Seen, SlotId};
 use crate::entry::{Entry, Kind, Request};
 use crate::id::{ClientId, Op, RequestNumber, count};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use hashbrown::HashMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The newest request in flight of each client, with its op.
+type Newest = HashMap<ClientId, (RequestNumber, Op), Fold>;
+
+/// The newest requests in flight of clients whose `Register` is in flight itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Registering {
+    newest: Newest,
+    /// The largest op of any: when its turn has come nobody is looked up any more.
+    through: Op,
+}
+
+impl Registering {
+    fn of(newest: Newest) -> Self {
+        let through = newest.values().map(|(_, op)| *op).max().unwrap_or_default();
+        Self { newest, through }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.newest.len()
+    }
+
+    fn insert(&mut self, client: ClientId, number: RequestNumber, op: Op) {
+        self.newest.insert(client, (number, op));
+        self.through = self.through.max(op);
+    }
+
+    /// Is this request, or a later one of its client, among them, and not issued yet?
+    fn has(&self, client: ClientId, number: RequestNumber, issued: Op) -> bool {
+        let flying = |(newest, op): &(RequestNumber, Op)| *op > issued && *newest >= number;
+        self.through > issued && self.newest.get(&client).is_some_and(flying)
+    }
+
+    /// Forgets those whose turn has come.
+    pub(super) fn forget(&mut self, issued: Op) {
+        self.newest.retain(|_, (_, op)| *op > issued);
+        *self = Self::of(core::mem::take(&mut self.newest));
+    }
+}
+
+impl Serialize for Registering {
+    /// Equal maps are written equally, whatever came into them first.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.newest.iter().collect::<BTreeMap<_, _>>().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Registering {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Newest::deserialize(deserializer).map(Self::of)
+    }
+}
 
 impl Primary {
     /// VRR §4.1 step 2.
+    #[inline(never)] // its registers and its stack are for it alone
     pub(in super::super) fn on_request(&mut self, common: &mut Common, out: &mut Out, request: Request) {
         if self.takes(common, out, &request, self.queue.len()) {
             if self.queue.is_empty() && self.has_room(common) {
@@ -112,7 +168,7 @@ impl Primary {
     /// Notes a request that is logged or queued and not executed.
     fn fly(&mut self, clients: &mut ClientTable, client: ClientId, number: RequestNumber, op: Op) {
         if number == RequestNumber::ZERO || !clients.flies(client, number, op) {
-            self.registering.insert(client, (number, op));
+            self.registering.insert(client, number, op);
         }
     }
 
@@ -120,18 +176,15 @@ impl Primary {
     /// `Register` in this very log opens the one it is of; what is noted with the old one goes with it.
     pub(super) fn fly_again(&mut self, clients: &mut ClientTable, entry: &Entry) {
         let (client, number, op) = (entry.client(), entry.number(), entry.op());
-        if let Some(newest) = self.registering.get_mut(&client) {
-            *newest = (number, op);
+        if self.registering.newest.contains_key(&client) {
+            self.registering.insert(client, number, op);
         }
         self.fly(clients, client, number, op);
     }
 
     /// Is this request, or a later one, of a client that is only registering in flight?
     fn is_flying(&self, common: &Common, client: ClientId, number: RequestNumber) -> bool {
-        let flying = |(newest, op): &(RequestNumber, Op)| *op > common.execution.issued() && *newest >= number;
-        !self.registering.is_empty()
-            && common.rules.knows_in_flight()
-            && self.registering.get(&client).is_some_and(flying)
+        common.rules.knows_in_flight() && self.registering.has(client, number, common.execution.issued())
     }
 
     fn admit_operation(
