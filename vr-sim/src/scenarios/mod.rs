@@ -16,6 +16,7 @@ mod checkpoints;
 mod clients;
 #[cfg(feature = "mutants")]
 pub(crate) mod kills;
+mod misfits;
 mod normal;
 mod partitions;
 mod reads;
@@ -43,6 +44,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("view change: liveness", view_gate::SCENARIOS),
     ("state transfer", state_transfer::SCENARIOS),
     ("checkpoints", checkpoints::SCENARIOS),
+    ("pages and parts that do not fit", misfits::SCENARIOS),
     ("restarts and disks", restarts::SCENARIOS),
     ("recovery", recovery::SCENARIOS),
     ("storage that loses something", storage::SCENARIOS),
