@@ -160,6 +160,9 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
 fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {
     odds.parts_rot = Chance::per_mille(Rng::fork(seed, "parts rot").pick(&[0, 0, 50, 300]));
     odds.core_full = Chance::per_mille(Rng::fork(seed, "core full").pick(&[0, 500]));
+    if Rng::fork(seed, "lost questions").below(LOST_QUESTIONS) == 0 {
+        lose_questions(setup, odds);
+    }
     if (2..=3).contains(&setup.replicas) && Rng::fork(seed, "far apart").below(FAR_APART) == 0 {
         be_far_apart(setup);
     }
@@ -174,6 +177,13 @@ fn be_far_apart(setup: &mut Setup) {
     setup.abdicate = 20;
     setup.client_timeout = setup.heartbeat.times(20);
     setup.max_message_bytes = MESSAGE_OVERHEAD_BYTES + (1 << 20);
+}
+
+/// Logs are cut after every op, and hardly anybody is heard who asks for what was: until the faults end, and then it is gone
+/// (PROTOCOL D39).
+fn lose_questions(setup: &mut Setup, odds: &mut Odds) {
+    setup.checkpoint_interval = 1;
+    spoil(odds, &[MessageKind::GetState], Fates::per_mille([0, 900, 0, 0, 0]));
 }
 
 fn small(rng: &mut Rng, bound: u32) -> u8 {
@@ -260,6 +270,9 @@ fn draw_reads(setup: &mut Setup, rng: &mut Rng) {
         setup.ops = setup.ops * (10 + u32::try_from(setup.mix.get).unwrap_or(0)) / 10;
     }
 }
+
+/// Of one of so many clusters the questions for state are lost.
+const LOST_QUESTIONS: u32 = 6;
 
 /// One of so many clusters is far apart.
 const FAR_APART: u32 = 12;
