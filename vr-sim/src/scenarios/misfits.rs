@@ -39,7 +39,7 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     ScenarioInfo {
         modes: ASYNC,
         ..story(
-            "answer-of-an-earlier-view",
+            "memory-of-an-earlier-view",
             "A recovering replica gathers the log of view 1 when the answer of the primary of view 0 arrives: it goes on with \
              view 1.",
             ("crash, long hold of RecoveryResponse", "S10 justified recovery, S5 promise monotone"),
