@@ -5,9 +5,7 @@
 use super::*;
 use crate::check::stage::{Stage, broken, origin, run_of};
 use crate::check::{Happening, Severity};
-use vr_core::{
-    Action, Beat, ClientId, Damage, Durability, Epoch, Event, Incarnation, Input, Log, Op, Session, Write,
-};
+use vr_core::{Action, Beat, ClientId, Damage, Durability, Epoch, Event, Incarnation, Input, Log, Op, Session, Write};
 
 /// A run at its end: who was healed, and what each replica shows.
 struct Finish {
