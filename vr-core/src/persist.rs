@@ -199,9 +199,10 @@ impl Pending {
 
     /// Keeps a message back until its header is durable.
     pub(crate) fn hold(&mut self, to: To, body: Body) {
-        if matches!(body, Body::StartViewChange { .. }) {
-            // Only the latest vote is worth saying.
-            self.held.retain(|(before, held)| *before != to || !matches!(held, Body::StartViewChange { .. }));
+        // Only the latest vote is worth saying, and the answer to the latest heartbeat.
+        if matches!(body, Body::StartViewChange { .. } | Body::CommitOk { .. }) {
+            let kind = body.kind();
+            self.held.retain(|(before, held)| *before != to || held.kind() != kind);
         }
         self.held.push((to, body));
     }
@@ -224,6 +225,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{Hash, ReplicaId};
 
     #[test]
     fn a_truncation_takes_back_what_earlier_writes_would_have_vouched_for() {
@@ -250,6 +252,24 @@ mod tests {
         pending.persisted(id);
         assert_eq!(pending.release().len(), 1);
         assert!(pending.proof_of_view(true).is_some());
+    }
+
+    #[test]
+    fn of_what_is_held_the_latest_answer_to_a_heartbeat_is_enough() {
+        let mut pending = Pending::new(Op(0));
+        let id = pending.issue();
+        pending.header_issued();
+        let (one, other) = (To::One(ReplicaId(0)), To::One(ReplicaId(1)));
+        let answer = |beat| Plain::commit_ok(Beat(beat)).into_body();
+        for beat in 1..100 {
+            pending.hold(one, answer(beat));
+        }
+        pending.hold(other, answer(1));
+        pending.hold(one, Plain::commit(Op(0), Head { op: Op(0), hash: Hash(1) }, Beat(1)).into_body());
+        pending.persisted(id);
+        let released = pending.release();
+        assert_eq!(released.len(), 3);
+        assert_eq!(released[..2], [(one, answer(99)), (other, answer(1))]);
     }
 
     #[test]

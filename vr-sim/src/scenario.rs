@@ -28,7 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use vr_core::{Durability, Rules};
 
 #[cfg(feature = "mutants")]
-pub use crate::scenarios::kills::{Equivalent, Kill};
+pub use crate::scenarios::kills::{Equivalent, Kill, OutOfReach};
 
 /// The property named by a failure when the scenario itself expected something else, most often in time.
 pub const EXPECTATION: &str = "expectation";
@@ -123,6 +123,13 @@ pub fn kills() -> &'static [Kill] {
 #[must_use]
 pub fn equivalents() -> &'static [Equivalent] {
     scenarios::kills::EQUIVALENTS
+}
+
+/// The planted bugs that the swarm cannot find, and why.
+#[cfg(feature = "mutants")]
+#[must_use]
+pub fn out_of_reach() -> &'static [OutOfReach] {
+    scenarios::kills::OUT_OF_REACH
 }
 
 /// Runs a scenario in one mode. A failure's message ends with the command that runs it again.

@@ -165,6 +165,9 @@ fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {
     if operator.below(3) == 0 {
         add(odds, &mut operator, 12, &[(18, 4)]);
     }
+    if Rng::fork(seed, "lost questions").below(LOST_QUESTIONS) == 0 {
+        lose_questions(setup, odds);
+    }
     if (2..=3).contains(&setup.replicas) && Rng::fork(seed, "far apart").below(FAR_APART) == 0 {
         be_far_apart(setup);
     }
@@ -179,6 +182,13 @@ fn be_far_apart(setup: &mut Setup) {
     setup.abdicate = 20;
     setup.client_timeout = setup.heartbeat.times(20);
     setup.max_message_bytes = MESSAGE_OVERHEAD_BYTES + (1 << 20);
+}
+
+/// Logs are cut after every op, and hardly anybody is heard who asks for what was: until the faults end, and then it is gone
+/// (PROTOCOL D39).
+fn lose_questions(setup: &mut Setup, odds: &mut Odds) {
+    setup.checkpoint_interval = 1;
+    spoil(odds, &[MessageKind::GetState], Fates::per_mille([0, 900, 0, 0, 0]));
 }
 
 fn small(rng: &mut Rng, bound: u32) -> u8 {
@@ -265,6 +275,9 @@ fn draw_reads(setup: &mut Setup, rng: &mut Rng) {
         setup.ops = setup.ops * (10 + u32::try_from(setup.mix.get).unwrap_or(0)) / 10;
     }
 }
+
+/// Of one of so many clusters the questions for state are lost.
+const LOST_QUESTIONS: u32 = 6;
 
 /// One of so many clusters is far apart.
 const FAR_APART: u32 = 12;

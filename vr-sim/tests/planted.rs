@@ -56,7 +56,24 @@ fn table(hunt: &Value) -> String {
             number("shrunk_decisions"),
         );
     }
+    table.push_str("\nWhat the swarm does not find, and why:\n\n");
+    for bug in bugs(hunt).iter().filter(|bug| !bug["swarm_seed"].is_u64()) {
+        let _ = writeln!(table, "- `{}`: {}", text(bug, "name"), reason(bug));
+    }
     table
+}
+
+/// Why the swarm does not find it.
+fn reason(bug: &Value) -> &str {
+    let why = ["equivalent", "out_of_reach"].map(|field| text(bug, field));
+    why.into_iter().find(|why| !why.is_empty()).unwrap_or_default()
+}
+
+#[test]
+fn what_the_swarm_does_not_find_has_its_reason() {
+    for bug in bugs(&hunt()) {
+        assert!(bug["swarm_seed"].is_u64() == reason(bug).is_empty(), "{}: {:?}", text(bug, "name"), reason(bug));
+    }
 }
 
 #[test]

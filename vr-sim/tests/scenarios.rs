@@ -35,6 +35,7 @@ chapters! {
     view_change_is_live "view change: liveness",
     state_transfer_holds "state transfer",
     checkpoints_hold "checkpoints",
+    pages_and_parts_that_do_not_fit_do_no_harm "pages and parts that do not fit",
     restarts_and_disks_hold "restarts and disks",
     recovery_holds "recovery",
     storage_that_loses_something_holds "storage that loses something",

@@ -26,7 +26,7 @@ pub(crate) enum Upcall {
     /// Become this.
     Restore(Box<Checkpoint>),
     /// Answer questions, change nothing.
-    Reads(Vec<Look>),
+    Reads(Vec<(Look, Place)>),
     /// Nothing comes any more.
     End,
 }
@@ -94,14 +94,25 @@ impl Upcalls {
 
     /// Asks a question, if there is room for one more.
     pub(crate) async fn read(&self, query: Bytes) -> Result<Bytes, RequestError> {
-        let waiting = self.load.reads.fetch_add(1, Ordering::Relaxed);
-        let _place = Reading(&self.load);
-        if waiting >= READS_MAX {
-            return Err(RequestError::Busy);
-        }
         let (answer, answered) = oneshot::channel();
-        self.ask(Upcall::Reads(vec![Look { query, answer }]));
+        self.look(vec![Look { query, answer }]);
         answered.await.unwrap_or(Err(RequestError::Halted))
+    }
+
+    /// Asks questions. Who has no room among those that wait is told so.
+    pub(crate) fn look(&self, looks: Vec<Look>) {
+        let mut asked = Vec::with_capacity(looks.len());
+        for look in looks {
+            let place = Place::new(&self.load);
+            if place.number < READS_MAX {
+                asked.push((look, place));
+            } else {
+                let _ = look.answer.send(Err(RequestError::Busy));
+            }
+        }
+        if !asked.is_empty() {
+            self.ask(Upcall::Reads(asked));
+        }
     }
 
     /// How many operations wait for the service.
@@ -110,12 +121,24 @@ impl Upcalls {
     }
 }
 
-/// A place among those who wait for the answer to a question.
-struct Reading<'a>(&'a Load);
+/// A place among the questions that wait. It is kept until the service comes to it, also when the asker has given up: what
+/// waits for a service that is stuck is bounded.
+#[derive(Debug)]
+pub(crate) struct Place {
+    load: Arc<Load>,
+    /// So many were there before.
+    number: usize,
+}
 
-impl Drop for Reading<'_> {
+impl Place {
+    fn new(load: &Arc<Load>) -> Self {
+        Self { load: Arc::clone(load), number: load.reads.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.reads.fetch_sub(1, Ordering::Relaxed);
+        self.load.reads.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -149,7 +172,7 @@ impl<S: Service> Desk<S> {
                 self.answer(Answered::Restored(checkpoint.op()))
             }
             Upcall::Reads(looks) => {
-                for Look { query, answer } in looks {
+                for (Look { query, answer }, _place) in looks {
                     if !answer.is_closed() {
                         let _ = answer.send(Ok(self.service.read(&query)));
                     }
@@ -189,4 +212,27 @@ impl<S: Service> Desk<S> {
 fn words_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn what_waits_for_a_stuck_service_is_bounded_also_when_its_askers_have_given_up() {
+        let (upcalls, served) = Upcalls::new();
+        let ask = || pin!(upcalls.read(Bytes::new())).poll(&mut Context::from_waker(Waker::noop()));
+        for _ in 0..READS_MAX {
+            assert!(ask().is_pending());
+        }
+        assert_eq!(ask(), Poll::Ready(Err(RequestError::Busy)));
+        let (answer, mut answered) = oneshot::channel();
+        upcalls.look(vec![Look { query: Bytes::new(), answer }]);
+        assert_eq!(answered.try_recv(), Ok(Err(RequestError::Busy)), "whichever way it comes");
+        assert_eq!(served.from.try_iter().count(), READS_MAX);
+        assert!(ask().is_pending(), "there is room again");
+    }
 }

@@ -234,12 +234,15 @@ impl Primary {
         (head, beat): (Head, Beat),
         same_view: bool,
     ) {
+        let Some(position) = common.config.cluster.position(from) else { return };
+        if same_view {
+            // Whatever it acknowledges, it hears us: also who is slow to write down what was cut here since.
+            self.on_beat(common, out, position, beat);
+        }
         let known = head.op <= common.log.op();
         if !known || !common.rules.counts_ack(same_view, head.hash, common.log.hash(head.op)) {
             return common.ignore(out, from, MessageKind::PrepareOk, Ignored::Unknown);
         }
-        let Some(position) = common.config.cluster.position(from) else { return };
-        self.on_beat(common, out, position, beat);
         let acked = &mut self.members[position.index()].acked;
         *acked = (*acked).max(head.op);
         if head.op > common.commit() {

@@ -27,7 +27,7 @@ properties! {
     "S1 agreement", "§8.1", "agreement":
         "what is committed or executed at an op is the same everywhere";
     "S2 prefix execution", "§4.1 steps 5–7", "agreement, at_most_once, checkpoints":
-        "ops are executed in order, each once per life; answers and states are equal at equal ops";
+        "ops are executed in order, once per life; answers and states are equal at equal ops";
     "S2 rising clock", "§4.4", "agreement":
         "the clock predicted for an op is later than the one before";
     "S3 monotone commit", "§4.1, §4.2 step 3", "agreement, promises":
@@ -39,9 +39,9 @@ properties! {
     "S5 promise monotone", "§8.2", "views":
         "view and incarnation on a disk never go back, over all lives";
     "S5 durable header", "§8.2", "promises":
-        "no message names a view or an incarnation that its sender's disk does not";
+        "no message names a view or incarnation that its sender's disk does not";
     "S6 log match", "§8.1", "agreement":
-        "in one view all logs agree, and only its primary makes new entries; a repaired log is the one that was there";
+        "in one view all logs agree, and only its primary makes new entries; a repair brings back what was there";
     "S7 one start", "§4.2 step 3", "views":
         "a view starts once; a restarted primary does not resume its view";
     "S7 justified start", "§4.2 step 3", "promises":
@@ -49,8 +49,7 @@ properties! {
     "S7 view prefix", "§4.2 step 5", "views":
         "whoever is normal in a view holds its whole initial log";
     "S8 leader completeness", "§8.1", "views":
-        "a view starts with everything committed in earlier views; nothing is committed in a view that a later one \
-         started without";
+        "a view starts with everything that is ever committed in earlier views";
     "S8 best log", "§4.2 step 3", "promises":
         "the chosen log is the best reported, by (log_view, op)";
     "S9 ack durability", "§8.1, §8.2", "durability":
@@ -62,7 +61,7 @@ properties! {
     "S10 justified recovery", "§4.3 step 3", "promises":
         "memory comes from an answer of a view's primary to a question of this life";
     "S11 ack backed", "§4.1 step 4, §8.2", "promises":
-        "an acknowledgement, a report, a StartView says what the disk (asynchronous: memory) holds; what was \
+        "acknowledgements, reports, StartViews say what the disk (asynchronous: memory) holds; what was \
          acknowledged goes only with a later view";
     "S11 report monotone", "§4.2 step 2", "promises":
         "the reports of one replica for one view never weaken";
@@ -71,7 +70,7 @@ properties! {
     "S13 silence", "§4.3, §8.1", "views":
         "who recovers only asks, who changes views serves nobody, who halted does nothing";
     "S14 taken once", "§4.1", "at_most_once":
-        "a primary takes no request into its log that is there already";
+        "a primary takes no request that its log has";
     "S14 at most once", "§4.1, §4.5", "at_most_once":
         "the service executes each request once";
     "S15 linearizability", "§8.1", "linearizability":
@@ -83,23 +82,25 @@ properties! {
     "S18 cut behind a checkpoint", "§5.1", "checkpoints":
         "entries are given up when a checkpoint that holds them is on disk";
     "S21 fresh read", "§6.3", "reads":
-        "a read reflects all that was answered before it came";
+        "a read reflects all that was answered before it";
     "S22 reply truth", "§4.1, §4.5", "at_most_once":
         "an answer is the result of exactly that request; a session called gone is gone";
     "S22 truthful hint", "§4.1", "views":
         "a client is told only of views that started";
     "S24 no unexcused halt", "–", "liveness":
-        "a replica stops only because a write failed";
+        "a replica stops only when a write failed";
     "S25 room on disk", "–", "space":
         "whose disk is full writes no entries";
     "L1 one view", "§8.2", "liveness":
         "the healed quorum is normal in one view with its own primary";
     "L2 answered", "§8.2", "liveness":
         "every request is answered";
+    "L2 asks another", "§5.2", "questions":
+        "who is not answered asks another";
     "L3 recovered", "§8.2", "liveness":
         "every healed replica has its memory again";
     "L4 abdication", "§8.2", "liveness":
-        "a primary whose view a quorum left stops leading";
+        "a primary whose view a quorum left stops";
     "L5 no storm", "§8.2", "liveness":
         "few views are entered after the faults ended";
     "L5 fresh votes", "§4.2", "votes":

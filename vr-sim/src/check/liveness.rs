@@ -15,9 +15,11 @@
 //!   with its hub if it is a star;
 //! - a healed replica whose disk is full: it takes no entries, and counts as not healed; whoever it leads is not excused;
 //! - in a star, whoever has no link to the primary: service is kept by those that have (DESIGN §10);
+//! - in a star, everything, while its hub has lost its memory, no healed replica can lend it what it lost by name, and none
+//!   that it may follow leads: the others hear nobody but the hub, which takes no part in votes, so that no view can begin;
 //! - whoever is led by a replica that was not healed but hears a quorum all the same: its links are as they are.
 
-use super::shadow::{Mirror, Shadow};
+use super::shadow::{Mirror, Shadow, Standing};
 use super::{Violation, short};
 use vr_core::{
     Body, ClientId, HaltReason, Hash, Head, Message, ReplicaId, RequestNumber, Snapshot, StatusName, Time, To, View,
@@ -274,8 +276,22 @@ impl Liveness {
         if able.iter().filter(is_owed).count() < shadow.quorum {
             return None;
         }
-        let hub = heal.mesh || able.first().map(|(seen, _)| &seen.id) == heal.core.first();
+        let is_hub = |seen: &&&Seen| heal.core.first() == Some(&seen.0.id);
+        let hub = heal.mesh || {
+            let hub = able.first().filter(is_hub);
+            hub.is_some_and(|seen| is_owed(&seen) || Self::can_follow(shadow, seen.0.id, &helpers))
+        };
         (hub && able.len() >= shadow.quorum).then_some(able)
+    }
+
+    /// Does one of these lead a view that `follower` did not promise to leave behind?
+    fn can_follow(shadow: &Shadow, follower: ReplicaId, leaders: &[usize]) -> bool {
+        let promised = shadow.place(follower).map(|who| shadow.replicas[who].disk.view);
+        let leads = |who: &usize| {
+            let leader = &shadow.replicas[*who];
+            leader.standing == Standing::Primary && Some(leader.memory.view) >= promised
+        };
+        leaders.iter().any(leads)
     }
 
     /// Does a primary that was not healed lead a quorum, and hear it, too?

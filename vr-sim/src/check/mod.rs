@@ -19,6 +19,7 @@ mod lineage;
 mod linearizability;
 mod liveness;
 mod promises;
+mod questions;
 mod reads;
 mod shadow;
 mod space;
@@ -39,6 +40,7 @@ use image::Misfit;
 use linearizability::Linearizability;
 use liveness::{End, Liveness};
 use promises::Promises;
+use questions::Questions;
 use reads::Reads;
 use shadow::{Shadow, Standing};
 use space::Space;
@@ -84,6 +86,7 @@ pub struct Checkers {
     reads: Option<Reads>,
     liveness: Liveness,
     votes: Votes,
+    questions: Questions,
 }
 
 impl Checkers {
@@ -105,6 +108,7 @@ impl Checkers {
             reads: Some(Reads::default()),
             liveness: Liveness::new(replicas),
             votes: Votes::new(replicas),
+            questions: Questions::new(replicas),
         }
     }
 
@@ -207,6 +211,7 @@ impl Checkers {
         self.liveness.opened(&self.shadow, who);
         self.space.opened(who);
         self.votes.opened(who);
+        self.questions.begins_anew(who);
         stops::go_on(&self.shadow, who, actions)?;
         self.liveness.count_amnesiacs(&self.shadow);
         Durability::holds(&self.shadow)?;
@@ -247,10 +252,12 @@ impl Checkers {
             Input::Space(has) => {
                 self.space.told(who, *has);
                 self.liveness.told_space(who, *has);
+                self.questions.begins_anew(who);
             }
             Input::Message(message) => {
                 self.liveness.hears(at, &self.shadow, who, message);
                 self.votes.hears(&self.shadow, who, message);
+                self.questions.hears(who, message);
             }
             Input::Query(query) => self.reads.iter_mut().for_each(|reads| reads.asked(who, query)),
             Input::Persisted(upto) => {
@@ -294,6 +301,7 @@ impl Checkers {
                     self.promises.sends(&self.shadow, who, *to, message)?;
                     self.views.sends(&self.shadow, who, *to, message)?;
                     self.liveness.sends(&self.shadow, who, *to, message)?;
+                    self.questions.sends(&self.shadow, who, *to, message)?;
                 }
                 Action::Persist { id, write } => self.writes(who, *id, write)?,
                 Action::Execute(entries) => {

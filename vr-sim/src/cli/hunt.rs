@@ -34,6 +34,9 @@ struct Bug {
     /// Why nothing can see it, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     equivalent: Option<&'static str>,
+    /// Why the swarm cannot find it, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out_of_reach: Option<&'static str>,
     /// What caught it: `swarm`, else `scenario`.
     #[serde(skip_serializing_if = "Option::is_none")]
     layer: Option<&'static str>,
@@ -112,11 +115,13 @@ pub(crate) fn mutants(args: &MutantsArgs) -> Result<Exit, String> {
 fn bug(mutant: Mutant) -> Bug {
     let aimed = scenario::kills().iter().filter(|kill| kill.mutant == mutant);
     let equivalent = scenario::equivalents().iter().find(|equivalent| equivalent.mutant == mutant);
+    let out_of_reach = scenario::out_of_reach().iter().find(|out_of_reach| out_of_reach.mutant == mutant);
     Bug {
         name: mutant.name(),
         defect: mutant.defect(),
         sentence: mutant.sentence(),
         equivalent: equivalent.map(|equivalent| equivalent.why),
+        out_of_reach: out_of_reach.map(|out_of_reach| out_of_reach.why),
         layer: None,
         property: None,
         directed: aimed.map(directed).collect(),
@@ -200,9 +205,9 @@ impl Bug {
 
     fn text(&self, hunted: bool) -> String {
         let mut lines = vec![format!("{} ({}): {}", strong().apply_to(self.name), self.defect, self.sentence)];
-        if let Some(why) = self.equivalent {
-            let words: Vec<_> =
-                "nothing can see it:".split(' ').chain(why.split_whitespace()).map(str::to_owned).collect();
+        let reasons = [("nothing can see it:", self.equivalent), ("no seed shows it:", self.out_of_reach)];
+        for (what, why) in reasons.into_iter().filter_map(|(what, why)| Some((what, why?))) {
+            let words: Vec<_> = what.split(' ').chain(why.split_whitespace()).map(str::to_owned).collect();
             lines.push(wrapped(&words, "", 2, WIDTH));
         }
         lines.extend(self.directed.iter().map(|directed| directed.text(hunted)));

@@ -61,6 +61,15 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         ("isolation, long hold of GetState", "L1 one view"),
         log_that_is_gone,
     ),
+    ScenarioInfo {
+        modes: SYNC,
+        ..story(
+            "heard-with-a-stuck-disk",
+            "A backup acknowledges what its primary has cut since, because its disk is stuck: it hears the primary all the same.",
+            ("a disk that is stuck, isolation", "L1 one view, S21 fresh read"),
+            heard_with_a_stuck_disk,
+        )
+    },
     story(
         "d65-another-checkpoint",
         "While a backup waits for the second part of a checkpoint, whoever sends it comes to have a newer one only.",
@@ -106,14 +115,14 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     ),
 ];
 
-fn every_four(setup: &mut Setup) {
+pub(super) fn every_four(setup: &mut Setup) {
     setup.checkpoint_interval = u32::try_from(INTERVAL).expect("small");
     setup.max_request_bytes = 150;
     setup.max_message_bytes = setup.max_request_bytes + vr_core::MESSAGE_OVERHEAD_BYTES;
 }
 
 /// So many ops, each with a value of its own that makes a checkpoint longer than a message.
-fn work(t: &mut Scenario, ops: u16) -> Verdict {
+pub(super) fn work(t: &mut Scenario, ops: u16) -> Verdict {
     for key in 0..ops {
         let value = format!("{:0>100}", t.op(R1)?.0);
         t.put(0, key % 8, &value).expect_answered()?;
@@ -126,7 +135,7 @@ fn installed(note: &Note) -> bool {
 }
 
 /// r2 is away while the others come to op 15, with a checkpoint after op 12 and a log from op 9 on.
-fn leave_behind(t: &mut Scenario) -> Verdict {
+pub(super) fn leave_behind(t: &mut Scenario) -> Verdict {
     t.open(&[0])?;
     t.run(t.heartbeat().times(2))?;
     t.isolate(R2);
@@ -224,6 +233,28 @@ fn log_that_is_gone(t: &mut Scenario) -> Verdict {
     work(t, 16)?;
     t.run(t.heartbeat())?;
     t.release(GetState, R2, All)?;
+    t.settle()
+}
+
+/// r2 has everything in memory, and on its disk not even what r0's log begins after. With r1 away nothing new is committed.
+fn heard_with_a_stuck_disk(t: &mut Scenario) -> Verdict {
+    t.open(&[0, 1])?;
+    t.run(t.heartbeat().times(2))?;
+    t.stick_disk(R2);
+    work(t, 14)?;
+    t.run(t.heartbeat())?;
+    let base = t.agreed(R0, "where its log begins", |s| s.base)?;
+    let durable = t.agreed(R2, "what its disk holds", |s| s.durable)?;
+    t.expect(durable < base, "r2's disk to hold less than what r0 has cut")?;
+    t.isolate(R1);
+    t.put(0, 1, "x").expect_pending()?;
+    let soon = t.heartbeat().times(2);
+    t.read_at(R0, 1, 1).expect_answered_within(soon)?;
+    t.run(t.heartbeat().times(20))?;
+    t.expect_no_note(R0, "to give up", |note| matches!(note, Note::Abdicated { .. }))?;
+    t.free_disk(R2);
+    t.expect_answered(0)?;
+    t.heal();
     t.settle()
 }
 

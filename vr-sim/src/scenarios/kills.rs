@@ -1,7 +1,8 @@
 //! Which scenario kills which planted bug, and under which property. Exists under the feature `mutants` only.
 //!
 //! Owns the table. `expectation` is the scenario's own: what must happen did not, in time, where no property can tell
-//! early. A bug that nothing can see stands in [`EQUIVALENTS`], with the reason. PROTOCOL §3.
+//! early. A bug that nothing can see stands in [`EQUIVALENTS`], one that no honest swarm shows in
+//! [`OUT_OF_REACH`], with the reasons. PROTOCOL §3.
 
 use crate::scenario::{EXPECTATION, named};
 use std::sync::LazyLock;
@@ -18,6 +19,15 @@ pub struct Kill {
     pub durability: Durability,
     /// Under this property.
     pub property: &'static str,
+}
+
+/// A planted bug that the swarm cannot find: a scenario alone shows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutOfReach {
+    /// The bug.
+    pub mutant: Mutant,
+    /// Why.
+    pub why: &'static str,
 }
 
 /// A planted bug that nothing can see.
@@ -66,7 +76,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::FirstPageIsEnough, "d34-pages", "S7 view prefix"),
     (Mutant::ViewNotPersisted, "d40-forgotten-view", "S5 durable header"),
     (Mutant::NoAckAfterTransfer, "d37-ack-after-transfer", "L2 answered"),
-    (Mutant::OnePeerOnly, "d39-another-peer", EXPECTATION),
+    (Mutant::OnePeerOnly, "d39-another-peer", "L2 asks another"),
     (Mutant::OwnLogBetweenViews, "d35-own-log-between-views", "S13 silence"),
     (Mutant::PrimaryResumesView, "d52-primary-comes-back", "S7 one start"),
     (Mutant::AmnesiacNormal, "d47-back-without-memory", "S13 silence"),
@@ -132,3 +142,18 @@ pub(crate) const EQUIVALENTS: &[Equivalent] = &[Equivalent {
     why: "the view is written when it is entered, after every append and before the report, and disks complete writes in \
           order: whoever may say that it is in the view (D40) has flushed everything that its report describes",
 }];
+
+/// What only a scenario can show.
+pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
+    OutOfReach {
+        mutant: Mutant::OldCommitResetsTimer,
+        why: "a deposed primary falls silent within T_abd (L4), so that a backup that listens to it waits by so much longer for \
+              the next view and then goes on: nothing is lost, and no property counts so finely; the scenario keeps its \
+              heartbeats coming",
+    },
+    OutOfReach {
+        mutant: Mutant::SkipExecutedCheck,
+        why: "no honest replica sends a log that contradicts what was executed (S1, S8): the check is there for what should not \
+              happen, and the scenario forges such a log",
+    },
+];

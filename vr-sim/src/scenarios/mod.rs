@@ -18,6 +18,7 @@ mod hand_over;
 
 #[cfg(feature = "mutants")]
 pub(crate) mod kills;
+mod misfits;
 mod normal;
 mod partitions;
 mod reads;
@@ -45,6 +46,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("view change: liveness", view_gate::SCENARIOS),
     ("state transfer", state_transfer::SCENARIOS),
     ("checkpoints", checkpoints::SCENARIOS),
+    ("pages and parts that do not fit", misfits::SCENARIOS),
     ("restarts and disks", restarts::SCENARIOS),
     ("recovery", recovery::SCENARIOS),
     ("storage that loses something", storage::SCENARIOS),

@@ -57,8 +57,8 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     },
     story(
         "requests-without-sense",
-        "A Register with a number, one with a body, an operation without a number, and one that is too large are refused, and \
-         nothing of them is in the log.",
+        "A Register with a number, one with a body, an operation without a number, one that is too large and such a read are \
+         refused, and nothing of them is in the log.",
         ("forged requests", "S14 at most once, expectation: each is refused for its reason"),
         requests_without_sense,
     ),
@@ -253,12 +253,12 @@ fn requests_without_sense(t: &mut Scenario) -> Verdict {
     let op = t.op(All)?;
     let (client, session) = (t.world.client(0).id(), t.session(0));
     let too_much = t.world.config(0).cluster.max_request_bytes + 1;
-    let too_much = vec![b'x'; usize::try_from(too_much).expect("a limit of a simulated cluster")];
+    let too_large = Bytes::from(vec![b'x'; usize::try_from(too_much).expect("a limit of a simulated cluster")]);
     let lies = [
         (Kind::Register, Session::ZERO, 1, Bytes::new(), Reject::Malformed),
         (Kind::Register, Session::ZERO, 0, Bytes::from_static(b"?"), Reject::Malformed),
         (Kind::Operation, session, 0, Bytes::from_static(b"?"), Reject::Malformed),
-        (Kind::Operation, session, 2, Bytes::from(too_much), Reject::TooLarge),
+        (Kind::Operation, session, 2, too_large.clone(), Reject::TooLarge),
     ];
     for (kind, session, number, body, reason) in lies {
         let number = RequestNumber(number);
@@ -267,6 +267,10 @@ fn requests_without_sense(t: &mut Scenario) -> Verdict {
         let last = t.world.refusals().last().map(|refusal| refusal.reason);
         t.expect(last == Some(reason), format!("{reason:?}, not {last:?}"))?;
     }
+    t.world.read(1, 0, too_large);
+    t.run_ms(5)?;
+    t.expect(t.last_refusal(1) == Some(Reject::TooLarge), "a read that is too large to be refused")?;
+    t.world.crash_client(1);
     t.settle()?;
     t.expect_op(All, op)?;
     t.append(0, 1, "b").expect_answered()?;

@@ -316,7 +316,7 @@ impl Loop {
                 }
                 Action::Read(queries) => {
                     self.metrics.reads.inc_by(u64::try_from(queries.len()).unwrap_or(u64::MAX));
-                    self.upcalls.ask(Upcall::Reads(self.reading.looks(queries)));
+                    self.upcalls.look(self.reading.looks(queries));
                 }
                 Action::Reject(rejection) => {
                     if !self.reading.reject(&rejection) {

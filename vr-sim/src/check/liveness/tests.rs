@@ -3,9 +3,9 @@
 //! Owns snapshots made up for the purpose. PROTOCOL §4 L1 to L9.
 
 use super::*;
-use crate::check::stage::{Stage, broken, origin};
+use crate::check::stage::{Stage, broken, origin, run_of};
 use crate::check::{Happening, Severity};
-use vr_core::{Action, Beat, ClientId, Durability, Epoch, Event, Incarnation, Input, Op, Session, Write};
+use vr_core::{Action, Beat, ClientId, Damage, Durability, Epoch, Event, Incarnation, Input, Log, Op, Session, Write};
 
 /// A run at its end: who was healed, and what each replica shows.
 struct Finish {
@@ -188,6 +188,52 @@ fn in_a_star_the_hub_is_served_and_whoever_has_a_link_to_its_primary() {
     assert_eq!(three.judged(), "nothing");
     three.seen[1].0.executed = Op(6);
     assert_eq!(three.judged(), L6, "the hub can");
+}
+
+/// A star around r0, which comes back with a log of which it lost op 1, and perhaps with it where the log ended. The
+/// others have everything, and r1 leads them if it is asked to.
+fn star_around_a_damaged_hub(is_end_lost: bool, leads: bool) -> Finish {
+    let mut finish = Finish::new(3, Durability::Sync);
+    let stage = &mut finish.stage;
+    stage.runs(0, &[1, 2], 1..=2).expect("legal");
+    stage.crash(0).expect("legal");
+    stage.changes_view(1, &[1, 2]).expect("legal");
+    if !leads {
+        stage.enters(1, 2).and_then(|()| stage.enters(2, 2)).expect("legal");
+    }
+    finish.mesh = false;
+    finish.heals();
+    let (stage, mut behind) = (&mut finish.stage, Log::new(origin()));
+    behind.append(run_of(&stage.puppets[0].log));
+    behind.cut(Op(1));
+    let disk = &mut stage.puppets[0].disk;
+    disk.log.truncate(Op(0));
+    let pieces = Damage { from: Op(1), pieces: vec![behind], is_end_certain: true };
+    disk.damage = Some(if is_end_lost { Damage::of_end(Op(1)) } else { pieces });
+    stage.open(0).expect("legal");
+    finish.all(|seen| {
+        seen.status = if seen.id.0 == 0 { StatusName::Recovering } else { StatusName::ViewChange };
+        (seen.view, seen.primary) = if leads { (View(1), ReplicaId(1)) } else { (View(2), ReplicaId(2)) };
+    });
+    finish
+}
+
+#[test]
+fn a_star_waits_for_its_hub_only_if_nobody_can_give_the_hub_what_it_lost() {
+    let judged = |is_end_lost, leads| star_around_a_damaged_hub(is_end_lost, leads).judged();
+    assert_eq!(judged(true, false), "nothing", "the leaves cannot hear each other, and the hub does not vote");
+    assert_eq!(judged(false, false), L3, "the leaves have op 1, and the hub knows its name");
+    assert_eq!(judged(true, true), L3, "r1 leads, and the hub hears it");
+    let mut promised = star_around_a_damaged_hub(true, true);
+    promised.stage.writes(0, Write::View(View(3))).and_then(|()| promised.stage.flush(0)).expect("legal");
+    assert_eq!(promised.judged(), "nothing", "r1 leads a view that the hub promised to leave behind");
+    let mut mesh = star_around_a_damaged_hub(true, false);
+    mesh.core.rotate_left(1);
+    mesh.heals();
+    assert_ne!(mesh.judged(), "nothing", "the hub has its memory, and a leaf has not");
+    mesh.mesh = true;
+    mesh.heals();
+    assert_ne!(mesh.judged(), "nothing", "in a mesh the two others are enough");
 }
 
 #[test]
