@@ -32,6 +32,17 @@ impl Replica {
         execution.answered_run(log, first, replies, &mut desk);
     }
 
+    /// Answers of the service make nothing sayable, but somebody may have waited for the last of them to give way.
+    #[inline]
+    pub(super) fn after_upcalls(&mut self, out: &mut Out) {
+        if let Status::Primary(primary) = &self.status
+            && primary.is_giving_way()
+        {
+            self.settle(out);
+        }
+        self.check_invariants();
+    }
+
     /// Only the primary takes requests.
     pub(super) fn on_request(&mut self, out: &mut Out, request: Request) {
         if let Status::Primary(primary) = &mut self.status {

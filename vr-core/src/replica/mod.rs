@@ -479,17 +479,6 @@ impl Replica {
         self.common.clients.digest()
     }
 
-    /// Answers of the service make nothing sayable, but somebody may have waited for the last of them to give way.
-    #[inline]
-    fn after_upcalls(&mut self, out: &mut Out) {
-        if let Status::Primary(primary) = &self.status
-            && primary.is_giving_way()
-        {
-            self.settle(out);
-        }
-        self.check_invariants();
-    }
-
     /// What must hold after every step, in release too: our own state is nobody else's fault.
     #[inline]
     fn check_invariants(&self) {
