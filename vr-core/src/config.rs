@@ -294,3 +294,62 @@ impl Config {
         Wait(self.timeouts.view_change_min.0 + xxh3_64(&bytes) % width.saturating_add(1).max(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    fn cluster(members: u16) -> ClusterConfig {
+        ClusterConfig::of_size(ClusterId(1), members)
+    }
+
+    #[test]
+    fn a_cluster_has_one_to_sixty_four_members_and_two_at_least_in_memory() {
+        assert_eq!(cluster(0).validate(), Err(ConfigError::MemberCount(0)));
+        assert_eq!((cluster(1).validate(), cluster(64).validate()), (Ok(()), Ok(())));
+        assert_eq!(cluster(65).validate(), Err(ConfigError::MemberCount(65)));
+        let of = |members| ClusterConfig { durability: Durability::Async, ..cluster(members) };
+        assert_eq!((of(1).validate(), of(2).validate()), (Err(ConfigError::AsyncAlone), Ok(())));
+    }
+
+    #[test]
+    fn a_message_holds_one_request_and_what_stands_around_it() {
+        let mut tight = cluster(3);
+        tight.max_message_bytes = tight.max_request_bytes + MESSAGE_OVERHEAD_BYTES;
+        assert_eq!(tight.validate(), Ok(()));
+        tight.max_message_bytes -= 1;
+        assert!(matches!(tight.validate(), Err(ConfigError::Limit(_))));
+    }
+
+    #[test]
+    fn no_limit_and_no_timeout_is_zero() {
+        let valid = Config::new(cluster(3), ReplicaId(0));
+        assert_eq!(valid.validate(), Ok(()));
+        let limits: [fn(&mut Config); 5] = [
+            |config| config.cluster.client_capacity = 0,
+            |config| config.cluster.checkpoint_interval = 0,
+            |config| config.batching.pipeline = 0,
+            |config| config.batching.batch_entries = 0,
+            |config| config.batching.queue_entries = 0,
+        ];
+        for (at, break_it) in limits.into_iter().enumerate() {
+            let mut config = valid.clone();
+            break_it(&mut config);
+            assert!(matches!(config.validate(), Err(ConfigError::Limit(_))), "{at}");
+        }
+        let mut config = valid.clone();
+        config.timeouts.view_change_max = config.timeouts.view_change_min;
+        assert_eq!(config.validate(), Ok(()), "no jitter is allowed");
+        config.timeouts.view_change_max = Wait(config.timeouts.view_change_min.0 - 1);
+        assert!(matches!(config.validate(), Err(ConfigError::Timeout(_))));
+        config = Config { timeouts: Timeouts { fetch: Wait::ZERO, ..valid.timeouts }, ..valid };
+        assert!(matches!(config.validate(), Err(ConfigError::Timeout(_))));
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong() {
+        assert_eq!(ConfigError::MemberCount(65).to_string(), "a cluster has 1 to 64 members, not 65");
+        assert_eq!(ConfigError::DuplicateMember(ReplicaId(3)).to_string(), "replica 3 is a member twice");
+    }
+}

@@ -255,6 +255,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_is_durable_up_to_what_the_disk_said_and_no_further() {
+        let mut pending = Pending::new(Op(0));
+        let (first, second) = (pending.issue(), pending.issue());
+        assert!(!pending.is_durable(first) && pending.proof_of_everything(true).is_none());
+        pending.persisted(first);
+        assert!(pending.is_durable(first) && !pending.is_durable(second));
+        assert!(pending.proof_of_everything(true).is_none() && pending.proof_of_everything(false).is_some());
+        pending.persisted(second);
+        assert!(pending.is_durable(second) && pending.proof_of_everything(true).is_some());
+    }
+
+    #[test]
+    fn what_is_held_for_a_view_that_is_over_is_forgotten() {
+        let mut pending = Pending::new(Op(0));
+        let id = pending.issue();
+        pending.header_issued();
+        assert!(pending.holds_nothing());
+        pending.hold(To::Others, Plain::commit_ok(Beat(1)).into_body());
+        assert!(!pending.holds_nothing());
+        pending.discard_held();
+        pending.persisted(id);
+        assert!(pending.holds_nothing() && pending.release().is_empty());
+    }
+
+    #[test]
     fn of_what_is_held_the_latest_answer_to_a_heartbeat_is_enough() {
         let mut pending = Pending::new(Op(0));
         let id = pending.issue();

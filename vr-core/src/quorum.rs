@@ -119,6 +119,19 @@ mod tests {
     }
 
     #[test]
+    fn a_set_of_one_holds_that_one_wherever_it_stands() {
+        for at in [0, 1, 31, 63] {
+            let one = Position::new(at).unwrap();
+            let mut set = ReplicaSet::of(one);
+            assert_eq!(set.iter().collect::<alloc::vec::Vec<_>>(), [one]);
+            assert!(!set.is_empty() && set.is_at_least(1) && !set.is_at_least(2));
+            assert_eq!(alloc::format!("{set:?}"), alloc::format!("{{{at}}}"));
+            set.remove(one);
+            assert!(set.is_empty() && set == ReplicaSet::EMPTY && !set.is_at_least(1));
+        }
+    }
+
+    #[test]
     fn a_set_holds_each_member_once() {
         let (a, b) = (Position::new(0).unwrap(), Position::new(63).unwrap());
         let mut set: ReplicaSet = [a, b, a].into_iter().collect();
