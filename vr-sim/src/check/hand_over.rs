@@ -21,7 +21,8 @@ pub(super) fn leaves(shadow: &Shadow, who: usize, view: View) -> Result<(), Viol
     }
     // Whoever went on, crashed or lost something since it acknowledged is excused.
     let follows = other.standing == Standing::Backup && other.memory.log_view == mirror.memory.log_view;
-    if follows && !other.is_amnesiac(shadow.sync) && !other.retains(head, shadow.sync) {
+    let forgot = other.is_amnesiac(shadow.sync) || other.went_back;
+    if follows && !forgot && !other.retains(head, shadow.sync) {
         return broken(format!("that one does not have op {}", head.op));
     }
     Ok(())

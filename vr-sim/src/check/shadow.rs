@@ -70,6 +70,8 @@ pub(super) struct Mirror {
     pub(super) known: bool,
     /// Its disk is gone for good.
     pub(super) lost: bool,
+    /// Its disk forgot something that it had confirmed, and nothing told it.
+    pub(super) went_back: bool,
 }
 
 impl Mirror {
@@ -117,6 +119,7 @@ impl Shadow {
             executed: Op::ZERO,
             known: false,
             lost: false,
+            went_back: false,
         };
         Self {
             sync: cluster.durability == Durability::Sync,
@@ -161,9 +164,9 @@ impl Shadow {
 
     /// Its disk is what it was.
     pub(super) fn go_back(&mut self, place: usize, stored: &Stored) {
-        let Mirror { disk, in_flight, .. } = &mut self.replicas[place];
+        let Mirror { disk, in_flight, went_back, .. } = &mut self.replicas[place];
         in_flight.clear();
-        *disk = Image::of(stored);
+        (*disk, *went_back) = (Image::of(stored), true);
     }
 
     /// How many disks are gone.
