@@ -5,7 +5,8 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::entry::{Entries, Query};
-use crate::id::{ClientId, FetchId, Hash, Incarnation, Op, ReplicaId, RequestNumber, Session, View, WriteId};
+use crate::group::BadGroup;
+use crate::id::{ClientId, Epoch, FetchId, Hash, Incarnation, Op, ReplicaId, RequestNumber, Session, View, WriteId};
 use crate::message::{Message, MessageKind};
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
@@ -174,6 +175,8 @@ pub enum Reject {
     Malformed,
     /// The disk of the primary is full: another one will take over if that lasts.
     NoSpace,
+    /// A reconfiguration that names no group which may follow.
+    Reconfiguration(BadGroup),
 }
 
 /// Why a replica stops for good.
@@ -427,6 +430,35 @@ pub enum Note {
     Stopped {
         /// A [`Write::Clean`] follows as the last write. False while recovering: what is on disk is not all there was.
         clean: bool,
+    },
+    /// A reconfiguration was committed and executed: the epoch is over, and its last state is about to be the base of the
+    /// next one (VRR §7.1).
+    EpochEnds {
+        /// This one ends …
+        epoch: Epoch,
+        /// … with this op.
+        op: Op,
+    },
+    /// Is of an epoch from now on, with everything that it begins with; on its way to the disk (VRR §7.1, §7.2).
+    EpochBegan {
+        /// Which.
+        epoch: Epoch,
+        /// Its log begins after this op.
+        base: Op,
+        /// Is this replica a member of its group?
+        member: bool,
+    },
+    /// Heard of a later epoch and asks for what it begins with (VRR §7.2).
+    LearnedEpoch {
+        /// Which.
+        epoch: Epoch,
+        /// From whom.
+        from: ReplicaId,
+    },
+    /// A quorum of the group has what the epoch begins with: nobody else is needed for it any more (VRR §7.1).
+    EpochSettled {
+        /// Which.
+        epoch: Epoch,
     },
     /// The client table and executed prefix at a fixed op, for comparison between replicas (PROTOCOL S16).
     TableAt {

@@ -41,6 +41,7 @@ chapters! {
     full_disks_and_orderly_stops_hold "full disks and orderly stops",
     clients_hold "clients",
     reads_hold "reads without an entry",
+    reconfiguration_holds "reconfiguration",
     robustness_holds "robustness",
     what_nobody_of_the_group_says_does_no_harm "what nobody of the group says",
 }

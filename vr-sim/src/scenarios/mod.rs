@@ -14,6 +14,7 @@
 mod appendix_a;
 mod checkpoints;
 mod clients;
+mod epochs;
 #[cfg(feature = "mutants")]
 pub(crate) mod kills;
 mod normal;
@@ -49,6 +50,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("full disks and orderly stops", stops::SCENARIOS),
     ("clients", clients::SCENARIOS),
     ("reads without an entry", reads::SCENARIOS),
+    ("reconfiguration", epochs::SCENARIOS),
     ("robustness", robustness::SCENARIOS),
     ("what nobody of the group says", strangers::SCENARIOS),
 ];
