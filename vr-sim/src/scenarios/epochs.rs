@@ -7,7 +7,7 @@ use crate::scenario::Role::{All, P, R, R0, R1, R2, R3, R4};
 use crate::scenario::{BOTH, SYNC, Scenario, ScenarioInfo, Verdict};
 use crate::setup::Setup;
 use vr_core::MessageKind::{CheckpointPart, Commit, NewEpoch, PrepareOk, StartEpoch};
-use vr_core::{BadGroup, Epoch, Note, Reject, ReplicaId, StatusName, Wait};
+use vr_core::{BadGroup, Epoch, Note, Op, Reject, ReplicaId, StatusName, Wait};
 
 const fn story(
     name: &'static str,
@@ -60,6 +60,13 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         "The added replicas are out of reach at first: the new group waits for them where it needs them.",
         ("partition of the added", "L7 reconfigured"),
         newcomers_cut_off,
+    ),
+    story(
+        "epoch-late-newcomer",
+        "An added replica comes when nobody has what the epoch began with any more: a later checkpoint will do, and does not \
+         make it normal in a view.",
+        ("partition of the added, restart of it", "S7 view prefix, S20 epoch prefix, L7 reconfigured"),
+        late_newcomer,
     ),
     ScenarioInfo {
         modes: SYNC,
@@ -244,6 +251,33 @@ fn newcomers_cut_off(t: &mut Scenario) -> Verdict {
     t.heal();
     t.expect_epoch(1, &[0, 1, 3, 4])?;
     expect_all_values(t, &[0, 1, 3, 4])
+}
+
+fn late_newcomer(t: &mut Scenario) -> Verdict {
+    begin(t)?;
+    t.cut(R3, All);
+    t.reconfigure(P, 1, 0, &[0, 1, 2, 3]);
+    t.expect_epoch(1, &[0, 1, 2])?;
+    for number in 0..40 {
+        t.append(0, 2, if number % 2 == 0 { "a" } else { "b" }).expect_answered()?;
+    }
+    t.expect_note(
+        All,
+        "a checkpoint beyond the base",
+        |note| matches!(note, Note::CheckpointDurable { op } if *op > Op(16)),
+    )?;
+    t.heal();
+    t.expect_epoch(1, &[0, 1, 2, 3])?;
+    t.expect_note(
+        R3,
+        "a view change before it is normal",
+        |note| matches!(note, Note::EnteredView { view, .. } if view.epoch() == Epoch(1)),
+    )?;
+    t.run(t.heartbeat().times(4))?;
+    t.expect_value(R3, 1, Some("x"))?;
+    t.crash(R3);
+    t.restart(R3);
+    t.expect_epoch(1, &[0, 1, 2, 3])
 }
 
 fn restarts_in_the_middle(t: &mut Scenario) -> Verdict {
