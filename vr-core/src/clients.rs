@@ -109,6 +109,8 @@ pub(crate) enum Turn {
     Registered { session: Session, evicted: Option<(ClientId, Session)> },
     /// Executed before: no effect. The first answer, if it is this very request's and known.
     Duplicate(Option<(Op, Bytes)>),
+    /// A reconfiguration: taken, and answered with this.
+    Reconfigured(Bytes),
     /// Its session is gone: no effect.
     Evicted,
 }
@@ -246,6 +248,19 @@ impl ClientTable {
         Some(id)
     }
 
+    /// Takes a reconfiguration that its client's session has not seen yet: no service is asked, the answer is the number of
+    /// the epoch that begins with it.
+    fn take_reconfiguration(&mut self, rules: Rules, entry: &Entry) -> Option<Bytes> {
+        let id = self.find(entry.client(), entry.session()).filter(|_| entry.kind() == Kind::Reconfiguration)?;
+        let slot = &mut self.slots[id.index()];
+        if !rules.is_news(slot.last, entry.number()) {
+            return None;
+        }
+        let reply = Bytes::copy_from_slice(&entry.epoch().next().0.to_le_bytes());
+        (slot.last, slot.last_op, slot.answered, slot.reply) = (entry.number(), entry.op(), true, reply.clone());
+        Some(reply)
+    }
+
     /// Takes an entry whose turn has come, in op order. `me` matters to a planted bug only.
     pub(crate) fn take(&mut self, rules: Rules, me: u64, entry: &Entry) -> Turn {
         if entry.kind() == Kind::Register {
@@ -253,6 +268,9 @@ impl ClientTable {
         }
         if let Some(id) = self.take_operation(rules, entry) {
             return Turn::Execute(id);
+        }
+        if let Some(reply) = self.take_reconfiguration(rules, entry) {
+            return Turn::Reconfigured(reply);
         }
         match self.slot(entry.client()) {
             None if rules.executes_without_session() => Turn::Execute(SlotId::NONE),

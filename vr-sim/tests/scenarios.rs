@@ -43,6 +43,7 @@ chapters! {
     clients_hold "clients",
     hand_over_holds "primary hand-over",
     reads_hold "reads without an entry",
+    reconfiguration_holds "reconfiguration",
     robustness_holds "robustness",
     what_nobody_of_the_group_says_does_no_harm "what nobody of the group says",
 }

@@ -8,6 +8,7 @@
 //! ```
 
 use super::execution::{Desk, Execution};
+use super::news::Epochs;
 use super::shelf::Shelf;
 use super::snapshot::{Snapshot, StatusName};
 use crate::action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejection, Reply, To, Write};
@@ -16,6 +17,7 @@ use crate::clients::ClientTable;
 use crate::config::{Config, Durability, MESSAGE_OVERHEAD_BYTES};
 use crate::entry::{Entries, Request};
 use crate::gate::Gate;
+use crate::group::Group;
 use crate::id::{Epoch, FetchId, Op, ReplicaId, RequestNumber, Session, Time, View, WriteId, index};
 use crate::log::{Head, Log};
 use crate::message::{Body, Header, MessageKind, Spare, StartView, Tail};
@@ -50,6 +52,8 @@ pub(super) enum Next {
     Follow {
         commit: Op,
     },
+    /// A later epoch has begun here, with a checkpoint after this op (VRR §7.1.1).
+    Epoch(Op),
     Halt(HaltReason),
 }
 
@@ -62,6 +66,8 @@ const PAGE_BYTES: usize = 1 << 20;
 pub(super) struct Common {
     pub(super) config: Config,
     pub(super) rules: Rules,
+    /// The members of our epoch. Quorums, positions and primaries are asked of it alone.
+    pub(super) group: Group,
     pub(super) me: Position,
     pub(super) quorum: usize,
     pub(super) now: Time,
@@ -75,6 +81,7 @@ pub(super) struct Common {
     commit: Op,
     pub(super) execution: Execution,
     pub(super) shelf: Shelf,
+    pub(super) epochs: Epochs,
     pub(super) clients: ClientTable,
     pub(super) pending: Pending,
     pub(super) timers: Timers,
@@ -88,10 +95,12 @@ pub(super) struct Common {
 
 impl Common {
     /// What a replica is before its first event.
-    pub(super) fn new(config: Config, stored: Stored, clients: ClientTable, me: Position, at: Time) -> Self {
+    pub(super) fn new(config: Config, stored: Stored, clients: ClientTable, at: Time) -> Self {
+        let group = stored.checkpoint.as_ref().and_then(Checkpoint::group).unwrap_or_else(|| config.cluster.group());
+        let me = group.place(config.me);
         let header = Header {
             config: stored.config,
-            epoch: stored.epoch,
+            epoch: stored.view.epoch(),
             view: stored.view,
             from: config.me,
             instance: stored.instance,
@@ -103,10 +112,10 @@ impl Common {
         let interval = u64::from(config.cluster.checkpoint_interval);
         let barrier = config.rules.barrier_after(begins, interval, u64::from(config.me.0));
         Self {
-            primary: config.cluster.primary(stored.view),
+            primary: group.primary(stored.view),
             rules: config.rules,
             me,
-            quorum: config.rules.quorum(config.cluster.members.len()),
+            quorum: config.rules.quorum(group.members().len()),
             now: at,
             header,
             log_view: stored.log_view,
@@ -117,13 +126,15 @@ impl Common {
             clients,
             pending: Pending::new(log.op()),
             timers: Timers::default(),
-            gate: Gate::new(me, config.cluster.members.len()),
+            gate: Gate::new(me, group.members().len()),
             full_since: None,
             // Answers to an earlier life's questions are recognised as such.
             fetches: FetchId(header.incarnation.0 << 32),
             spare: Spare::default(),
             log,
             shelf: Shelf::new(stored.checkpoint),
+            epochs: Epochs::default(),
+            group,
             config,
         }
     }
@@ -144,7 +155,7 @@ impl Common {
         self.config.cluster.durability == Durability::Sync
     }
     pub(super) fn members(&self) -> usize {
-        self.config.cluster.members.len()
+        self.group.members().len()
     }
     /// The primary of our view.
     pub(super) const fn primary(&self) -> ReplicaId {
@@ -153,15 +164,14 @@ impl Common {
     pub(super) fn is_primary(&self) -> bool {
         self.primary == self.config.me
     }
-    fn set_view(&mut self, view: View) {
-        self.header.view = view;
-        self.primary = self.config.cluster.primary(view);
+    pub(super) fn set_view(&mut self, view: View) {
+        (self.header.view, self.header.epoch) = (view, view.epoch());
+        self.primary = self.group.primary(view);
     }
     /// The member `steps` after this one in the rotation, never this one itself.
     pub(super) fn another(&self, steps: u64) -> ReplicaId {
-        let n = self.members();
-        let step = 1 + index(steps % crate::id::count((n - 1).max(1)));
-        self.config.cluster.members[(self.me.index() + step) % n]
+        let step = 1 + index(steps % crate::id::count((self.members() - 1).max(1)));
+        self.group.around(self.me.index() + step)
     }
 
     /// What an observer may see.
@@ -239,7 +249,7 @@ impl Common {
     /// The hint for a client that came to the wrong replica (PROTOCOL D27).
     pub(super) fn not_primary(&self, certain: bool) -> Reject {
         let view = self.rules.view_for_clients(self.normal_view, self.view());
-        let primary = certain.then(|| self.config.cluster.primary(view));
+        let primary = (certain && view.epoch() == self.group.epoch()).then(|| self.group.primary(view));
         Reject::NotPrimary { primary, view }
     }
 
@@ -424,9 +434,9 @@ impl Common {
 
     /// What execution works with.
     pub(super) fn desk<'a>(&'a mut self, out: &'a mut Out, serving: bool) -> (&'a mut Execution, &'a Log, Desk<'a>) {
-        let Self { execution, clients, log, rules, config, header, .. } = self;
-        let (rules, me, view) = (*rules, u64::from(config.me.0), header.view);
-        (execution, log, Desk { clients, rules, me, view, serving, out })
+        let Self { execution, clients, log, rules, config, header, group, .. } = self;
+        let (rules, me, view, least) = (*rules, u64::from(config.me.0), header.view, config.cluster.least_members());
+        (execution, log, Desk { clients, rules, me, view, serving, group, least, out })
     }
 
     // ---- pieces of the log for others

@@ -32,6 +32,17 @@ impl Replica {
         execution.answered_run(log, first, replies, &mut desk);
     }
 
+    /// Answers of the service make nothing sayable, but somebody may have waited for the last of them to give way.
+    #[inline]
+    pub(super) fn after_upcalls(&mut self, out: &mut Out) {
+        if let Status::Primary(primary) = &self.status
+            && primary.is_giving_way()
+        {
+            self.settle(out);
+        }
+        self.check_invariants();
+    }
+
     /// Only the primary takes requests.
     pub(super) fn on_request(&mut self, out: &mut Out, request: Request) {
         if let Status::Primary(primary) = &mut self.status {
@@ -54,7 +65,7 @@ impl Replica {
         match &mut self.status {
             Status::Primary(primary) => primary.on_query(&mut self.common, out, query),
             Status::Backup(_) if self.common.rules.backup_reads() => out.push(Action::Read(alloc::vec![query])),
-            Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
+            Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Outside | Status::Halted => {
                 let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
                 primary::refuse(out, &query, reason);
             }
@@ -90,8 +101,15 @@ impl Replica {
         match &mut self.status {
             Status::Primary(primary) if has => primary.flush(&mut self.common, out),
             Status::Backup(backup) if !has => backup.stop_fetching(&mut self.common),
-            Status::Primary(_) | Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
-            }
+            Status::Primary(_)
+            | Status::Backup(_)
+            | Status::ViewChange(_)
+            | Status::Recovering(_)
+            | Status::Outside
+            | Status::Halted => {}
+        }
+        if let Some(op) = self.common.epochs.take_owed().filter(|_| has) {
+            out.push(Action::Checkpoint { op });
         }
     }
 }

@@ -14,8 +14,8 @@
 mod appendix_a;
 mod checkpoints;
 mod clients;
+mod epochs;
 mod hand_over;
-
 #[cfg(feature = "mutants")]
 pub(crate) mod kills;
 mod misfits;
@@ -54,6 +54,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("clients", clients::SCENARIOS),
     ("primary hand-over", hand_over::SCENARIOS),
     ("reads without an entry", reads::SCENARIOS),
+    ("reconfiguration", epochs::SCENARIOS),
     ("robustness", robustness::SCENARIOS),
     ("what nobody of the group says", strangers::SCENARIOS),
 ];
