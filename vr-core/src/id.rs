@@ -106,6 +106,13 @@ impl View {
         Self(Self::first_of(epoch).0.saturating_sub(1))
     }
 
+    /// Views beyond some number, and epochs beyond another, are none that anybody entered: refused, so that none can be
+    /// counted up to overflow.
+    #[must_use]
+    pub(crate) const fn is_beyond(self) -> bool {
+        self.number() >= 1 << 39 || self.epoch().0 >= 1 << 22
+    }
+
     /// Its epoch.
     #[must_use]
     pub const fn epoch(self) -> Epoch {

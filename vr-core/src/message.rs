@@ -367,6 +367,11 @@ impl MessageKind {
         matches!(self, Self::StartEpoch | Self::EpochStarted | Self::NewEpoch | Self::CheckEpoch)
     }
 
+    /// Does it ask for something that its content names, whoever has it?
+    pub(crate) const fn is_by_content(self) -> bool {
+        matches!(self, Self::GetCheckpoint | Self::GetEntries)
+    }
+
     /// The paper's name.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -175,6 +175,8 @@ pub enum Mutant {
     ConfigAtAppend,
     /// D90: a member takes part in an epoch before it has what that begins with.
     TransitioningVotes,
+    /// D91: whoever hears that its epoch is over reports what it knows by that in an earlier view.
+    CommitAcrossViews,
     /// D93: a member says that an epoch has started before it has what that begins with.
     EpochStartedEarly,
     /// D94: the members of a new group are told once.
@@ -399,6 +401,12 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "transitioning_votes",
         "D90",
         "a member takes part in an epoch before it has what that begins with",
+    ),
+    (
+        Mutant::CommitAcrossViews,
+        "commit_across_views",
+        "D91",
+        "whoever hears that its epoch is over reports what it knows by that in an earlier view",
     ),
     (
         Mutant::EpochStartedEarly,

@@ -59,12 +59,21 @@ impl Replica {
         }
     }
 
-    /// What a replica is in the epoch that just began.
-    pub(super) fn begin_epoch(&mut self, out: &mut Out, commit: Op) {
+    /// Our epoch is over: nothing is said in it any more, and nobody is answered (D87).
+    pub(super) fn step_out(&mut self, out: &mut Out) {
         let common = &mut self.common;
+        if let Status::Primary(primary) = &mut self.status {
+            primary.turn_away(common, out);
+        }
         for timer in [Timer::Heartbeat, Timer::ViewChange, Timer::Retransmit, Timer::Fetch] {
             common.timers.cancel(timer);
         }
+        self.status = Status::Outside;
+    }
+
+    /// What a replica is in the epoch that just began.
+    pub(super) fn begin_epoch(&mut self, out: &mut Out, commit: Op) {
+        let common = &mut self.common;
         let first = View::first_of(common.group.epoch());
         if !common.is_member() {
             // Outside: nothing is left to do but to tell others.
@@ -78,5 +87,40 @@ impl Replica {
         } else {
             self.transition(out, Next::Follow { commit });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+    use crate::clients::ClientTable;
+    use crate::config::{ClusterConfig, Config, Durability};
+    use crate::entry::Predicted;
+    use crate::group::Group;
+    use crate::id::{ClusterId, Epoch, Hash, Incarnation, Instance, ReplicaId, Time};
+    use crate::log::{Head, Log};
+    use crate::replica::StatusName;
+    use crate::stored::Stored;
+    use alloc::vec::Vec;
+    use bytes::Bytes;
+
+    #[test]
+    fn who_crashes_before_it_says_anything_in_an_epoch_has_nothing_to_recover() {
+        let mut cluster = ClusterConfig::of_size(ClusterId(1), 3);
+        cluster.durability = Durability::Async;
+        let config = Config::new(cluster, ReplicaId(0));
+        let first = config.cluster.group();
+        let base = Head { op: Op(4), hash: Hash(1) };
+        let group = Group::of(Epoch(1), first.members().to_vec(), first.next_id(), base).expect("it is sound");
+        let later = Head { op: Op(8), hash: Hash(2) };
+        let table = ClientTable::new(8).encode();
+        let checkpoint = Checkpoint::of_group(later, Predicted::default(), Some(&group), table, Bytes::new());
+        let mut disk = Stored::format(ClusterId(1), config.cluster.digest(), ReplicaId(0), Instance(0));
+        (disk.view, disk.log_view) = (View::before(Epoch(1)), View::before(Epoch(1)));
+        (disk.log, disk.checkpoint, disk.incarnation) = (Log::new(later), Some(checkpoint), Incarnation(1));
+        let replica = Replica::open(config, disk, Time::ZERO, &mut Vec::new()).expect("it is whole");
+        let seen = replica.snapshot();
+        assert_eq!((seen.status, seen.view), (StatusName::ViewChange, View::first_of(Epoch(1))));
     }
 }

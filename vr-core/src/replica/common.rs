@@ -14,13 +14,13 @@ use super::snapshot::{Snapshot, StatusName};
 use crate::action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejection, Reply, To, Write};
 use crate::checkpoint::Checkpoint;
 use crate::clients::ClientTable;
-use crate::config::{Config, Durability, MESSAGE_OVERHEAD_BYTES};
+use crate::config::{Config, Durability};
 use crate::entry::{Entries, Request};
 use crate::gate::Gate;
 use crate::group::Group;
 use crate::id::{Epoch, FetchId, Op, ReplicaId, RequestNumber, Session, Time, View, WriteId, index};
 use crate::log::{Head, Log};
-use crate::message::{Body, Header, MessageKind, Spare, StartView, Tail};
+use crate::message::{Body, Header, MessageKind, Spare};
 use crate::persist::{Durable, Pending, Plain, Promise};
 use crate::quorum::Position;
 use crate::rules::Rules;
@@ -54,13 +54,10 @@ pub(super) enum Next {
     },
     /// A later epoch has begun here, with a checkpoint after this op (VRR §7.1.1).
     Epoch(Op),
+    /// Our epoch is over, and its end is on our log: what is left of it is to execute that (VRR §7.2).
+    Leave(Op),
     Halt(HaltReason),
 }
-
-/// How many entries a report or a StartView carries at most; who lacks more asks for it.
-const TAIL_ENTRIES: u64 = 128;
-/// The most that one page of state transfer carries, whatever a message may hold.
-const PAGE_BYTES: usize = 1 << 20;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Common {
@@ -437,29 +434,6 @@ impl Common {
         let Self { execution, clients, log, rules, config, header, group, .. } = self;
         let (rules, me, view, least) = (*rules, u64::from(config.me.0), header.view, config.cluster.least_members());
         (execution, log, Desk { clients, rules, me, view, serving, group, least, out })
-    }
-
-    // ---- pieces of the log for others
-
-    pub(super) fn page_bytes(&self) -> usize {
-        let room = self.config.cluster.max_message_bytes.saturating_sub(MESSAGE_OVERHEAD_BYTES);
-        index(u64::from(room)).min(PAGE_BYTES)
-    }
-
-    /// The newest entries that fit a report or a StartView, none before `commit`.
-    pub(super) fn tail(&self) -> Tail {
-        let from = self.commit.max(Op(self.log.op().0.saturating_sub(TAIL_ENTRIES))).max(self.log.base().op);
-        self.tail_after(from, self.log.head())
-    }
-
-    /// The entries after `from` towards `head`, as many as fit.
-    pub(super) fn tail_after(&self, from: Op, head: Head) -> Tail {
-        let base = Head { op: from, hash: self.log.hash(from).expect("the base of a piece lies on the log") };
-        Tail { base, entries: self.log.page(from, head.op, self.page_bytes()), head }
-    }
-
-    pub(super) fn start_view(&self, view_start: Op, tail: Tail) -> StartView {
-        StartView { view_start, commit: self.commit, tail }
     }
 
     /// A number for the next question.

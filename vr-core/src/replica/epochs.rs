@@ -17,7 +17,7 @@
 use super::checkpoints::{self, Took};
 use super::common::{Common, Next, Out};
 use super::news::{Epochs, Handover, Joining};
-use crate::action::{Action, Ignored, Note, To};
+use crate::action::{Action, HaltReason, Ignored, Note, To};
 use crate::checkpoint::Checkpoint;
 use crate::entry::Entry;
 use crate::gate::Gate;
@@ -46,6 +46,11 @@ impl Common {
     /// Is this replica one of the members of its epoch?
     pub(super) fn is_member(&self) -> bool {
         self.group.position(self.config.me).is_some()
+    }
+
+    /// Was it one, and is none any more?
+    pub(super) fn is_retired(&self) -> bool {
+        !self.is_member() && self.config.me < self.group.next_id()
     }
 }
 
@@ -87,6 +92,9 @@ fn end(common: &mut Common, out: &mut Out, state: Bytes, group: Group) -> Next {
 /// Is of the epoch of `group` from now on: one atomic record (PROTOCOL D89, D92).
 fn begin(common: &mut Common, out: &mut Out, checkpoint: Box<Checkpoint>, group: Group, fetched: bool) -> Next {
     let (epoch, base, op) = (group.epoch(), group.base(), checkpoint.op());
+    if let Some(reason) = contradiction(common, base) {
+        return Next::Halt(reason);
+    }
     common.epochs = Epochs::default();
     common.shelf.stop();
     let before = core::mem::replace(&mut common.group, group.clone());
@@ -109,6 +117,14 @@ fn begin(common: &mut Common, out: &mut Out, checkpoint: Box<Checkpoint>, group:
         dismiss(common, out, &before);
     }
     Next::Epoch(op)
+}
+
+/// What was committed here is a part of what the epoch begins with, or somebody is wrong (PROTOCOL D19).
+fn contradiction(common: &Common, base: Head) -> Option<HaltReason> {
+    let commit = common.commit();
+    let agrees = commit < base.op || (commit == base.op && common.log.contains(base));
+    let op = commit.min(base.op);
+    (common.rules.checks_executed_prefix() && !agrees).then_some(HaltReason::ContradictsExecuted { op })
 }
 
 /// Those who are replaced are told, too: once, since whoever did not hear it asks for a new view sooner or later, and is
@@ -170,13 +186,13 @@ pub(super) fn on_timer(common: &mut Common, out: &mut Out) {
 
 // ---- news of other epochs
 
-/// A message of another epoch, or about epochs. `normal`: this replica is, in its own; `serving`: it answers clients;
-/// `remembers`: its log is what it acknowledged.
+/// A message of another epoch, or about epochs. `normal`: this replica is, in its own; `remembers`: its log is
+/// what it acknowledged.
 pub(super) fn on_message(
     common: &mut Common,
     out: &mut Out,
     (header, body): (&Header, &Body),
-    (normal, serving, remembers): (bool, bool, bool),
+    (normal, remembers): (bool, bool),
 ) -> Next {
     let (from, ours) = (header.from, common.epoch());
     match body {
@@ -184,7 +200,7 @@ pub(super) fn on_message(
             common.ignore(out, from, body.kind(), Ignored::Malformed);
         }
         Body::StartEpoch(group) | Body::NewEpoch(group) if group.epoch() > ours => {
-            return learn(common, out, (from, body.kind()), group, (serving, remembers));
+            return learn(common, out, (from, body.kind()), group, remembers);
         }
         Body::StartEpoch(group) if group.epoch() == ours => confirm(common, out, from),
         Body::EpochStarted { epoch } if *epoch == ours => on_started(common, out, from),
@@ -249,7 +265,7 @@ fn learn(
     out: &mut Out,
     (from, kind): (ReplicaId, MessageKind),
     group: &Group,
-    (serving, remembers): (bool, bool),
+    remembers: bool,
 ) -> Next {
     let (epoch, base) = (group.epoch(), group.base());
     let concerned = common.is_member() || group.position(common.config.me).is_some();
@@ -263,8 +279,14 @@ fn learn(
         return Next::Enter(View::first_of(epoch), crate::action::EnterCause::Evidence);
     }
     if remembers && common.log.contains(base) && epoch == common.epoch().next() {
-        // The end of our epoch is here, and committed: it is executed like everything else.
-        common.commit_to(out, base.op, serving);
+        // The end of our epoch is here, and committed in a view that may be later than ours: nobody who is still in ours
+        // must hear of that, so that nothing is said in it any more.
+        if common.rules.leaves_with_its_epoch() {
+            common.shelf.stop();
+            common.pending.discard_held();
+            return Next::Leave(base.op);
+        }
+        common.commit_to(out, base.op, false);
         return Next::Stay;
     }
     out.push(Action::Note(Note::LearnedEpoch { epoch, from }));

@@ -38,7 +38,7 @@ use crate::action::{Action, EnterCause, HaltReason, Ignored};
 use crate::config::Config;
 use crate::event::{Event, Input};
 use crate::group::Group;
-use crate::id::{Epoch, Hash, Incarnation, ReplicaId, Time, View};
+use crate::id::{Hash, Incarnation, ReplicaId, Time};
 use crate::message::{Body, Header, Message, MessageKind, Recovery, Spare};
 use crate::stored::Stored;
 use crate::timer::Timer;
@@ -70,18 +70,10 @@ enum Status {
     Backup(Backup),
     ViewChange(ViewChange),
     Recovering(Recovering),
-    /// No member of the group of its epoch: it waits to be added, or was replaced (VRR §7.2). Votes nowhere, promises nothing.
+    /// No member of the group of its epoch, or its epoch is over and the next not begun (VRR §7.2). Votes nowhere, promises
+    /// nothing.
     Outside,
     Halted,
-}
-
-/// Views beyond this number, and epochs beyond that, are none that anybody entered: refused, so that none can be counted
-/// up to overflow.
-const LAST_NUMBER: u64 = 1 << 39;
-const LAST_EPOCH: Epoch = Epoch(1 << 22);
-
-fn is_beyond(view: View) -> bool {
-    view.number() >= LAST_NUMBER || view.epoch() >= LAST_EPOCH
 }
 
 impl Replica {
@@ -238,7 +230,7 @@ impl Replica {
             Some(Ignored::WrongCluster)
         } else if from == common.config.me || (sender.is_none() && !other) {
             Some(Ignored::NotAMember)
-        } else if is_beyond(header.view) || header.epoch != header.view.epoch() {
+        } else if header.view.is_beyond() || header.epoch != header.view.epoch() {
             Some(Ignored::Malformed)
         } else {
             None
@@ -248,10 +240,12 @@ impl Replica {
         }
         if other {
             let normal = matches!(self.status, Status::Primary(_) | Status::Backup(_));
-            let serving = matches!(self.status, Status::Primary(_));
             let remembers = !matches!(self.status, Status::Recovering(_));
-            let next = epochs::on_message(common, out, (header, &body), (normal, serving, remembers));
+            let next = epochs::on_message(common, out, (header, &body), (normal, remembers));
             return self.transition(out, next);
+        }
+        if matches!(self.status, Status::Outside) && !kind.is_by_content() {
+            return common.ignore(out, from, kind, Ignored::WrongStatus);
         }
         if let Some(sender) = sender {
             common.gate.hear(sender, common.now);
@@ -371,7 +365,7 @@ impl Replica {
                 return common.ignore(out, from, MessageKind::Recovery, Ignored::WrongStatus);
             }
         };
-        if is_beyond(question.view_min) || question.view_min.epoch() > common.epoch() {
+        if question.view_min.is_beyond() || question.view_min.epoch() > common.epoch() {
             common.ignore(out, from, MessageKind::Recovery, Ignored::Malformed);
         } else if common.view() < question.view_min {
             let led_by_asker = common.group.primary(question.view_min) == from;
@@ -427,12 +421,12 @@ impl Replica {
                 self.status = Status::Backup(Backup::enter(common, out, commit));
             }
             Next::Epoch(commit) => {
-                if let Status::Primary(primary) = &mut self.status {
-                    // Reads that wait are not answered by an epoch that is over (D87).
-                    primary.turn_away(common, out);
-                }
-                self.status = Status::Outside;
+                self.step_out(out);
                 self.begin_epoch(out, commit);
+            }
+            Next::Leave(commit) => {
+                self.step_out(out);
+                self.common.commit_to(out, commit, false);
             }
             Next::Halt(reason) => {
                 self.status = Status::Halted;
@@ -467,7 +461,7 @@ impl Replica {
             Status::Backup(_) => StatusName::Backup,
             Status::ViewChange(_) => StatusName::ViewChange,
             Status::Recovering(_) => StatusName::Recovering,
-            Status::Outside if self.common.config.me < self.common.group.next_id() => StatusName::Retired,
+            Status::Outside if self.common.is_retired() => StatusName::Retired,
             Status::Outside => StatusName::Transitioning,
             Status::Halted => StatusName::Halted,
         })

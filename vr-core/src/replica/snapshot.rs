@@ -16,7 +16,7 @@ pub enum StatusName {
     ViewChange,
     /// Asking for its memory.
     Recovering,
-    /// No member yet: it waits to be added, and promises nothing (VRR §7.2).
+    /// No member yet, or between two epochs: it promises nothing (VRR §7.2).
     Transitioning,
     /// No member any more: it was replaced (VRR §7.2).
     Retired,

@@ -28,6 +28,12 @@ impl Rules {
         planted!(self, TransitioningVotes)
     }
 
+    /// Whoever hears that its epoch is over says nothing in it any more: what it knows to be committed by that may be known
+    /// in a later view than its own (D91).
+    pub(crate) fn leaves_with_its_epoch(self) -> bool {
+        !planted!(self, CommitAcrossViews)
+    }
+
     /// That it has what an epoch begins with is said by who has it on its disk (D93).
     pub(crate) fn says_started_without_base(self) -> bool {
         planted!(self, EpochStartedEarly)

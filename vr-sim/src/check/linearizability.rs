@@ -1,8 +1,8 @@
 //! What clients saw could have happened one call at a time: S15, by the search of Wing and Gong with Lowe's memory.
 //!
-//! Owns the service's specification, the clients' history and the search: per key, depth first over which call took effect next, never twice
-//! from the same configuration (calls that took effect, state). A call that was never answered may have taken
-//! effect at any time after it was made, or never. The search is bounded in configurations, never in time.
+//! Owns the service's specification, the clients' history and the search: per key, depth first over which call took
+//! effect next, never twice from the same configuration (calls that took effect, state). A call that was never answered
+//! may have taken effect at any time after it was made, or never. The search is bounded in configurations, never in time.
 //! Must not know replicas: what they say about the order of effects serves as a hint which order to try first, and a
 //! wrong hint costs time, not truth. PROTOCOL §4 S15; DESIGN 9.15.
 

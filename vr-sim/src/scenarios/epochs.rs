@@ -9,7 +9,7 @@ use crate::setup::Setup;
 use vr_core::MessageKind::{CheckpointPart, Commit, NewEpoch, PrepareOk, StartEpoch};
 use vr_core::{BadGroup, Epoch, Note, Op, Reject, ReplicaId, StatusName, Wait};
 
-const fn story(
+pub(super) const fn story(
     name: &'static str,
     story: &'static str,
     (faults, properties): (&'static str, &'static str),
@@ -170,7 +170,7 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     ),
 ];
 
-fn begin(t: &mut Scenario) -> Verdict {
+pub(super) fn begin(t: &mut Scenario) -> Verdict {
     t.open(&[0, 1])?;
     t.open_operator()?;
     t.put(0, 1, "x").expect_answered().map(drop)

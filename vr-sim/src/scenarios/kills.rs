@@ -124,6 +124,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::NoTopmostCheck, "d88-last-of-its-epoch", "S20 epoch prefix"),
     (Mutant::ConfigAtAppend, "d89-old-group-commits", "S12 commit justified"),
     (Mutant::TransitioningVotes, "d90-nobody-without-the-base", "S7 one start"),
+    (Mutant::CommitAcrossViews, "d91-silent-when-it-is-over", "S1 agreement"),
     (Mutant::EpochStartedEarly, "d93-started-when-it-is-here", "S11 ack backed"),
     (Mutant::StartEpochOnce, "d94-told-until-they-answer", "L7 reconfigured"),
     (Mutant::BaseNeedsNormal, "d95-base-from-the-replaced", "L7 reconfigured"),

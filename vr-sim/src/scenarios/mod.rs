@@ -14,6 +14,7 @@
 mod appendix_a;
 mod checkpoints;
 mod clients;
+mod epoch_news;
 mod epochs;
 mod hand_over;
 #[cfg(feature = "mutants")]
@@ -55,6 +56,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("primary hand-over", hand_over::SCENARIOS),
     ("reads without an entry", reads::SCENARIOS),
     ("reconfiguration", epochs::SCENARIOS),
+    ("reconfiguration: who hears of it, and when", epoch_news::SCENARIOS),
     ("robustness", robustness::SCENARIOS),
     ("what nobody of the group says", strangers::SCENARIOS),
 ];
