@@ -95,6 +95,9 @@ impl Replica {
         let found = Found::on(&stored);
         let clients = checkpoints::table_on(&config, &stored).ok_or(OpenError::NoCheckpoint)?;
         let mut common = Common::new(config, stored, clients, at);
+        if common.group.epoch() < common.epoch() {
+            return Err(OpenError::NoGroup);
+        }
         common.begin(out, found.clean);
         let mut this = Self { common, status: Status::Halted };
         this.start(out, found);
