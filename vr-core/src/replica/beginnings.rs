@@ -22,6 +22,10 @@ impl Replica {
             self.status = Status::Outside;
             return epochs::hand_over(common, out);
         }
+        if common.view() < View::first_of(common.group.epoch()) {
+            // Nothing was ever said in this epoch: there is nothing to remember.
+            return self.resume(out, virgin);
+        }
         if let Some(Damage { from, .. }) = damage {
             out.push(Action::Note(Note::DamagedLog { from }));
         }
