@@ -125,7 +125,10 @@ pub(super) fn want(common: &mut Common, out: &mut Out, head: Head, of: ReplicaId
 pub(super) fn ask(common: &mut Common, out: &mut Out) {
     if let Some(next) = common.shelf.next() {
         common.send(out, next.of, Plain::get_checkpoint(next.head, next.offset));
-        common.arm_fetch();
+        // What a later epoch begins with has a timer of its own: this one may be that of a question in ours.
+        if !common.epochs.is_joining() {
+            common.arm_fetch();
+        }
         out.push(Action::Note(Note::AskedForCheckpoint { of: next.of, op: next.head.op, offset: next.offset }));
     }
 }

@@ -29,6 +29,7 @@ use crate::persist::{Plain, Promise};
 use crate::quorum::ReplicaSet;
 use crate::timer::Timer;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// So many replicas of other epochs are remembered as told lately.
@@ -180,8 +181,8 @@ fn arm(common: &mut Common, attempt: u32) {
 }
 
 /// StartEpoch was not answered, or a checkpoint did not come.
-pub(super) fn on_timer(common: &mut Common, out: &mut Out) {
-    if common.epochs.joining.is_some() { ask_again(common, out) } else { say_start(common, out) }
+pub(super) fn on_timer(common: &mut Common, out: &mut Out, remembers: bool) {
+    if common.epochs.joining.is_some() { ask_again(common, out, remembers) } else { say_start(common, out) }
 }
 
 // ---- news of other epochs
@@ -269,7 +270,12 @@ fn learn(
 ) -> Next {
     let (epoch, base) = (group.epoch(), group.base());
     let concerned = common.is_member() || group.position(common.config.me).is_some();
-    let known = common.epochs.joining.as_ref().is_some_and(|joining| joining.group.epoch() >= epoch);
+    let joining = common.epochs.joining.as_mut().filter(|joining| joining.group.epoch() >= epoch);
+    let known = joining.is_some();
+    if let Some(joining) = joining.filter(|joining| joining.group.epoch() == epoch) {
+        // Whoever told us first may be gone.
+        joining.of = from;
+    }
     if !concerned || known || common.epochs.owed.is_some() {
         common.ignore(out, from, kind, if concerned { Ignored::Duplicate } else { Ignored::WrongEpoch });
         return Next::Stay;
@@ -303,20 +309,25 @@ fn learn(
 fn fetch(common: &mut Common, out: &mut Out, head: Head, of: ReplicaId) {
     common.shelf.want(head, of);
     checkpoints::ask(common, out);
-    common.timers.cancel(Timer::Fetch);
     let attempt = common.epochs.joining.as_ref().map_or(0, |joining| joining.attempt);
     arm(common, attempt);
 }
 
-/// The part did not come: from whoever brought the news, then from the members in turn.
-fn ask_again(common: &mut Common, out: &mut Out) {
+/// The part did not come: from whoever brought the news, then from the members in turn, of the new group and of ours. They
+/// may not know yet that there is another epoch, and be the only ones who can end ours.
+fn ask_again(common: &mut Common, out: &mut Out, remembers: bool) {
     let Some(joining) = &mut common.epochs.joining else { return };
     joining.attempt = joining.attempt.saturating_add(1);
-    let at = index(u64::from(joining.attempt)) % (joining.group.members().len() + 1);
-    let of = if at == 0 { joining.of } else { joining.group.around(at - 1) };
-    let wanted = common.shelf.next().map(|next| next.head).filter(|head| head.op >= joining.group.base().op);
-    let head = wanted.filter(|_| at != 0).unwrap_or_else(|| joining.group.base());
-    fetch(common, out, head, of);
+    let (group, attempt, first) = (joining.group.clone(), index(u64::from(joining.attempt)), joining.of);
+    let asked = [&group, &common.group].into_iter().flat_map(Group::members).map(|member| member.id);
+    let asked: Vec<ReplicaId> = core::iter::once(first).chain(asked).filter(|id| *id != common.config.me).collect();
+    let at = attempt % asked.len();
+    let wanted = common.shelf.next().map(|next| next.head).filter(|head| head.op >= group.base().op);
+    let head = wanted.filter(|_| at != 0).unwrap_or_else(|| group.base());
+    if remembers {
+        common.send(out, asked[at], Plain::new_epoch(group));
+    }
+    fetch(common, out, head, asked[at]);
 }
 
 /// A part of it, or of a later checkpoint, which will do: the group that counts is in it.

@@ -178,7 +178,7 @@ impl Replica {
             let common = &mut self.common;
             let next = match (&mut self.status, timer) {
                 (_, Timer::Epoch) => {
-                    epochs::on_timer(common, out);
+                    epochs::on_timer(common, out, !matches!(self.status, Status::Recovering(_)));
                     Next::Stay
                 }
                 (Status::Primary(primary), Timer::Heartbeat) => primary.on_heartbeat(common, out),
