@@ -18,7 +18,7 @@ pub enum Kind {
     Register,
     /// Execute the body on the service.
     Operation,
-    /// End the epoch: the body names the group of the next one (VRR §7). The service never sees it.
+    /// Experimental. End the epoch: the body names the group of the next one (VRR §7). The service never sees it.
     Reconfiguration,
 }
 

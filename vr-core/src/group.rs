@@ -158,7 +158,7 @@ impl Group {
     /// # Errors
     /// The first thing that is wrong.
     pub fn admits(&self, next: &Reconfiguration, least: usize) -> Result<(), BadGroup> {
-        if next.epoch != self.epoch {
+        if next.epoch != self.epoch || next.epoch.next().is_beyond() {
             return Err(BadGroup::WrongEpoch { is: self.epoch });
         }
         let n = next.members.len();
@@ -200,7 +200,11 @@ impl Group {
         let distinct = |(at, member): (usize, &Member)| self.members[..at].iter().all(|other| other.id != member.id);
         let fits = self.members.iter().all(|member| member.address.len() <= ADDRESS_BYTES_MAX);
         let known = self.members.iter().all(|member| member.id < self.next_id);
-        (1..=MEMBERS_MAX).contains(&n) && fits && known && self.members.iter().enumerate().all(distinct)
+        (1..=MEMBERS_MAX).contains(&n)
+            && !self.epoch.is_beyond()
+            && fits
+            && known
+            && self.members.iter().enumerate().all(distinct)
     }
 
     /// As bytes, for a checkpoint.
@@ -322,6 +326,16 @@ mod tests {
         assert_eq!(refusal(1, &[1, 3]), BadGroup::UsedBefore(ReplicaId(3)), "passed over once is passed over for good");
         assert_eq!(refusal(1, &[1, 2, 5]), BadGroup::NoChange);
         assert_eq!(next.admits(&asks(1, &[1]), 1), Ok(()));
+    }
+
+    #[test]
+    fn an_epoch_that_no_view_has_is_none() {
+        let first = Group::first(ClusterId(1), &[0, 1, 2].map(ReplicaId));
+        let of = |epoch: u64| Group::of(Epoch(epoch), first.members.clone(), first.next_id, first.base);
+        assert!(of(1 << 22).is_none());
+        let last = of((1 << 22) - 1).expect("it is sound");
+        let next = asks((1 << 22) - 1, &[0, 1]);
+        assert_eq!(last.admits(&next, 1), Err(BadGroup::WrongEpoch { is: last.epoch }));
     }
 
     #[test]

@@ -90,6 +90,14 @@ const NUMBER_BITS: u32 = 40;
 /// The largest number of a view within its epoch.
 const NUMBER_MAX: u64 = (1 << NUMBER_BITS) - 1;
 
+impl Epoch {
+    /// See [`View::is_beyond`].
+    #[must_use]
+    pub(crate) const fn is_beyond(self) -> bool {
+        self.0 >= 1 << 22
+    }
+}
+
 impl View {
     /// The first view of the first epoch.
     pub const ZERO: Self = Self(0);
@@ -110,7 +118,7 @@ impl View {
     /// counted up to overflow.
     #[must_use]
     pub(crate) const fn is_beyond(self) -> bool {
-        self.number() >= 1 << 39 || self.epoch().0 >= 1 << 22
+        self.number() >= 1 << 39 || self.epoch().is_beyond()
     }
 
     /// Its epoch.

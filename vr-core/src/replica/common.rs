@@ -218,9 +218,9 @@ impl Common {
         }
     }
 
-    /// Sends a promise, which cannot exist without its proof.
+    /// Sends a promise, which cannot exist without its proof. To the others of a lone member is to nobody.
     pub(super) fn send_promise(&mut self, out: &mut Out, to: To, promise: Promise) {
-        if self.members() > 1 {
+        if self.members() > 1 || matches!(to, To::One(_)) {
             self.emit(out, to, promise.into_body());
         }
     }

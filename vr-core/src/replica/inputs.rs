@@ -108,7 +108,7 @@ impl Replica {
             | Status::Outside
             | Status::Halted => {}
         }
-        if let Some(op) = self.common.epochs.take_owed().filter(|_| has) {
+        if has && let Some(op) = self.common.epochs.take_owed() {
             out.push(Action::Checkpoint { op });
         }
     }

@@ -5,7 +5,7 @@
 
 use super::epochs::{begin, story};
 use crate::scenario::Role::{All, R, R0, R1, R2, R3, R4};
-use crate::scenario::{Scenario, ScenarioInfo, Verdict};
+use crate::scenario::{SYNC, Scenario, ScenarioInfo, Verdict};
 use vr_core::MessageKind::{CheckpointPart, Commit, DoViewChange, NewEpoch, NewState, Prepare, StartEpoch, StartView};
 use vr_core::{Epoch, Note, ReplicaId, StatusName, Wait};
 
@@ -26,6 +26,15 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         ("loss of CheckpointPart, crash of the primary", "L7 reconfigured"),
         whoever_tells_is_asked,
     ),
+    ScenarioInfo {
+        modes: SYNC,
+        ..story(
+            "d93-one-member-answers",
+            "A group of one takes over: those who are replaced hear that it has what its epoch begins with.",
+            ("none", "L7 reconfigured"),
+            one_member_answers,
+        )
+    },
     story(
         "d95-news-is-passed-on",
         "A replica that is far behind is the only one who is told of the next epoch: it tells the one who has the end of theirs.",
@@ -108,6 +117,14 @@ fn whoever_tells_is_asked(t: &mut Scenario) -> Verdict {
     }
     t.crash(R0);
     t.expect_epoch(1, &[3, 4, 5])
+}
+
+fn one_member_answers(t: &mut Scenario) -> Verdict {
+    begin(t)?;
+    t.reconfigure(R0, 1, 0, &[3]);
+    t.expect_epoch(1, &[3])?;
+    t.run(t.heartbeat().times(8))?;
+    t.expect_note(R0, "that the epoch is settled", |note| matches!(note, Note::EpochSettled { .. }))
 }
 
 fn news_is_passed_on(t: &mut Scenario) -> Verdict {

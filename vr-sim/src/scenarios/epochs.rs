@@ -316,6 +316,7 @@ fn full_disk(t: &mut Scenario) -> Verdict {
     t.pass(Commit, All, R2);
     t.run(t.heartbeat().times(4))?;
     t.expect(t.world.snapshot(2).is_some_and(|s| s.epoch == Epoch(0)), "r2 in the old epoch")?;
+    t.fill_disk(R2);
     t.make_room(R2);
     t.expect_epoch(1, &[0, 1, 2, 3])?;
     expect_all_values(t, &[0, 1, 2, 3])
