@@ -167,4 +167,19 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         why: "no honest replica sends a log that contradicts what was executed (S1, S8): the check is there for what should not \
               happen, and the scenario forges such a log",
     },
+    not_drawn(Mutant::ReadAcrossEpochs),
+    not_drawn(Mutant::NoTopmostCheck),
+    not_drawn(Mutant::ConfigAtAppend),
+    not_drawn(Mutant::TransitioningVotes),
+    not_drawn(Mutant::CommitAcrossViews),
+    not_drawn(Mutant::EpochStartedEarly),
+    not_drawn(Mutant::StartEpochOnce),
+    not_drawn(Mutant::BaseNeedsNormal),
+    not_drawn(Mutant::HintLost),
+    not_drawn(Mutant::DuplicateReconfiguration),
+    not_drawn(Mutant::BatchAfterReconfiguration),
 ];
+
+const fn not_drawn(mutant: Mutant) -> OutOfReach {
+    OutOfReach { mutant, why: "the swarm draws no reconfigurations yet" }
+}
