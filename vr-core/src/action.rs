@@ -5,8 +5,9 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::entry::{Entries, Query};
+use crate::group::BadGroup;
 use crate::hand_over::NoHandOver;
-use crate::id::{ClientId, FetchId, Hash, Incarnation, Op, ReplicaId, RequestNumber, Session, View, WriteId};
+use crate::id::{ClientId, Epoch, FetchId, Hash, Incarnation, Op, ReplicaId, RequestNumber, Session, View, WriteId};
 use crate::message::{Message, MessageKind};
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
@@ -177,6 +178,8 @@ pub enum Reject {
     Malformed,
     /// The disk of the primary is full: another one will take over if that lasts.
     NoSpace,
+    /// A reconfiguration that names no group which may follow.
+    Reconfiguration(BadGroup),
 }
 
 /// Why a replica stops for good.
@@ -299,8 +302,7 @@ pub enum Note {
         /// Its view.
         view: View,
     },
-    /// Asked to give way, a primary takes nothing new to the log until the other one has all of it and everybody who was
-    /// taken is answered; then it leaves for the next view of that one ([`EnterCause::HandOver`]).
+    /// Asked to give way, a primary logs nothing new until the other one has it all; then it enters its next view.
     HandingOver {
         /// The primary to be.
         to: ReplicaId,
@@ -441,6 +443,35 @@ pub enum Note {
     Stopped {
         /// A [`Write::Clean`] follows as the last write. False while recovering: what is on disk is not all there was.
         clean: bool,
+    },
+    /// A reconfiguration was committed and executed: the epoch is over, and its last state is about to be the base of the
+    /// next one (VRR §7.1).
+    EpochEnds {
+        /// This one ends …
+        epoch: Epoch,
+        /// … with this op.
+        op: Op,
+    },
+    /// Is of an epoch from now on, with everything that it begins with; on its way to the disk (VRR §7.1, §7.2).
+    EpochBegan {
+        /// Which.
+        epoch: Epoch,
+        /// Its log begins after this op.
+        base: Op,
+        /// Is this replica a member of its group?
+        member: bool,
+    },
+    /// Heard of a later epoch and asks for what it begins with (VRR §7.2).
+    LearnedEpoch {
+        /// Which.
+        epoch: Epoch,
+        /// From whom.
+        from: ReplicaId,
+    },
+    /// A quorum of the group has what the epoch begins with: nobody else is needed for it any more (VRR §7.1).
+    EpochSettled {
+        /// Which.
+        epoch: Epoch,
     },
     /// The client table and executed prefix at a fixed op, for comparison between replicas (PROTOCOL S16).
     TableAt {

@@ -5,6 +5,7 @@
 //! Paper: VRR §5.1; PROTOCOL 1.7, D65, D74.
 
 use crate::entry::Predicted;
+use crate::group::Group;
 use crate::id::{Hash, Op, count, index};
 use crate::log::Head;
 use alloc::vec::Vec;
@@ -25,6 +26,8 @@ pub struct Checkpoint {
     digest: Hash,
 }
 
+/// What a session's record in the client table begins with; the last of it is the length of what follows.
+const SESSION_BYTES: usize = 48;
 /// The fixed fields before the client table.
 const FIXED_BYTES: usize = 48;
 
@@ -39,6 +42,49 @@ impl Checkpoint {
         digest.update(&checkpoint.state);
         checkpoint.digest = Hash(digest.digest128());
         checkpoint
+    }
+
+    /// The same of a group of a later epoch than the first, which is that of the configuration: the table's bytes begin with
+    /// it then, as with a session that cannot be, one opened at op 0.
+    #[must_use]
+    pub(crate) fn of_group(
+        head: Head,
+        predicted: Predicted,
+        group: Option<&Group>,
+        table: Bytes,
+        state: Bytes,
+    ) -> Self {
+        let Some(group) = group else { return Self::new(head, predicted, table, state) };
+        let group = group.encode();
+        let mut bytes = Vec::from([0; SESSION_BYTES - 8]);
+        bytes.extend_from_slice(&count(group.len()).to_le_bytes());
+        bytes.extend_from_slice(&group);
+        bytes.extend_from_slice(&table);
+        Self::new(head, predicted, bytes.into(), state)
+    }
+
+    /// The group of its epoch; `None` for that of the first epoch.
+    #[must_use]
+    pub fn group(&self) -> Option<Group> {
+        self.split().0.and_then(Group::decode)
+    }
+
+    /// The sessions in the client table.
+    #[must_use]
+    pub(crate) fn sessions(&self) -> Bytes {
+        self.split().1
+    }
+
+    fn split(&self) -> (Option<Bytes>, Bytes) {
+        let whole = || (None, self.table.clone());
+        let Some(fixed) = self.table.first_chunk::<SESSION_BYTES>() else { return whole() };
+        let (before, length) = fixed.split_at(SESSION_BYTES - 8);
+        let length = length.first_chunk().and_then(|bytes| usize::try_from(u64::from_le_bytes(*bytes)).ok());
+        let end = length.and_then(|length| length.checked_add(SESSION_BYTES)).filter(|end| *end <= self.table.len());
+        match end.filter(|_| before.iter().all(|byte| *byte == 0)) {
+            Some(end) => (Some(self.table.slice(SESSION_BYTES..end)), self.table.slice(end..)),
+            None => whole(),
+        }
     }
 
     fn fixed(&self) -> [u8; FIXED_BYTES] {
@@ -69,7 +115,7 @@ impl Checkpoint {
         self.predicted
     }
 
-    /// The client table.
+    /// The client table, with the group before it in later epochs than the first.
     #[must_use]
     pub const fn table(&self) -> &Bytes {
         &self.table
@@ -162,6 +208,18 @@ mod tests {
             assert_eq!(Checkpoint::joined(&Bytes::from(joined)), Some(checkpoint()));
         }
         assert!(whole.part(whole.length(), 9).is_empty() && whole.part(u64::MAX, 9).is_empty());
+    }
+
+    #[test]
+    fn a_checkpoint_of_a_later_epoch_holds_its_group_and_the_same_sessions() {
+        let first = Group::first(crate::id::ClusterId(1), &[0, 1, 2, 3, 4].map(crate::id::ReplicaId));
+        let Checkpoint { head, predicted, state, .. } = checkpoint();
+        for table in [Bytes::new(), Bytes::from(Vec::from([1; 70]))] {
+            let plain = Checkpoint::of_group(head, predicted, None, table.clone(), state.clone());
+            assert_eq!((plain.group(), plain.sessions(), plain.table()), (None, table.clone(), &table));
+            let later = Checkpoint::of_group(head, predicted, Some(&first), table.clone(), state.clone());
+            assert_eq!((later.group(), later.sessions()), (Some(first.clone()), table));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Owns members, quorum, who is primary of which view, limits, timeouts and their validation. Must not know
 //! addresses, files or clocks. Paper: VRR §4 (configuration), §2.2 (quorums); DESIGN 9.7, 9.10.
 
+use crate::group::Group;
 use crate::id::{ClusterId, Hash, Incarnation, ReplicaId, View, Wait, count, index};
 use crate::quorum::{Position, quorum};
 use crate::rules::Rules;
@@ -101,6 +102,10 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// Who this is.
     pub me: ReplicaId,
+    /// This replica is not among the first members: it waits until a reconfiguration adds it (VRR §7). Follows from the
+    /// members where it is read back.
+    #[serde(skip)]
+    pub joins: bool,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// How requests become batches.
@@ -165,6 +170,21 @@ impl ClusterConfig {
         }
     }
 
+    /// The group of the first epoch.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        Group::first(self.cluster, &self.members)
+    }
+
+    /// So many members a group has at least: in the asynchronous mode nobody can recover alone.
+    #[must_use]
+    pub const fn least_members(&self) -> usize {
+        match self.durability {
+            Durability::Sync => 1,
+            Durability::Async => 2,
+        }
+    }
+
     /// How many replicas make a quorum.
     #[must_use]
     pub fn quorum(&self) -> usize {
@@ -181,18 +201,10 @@ impl ClusterConfig {
         self.members.iter().position(|m| *m == id).and_then(Position::new)
     }
 
-    /// The primary of a view: the members take turns (VRR §4).
+    /// The primary of a view of the first epoch: the members take turns (VRR §4). Those of later ones: [`crate::Group`].
     #[must_use]
     pub fn primary(&self, view: View) -> ReplicaId {
-        self.members[index(view.0 % count(self.members.len()))]
-    }
-
-    /// The first view after `view` that the member at `position` leads.
-    #[must_use]
-    pub fn next_view_of(&self, position: Position, view: View) -> View {
-        let (n, next) = (count(self.members.len()), view.next());
-        let steps = (count(position.index()) + n - next.0 % n) % n;
-        View(next.0 + steps)
+        self.members[index(view.number() % count(self.members.len()))]
     }
 
     /// The digest in every envelope: replicas with different configurations do not talk.
@@ -250,6 +262,7 @@ impl Config {
         Self {
             cluster,
             me,
+            joins: false,
             timeouts: Timeouts::from_heartbeat(Wait::millis(50)),
             batching: Batching::default(),
             jitter_seed: u64::from(me.0),
@@ -263,7 +276,7 @@ impl Config {
     /// The first thing that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.cluster.validate()?;
-        if self.cluster.position(self.me).is_none() {
+        if !self.joins && self.cluster.position(self.me).is_none() {
             return Err(ConfigError::NotAMember(self.me));
         }
         let t = &self.timeouts;

@@ -18,6 +18,8 @@ pub enum Kind {
     Register,
     /// Execute the body on the service.
     Operation,
+    /// Experimental. End the epoch: the body names the group of the next one (VRR §7). The service never sees it.
+    Reconfiguration,
 }
 
 /// What the primary predicts for the execution of an op, so that every replica computes the same (VRR §4.4).
@@ -108,6 +110,7 @@ fn hash_of((epoch, view, op, parent): (Epoch, View, Op, Hash), request: &Request
     let kind = match kind {
         Kind::Register => 0,
         Kind::Operation => 1,
+        Kind::Reconfiguration => 2,
     };
     buffer[96] = kind;
     if let Some(first) = body.first_chunk() {
@@ -195,7 +198,7 @@ impl Entry {
     pub const fn predicted(&self) -> Predicted {
         self.predicted
     }
-    /// Operation or registration.
+    /// Operation, registration or reconfiguration.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind

@@ -15,6 +15,8 @@ use xxhash_rust::xxh3::xxh3_128;
 /// of a wait, depend on; and what other fields determine (a log by its base and its head, as entries are chained).
 const OMITTED: &[(&str, &str)] = &[
     ("Common", "config"),
+    ("Common", "group"),
+    ("Common", "epochs"),
     ("Common", "rules"),
     ("Common", "quorum"),
     ("Common", "now"),

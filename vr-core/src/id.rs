@@ -78,10 +78,89 @@ macro_rules! name128 {
     };
 }
 
-number! {
-    /// The view-number: which replica is primary, and a promise never to act in an earlier one (VRR §4).
-    View(u64), "v"
+/// The view: which replica is primary, and a promise never to act in an earlier one (VRR §4).
+///
+/// Its high 24 bits are the epoch, its low 40 the view-number within the epoch (VRR §7), so that comparing two views
+/// compares epochs first: a view of an earlier epoch is earlier, whatever its number (PROTOCOL D91, D92).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct View(pub u64);
+
+/// So many bits of a view are its number within the epoch.
+const NUMBER_BITS: u32 = 40;
+/// The largest number of a view within its epoch.
+const NUMBER_MAX: u64 = (1 << NUMBER_BITS) - 1;
+
+impl Epoch {
+    /// See [`View::is_beyond`].
+    #[must_use]
+    pub(crate) const fn is_beyond(self) -> bool {
+        self.0 >= 1 << 22
+    }
 }
+
+impl View {
+    /// The first view of the first epoch.
+    pub const ZERO: Self = Self(0);
+
+    /// The first view of an epoch.
+    #[must_use]
+    pub const fn first_of(epoch: Epoch) -> Self {
+        Self(epoch.0 << NUMBER_BITS)
+    }
+
+    /// A view above all that were in earlier epochs, and below all of this one.
+    #[must_use]
+    pub(crate) const fn before(epoch: Epoch) -> Self {
+        Self(Self::first_of(epoch).0.saturating_sub(1))
+    }
+
+    /// Views beyond some number, and epochs beyond another, are none that anybody entered: refused, so that none can be
+    /// counted up to overflow.
+    #[must_use]
+    pub(crate) const fn is_beyond(self) -> bool {
+        self.number() >= 1 << 39 || self.epoch().is_beyond()
+    }
+
+    /// Its epoch.
+    #[must_use]
+    pub const fn epoch(self) -> Epoch {
+        Epoch(self.0 >> NUMBER_BITS)
+    }
+
+    /// Its number within the epoch.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0 & NUMBER_MAX
+    }
+
+    /// The one after this, in the same epoch; the largest stays itself.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        if self.number() == NUMBER_MAX { self } else { Self(self.0 + 1) }
+    }
+
+    /// The one before this, in the same epoch; the first stays itself.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        if self.number() == 0 { self } else { Self(self.0 - 1) }
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.epoch() == Epoch::ZERO { write!(f, "v{}", self.0) } else { fmt::Display::fmt(self, f) }
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.epoch() == Epoch::ZERO {
+            return write!(f, "{}", self.0);
+        }
+        write!(f, "e{}·v{}", self.epoch(), self.number())
+    }
+}
+
 number! {
     /// The op-number: a position in the log. The first op is 1; 0 means "before the first".
     Op(u64), "op"
@@ -230,4 +309,19 @@ pub(crate) fn index(count: u64) -> usize {
 /// An index as a count.
 pub(crate) fn count(index: usize) -> u64 {
     u64::try_from(index).expect("an address has at most 64 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn a_view_of_an_earlier_epoch_is_earlier_whatever_its_number() {
+        let (old, new) = (View(7), View::first_of(Epoch(1)));
+        assert!(old < new && View::before(Epoch(1)) < new && old < View::before(Epoch(1)));
+        assert_eq!((new.epoch(), new.number(), new.next().number()), (Epoch(1), 0, 1));
+        assert_eq!((View::before(Epoch(1)).next(), new.previous()), (View::before(Epoch(1)), new));
+        assert_eq!((format!("{old} {old:?}"), format!("{new} {new:?}")), ("7 v7".into(), "e1·v0 e1·v0".into()));
+    }
 }

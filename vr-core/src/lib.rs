@@ -68,6 +68,7 @@ mod entry;
 mod event;
 mod fingerprint;
 mod gate;
+mod group;
 mod hand_over;
 mod id;
 mod log;
@@ -91,6 +92,7 @@ pub use config::{Batching, ClusterConfig, Config, ConfigError, Durability, MESSA
 pub use entry::{Entries, Entry, HASHED_HEADER_BYTES, Kind, Predicted, Query, Request, genesis};
 pub use event::{Event, Input};
 pub use fingerprint::{Writes, fingerprint};
+pub use group::{ADDRESS_BYTES_MAX, BadGroup, Group, Member, Reconfiguration};
 pub use hand_over::NoHandOver;
 pub use id::{
     Beat, ClientId, ClusterId, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, RequestNumber, Seq,

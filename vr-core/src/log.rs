@@ -98,6 +98,12 @@ impl Log {
         run.entries.as_slice().get(span(run.first, op))
     }
 
+    /// The last entry, if it is kept.
+    #[must_use]
+    pub fn last(&self) -> Option<&Entry> {
+        self.runs.back().and_then(|run| run.entries.last())
+    }
+
     /// The hash at `op`: of an entry that is kept, or of the base.
     #[must_use]
     pub fn hash(&self, op: Op) -> Option<Hash> {

@@ -4,6 +4,7 @@
 //! the fields beyond the paper's are argued in PROTOCOL 1.0 and DESIGN 9.1, 9.8.
 
 use crate::entry::Entries;
+use crate::group::Group;
 use crate::id::{Beat, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, Seq, View};
 use crate::log::Head;
 use crate::quorum::ReplicaSet;
@@ -208,6 +209,17 @@ pub enum Body {
     },
     /// Entries that were asked for by name, as many as fit a message; the last is the one that was named.
     Entries(Entries),
+    /// VRR §7.1: "this is your group now". Said by whoever is in its epoch, to all members, until a quorum of them answered.
+    StartEpoch(Box<Group>),
+    /// VRR §7.1: "what the epoch begins with is durable here".
+    EpochStarted {
+        /// Which epoch.
+        epoch: Epoch,
+    },
+    /// VRR §7.2: to somebody who is still in an earlier epoch: "this is the group now".
+    NewEpoch(Box<Group>),
+    /// VRR §7.3: "I am in an earlier epoch than you: which one is it now?"
+    CheckEpoch,
 }
 
 /// A piece of a log that leads towards its head: the entries after `base`, as many as fit a message.
@@ -319,11 +331,15 @@ pub enum MessageKind {
     CheckpointPart,
     GetEntries,
     Entries,
+    StartEpoch,
+    EpochStarted,
+    NewEpoch,
+    CheckEpoch,
 }
 
 impl MessageKind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Prepare,
         Self::PrepareOk,
         Self::Commit,
@@ -339,7 +355,22 @@ impl MessageKind {
         Self::CheckpointPart,
         Self::GetEntries,
         Self::Entries,
+        Self::StartEpoch,
+        Self::EpochStarted,
+        Self::NewEpoch,
+        Self::CheckEpoch,
     ];
+
+    /// Does it say which epoch it is? Such a message is looked at whatever the sender's epoch, member or not.
+    #[must_use]
+    pub(crate) const fn is_about_epochs(self) -> bool {
+        matches!(self, Self::StartEpoch | Self::EpochStarted | Self::NewEpoch | Self::CheckEpoch)
+    }
+
+    /// Does it ask for something that its content names, whoever has it?
+    pub(crate) const fn is_by_content(self) -> bool {
+        matches!(self, Self::GetCheckpoint | Self::GetEntries)
+    }
 
     /// The paper's name.
     #[must_use]
@@ -360,6 +391,10 @@ impl MessageKind {
             Self::CheckpointPart => "CheckpointPart",
             Self::GetEntries => "GetEntries",
             Self::Entries => "Entries",
+            Self::StartEpoch => "StartEpoch",
+            Self::EpochStarted => "EpochStarted",
+            Self::NewEpoch => "NewEpoch",
+            Self::CheckEpoch => "CheckEpoch",
         }
     }
 }
@@ -384,6 +419,10 @@ impl Body {
             Self::CheckpointPart(_) => MessageKind::CheckpointPart,
             Self::GetEntries { .. } => MessageKind::GetEntries,
             Self::Entries(_) => MessageKind::Entries,
+            Self::StartEpoch(_) => MessageKind::StartEpoch,
+            Self::EpochStarted { .. } => MessageKind::EpochStarted,
+            Self::NewEpoch(_) => MessageKind::NewEpoch,
+            Self::CheckEpoch => MessageKind::CheckEpoch,
         }
     }
 }

@@ -167,6 +167,28 @@ pub enum Mutant {
     BackupRead,
     /// D82: a new primary answers reads before it has executed what its view began with.
     ReadBeforeInherited,
+    /// D87: a primary answers reads at the end of its epoch, when the next one may have begun.
+    ReadAcrossEpochs,
+    /// D88: a primary takes requests behind a reconfiguration.
+    NoTopmostCheck,
+    /// D89: a reconfiguration is committed by a quorum of the group that it begins.
+    ConfigAtAppend,
+    /// D90: a member takes part in an epoch before it has what that begins with.
+    TransitioningVotes,
+    /// D91: whoever hears that its epoch is over reports what it knows by that in an earlier view.
+    CommitAcrossViews,
+    /// D93: a member says that an epoch has started before it has what that begins with.
+    EpochStartedEarly,
+    /// D94: the members of a new group are told once.
+    StartEpochOnce,
+    /// D95: only a member in normal status lends what an epoch begins with.
+    BaseNeedsNormal,
+    /// D98: whoever is in an earlier epoch is not told.
+    HintLost,
+    /// D99: a reconfiguration that is asked for again is judged as if it were new.
+    DuplicateReconfiguration,
+    /// D104: a request that waits behind a reconfiguration is logged with it.
+    BatchAfterReconfiguration,
 }
 
 /// Name, defect of PROTOCOL §2, and what is wrong, in words.
@@ -360,6 +382,57 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "read_before_inherited",
         "D82",
         "a new primary answers reads before it has executed what its view began with",
+    ),
+    (
+        Mutant::ReadAcrossEpochs,
+        "read_cross_epoch",
+        "D87",
+        "a primary answers reads at the end of its epoch, when the next one may have begun",
+    ),
+    (Mutant::NoTopmostCheck, "no_topmost_check", "D88", "a primary takes requests behind a reconfiguration"),
+    (
+        Mutant::ConfigAtAppend,
+        "config_at_append",
+        "D89",
+        "a reconfiguration is committed by a quorum of the group that it begins",
+    ),
+    (
+        Mutant::TransitioningVotes,
+        "transitioning_votes",
+        "D90",
+        "a member takes part in an epoch before it has what that begins with",
+    ),
+    (
+        Mutant::CommitAcrossViews,
+        "commit_across_views",
+        "D91",
+        "whoever hears that its epoch is over reports what it knows by that in an earlier view",
+    ),
+    (
+        Mutant::EpochStartedEarly,
+        "epochstarted_early",
+        "D93",
+        "a member says that an epoch has started before it has what that begins with",
+    ),
+    (Mutant::StartEpochOnce, "startepoch_once", "D94", "the members of a new group are told once"),
+    (
+        Mutant::BaseNeedsNormal,
+        "base_needs_normal",
+        "D95",
+        "only a member in normal status lends what an epoch begins with",
+    ),
+    (Mutant::HintLost, "hint_lost", "D98", "whoever is in an earlier epoch is not told"),
+    (
+        Mutant::DuplicateReconfiguration,
+        "duplicate_reconfig",
+        "D99",
+        "a reconfiguration that is asked for again is judged as if it were new",
+    ),
+    (
+        Mutant::BatchAfterReconfiguration,
+        "batch_after_reconfig",
+        "D104",
+        "a request that waits behind a reconfiguration is logged with it",
     ),
 ];
 

@@ -127,6 +127,11 @@ occurrences! {
         Note::Outnumbered { .. } => "outnumbered",
         Note::Stopped { clean: true } => "stopped_clean",
         Note::Stopped { clean: false } => "stopped_unclean",
+        Note::EpochEnds { .. } => "epoch_ends",
+        Note::EpochBegan { member: true, .. } => "epoch_began",
+        Note::EpochBegan { member: false, .. } => "retired",
+        Note::LearnedEpoch { .. } => "learned_epoch",
+        Note::EpochSettled { .. } => "epoch_settled",
         Note::TableAt { .. } => "table_at",
     }
     of_refusal(&Reject) {
@@ -137,6 +142,7 @@ occurrences! {
         Reject::TooLarge => "refused_too_large",
         Reject::Malformed => "refused_malformed",
         Reject::NoSpace => "refused_no_space",
+        Reject::Reconfiguration(_) => "refused_reconfiguration",
     }
     of_halt(&HaltReason) {
         HaltReason::ContradictsExecuted { .. } => "halted_contradicts_executed",

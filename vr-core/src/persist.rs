@@ -7,8 +7,9 @@
 
 use crate::action::To;
 use crate::entry::Entries;
+use crate::group::Group;
 use crate::id::Beat;
-use crate::id::{Op, WriteId};
+use crate::id::{Epoch, Op, WriteId};
 use crate::log::Head;
 use crate::message::{Body, CheckpointPart, DoViewChange, GetState, NewState, Recovery, RecoveryResponse, StartView};
 use crate::quorum::ReplicaSet;
@@ -64,6 +65,19 @@ impl Plain {
     pub(crate) const fn entries(entries: Entries) -> Self {
         Self(Body::Entries(entries))
     }
+    pub(crate) fn start_epoch(group: Group) -> Self {
+        Self(Body::StartEpoch(Box::new(group)))
+    }
+    pub(crate) fn new_epoch(group: Group) -> Self {
+        Self(Body::NewEpoch(Box::new(group)))
+    }
+    pub(crate) const fn check_epoch() -> Self {
+        Self(Body::CheckEpoch)
+    }
+    /// Without the proof: only a planted bug says it (PROTOCOL D93).
+    pub(crate) const fn epoch_started_early(epoch: Epoch) -> Self {
+        Self(Body::EpochStarted { epoch })
+    }
     pub(crate) fn into_body(self) -> Body {
         self.0
     }
@@ -75,6 +89,9 @@ impl Promise {
     }
     pub(crate) fn do_view_change(report: DoViewChange, _: &Durable) -> Self {
         Self(Body::DoViewChange(Box::new(report)))
+    }
+    pub(crate) const fn epoch_started(epoch: Epoch, _: &Durable) -> Self {
+        Self(Body::EpochStarted { epoch })
     }
     pub(crate) fn start_view(start: StartView, _: &Durable) -> Self {
         Self(Body::StartView(Box::new(start)))

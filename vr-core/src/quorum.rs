@@ -24,6 +24,9 @@ pub const fn quorum(members: usize) -> usize {
 pub struct Position(u8);
 
 impl Position {
+    /// The last one there can be.
+    pub(crate) const LAST: Self = Self(63);
+
     /// The position, if there is such a one.
     #[must_use]
     pub fn new(position: usize) -> Option<Self> {

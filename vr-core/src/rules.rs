@@ -31,7 +31,7 @@ const _: () = assert!(size_of::<Rules>() == 0, "no shipped build contains a plan
 macro_rules! planted {
     ($rules:expr, $bug:ident) => {{
         #[cfg(feature = "mutants")]
-        let planted = $rules.mutant == Some(Mutant::$bug);
+        let planted = $rules.mutant == Some($crate::rules::Mutant::$bug);
         #[cfg(not(feature = "mutants"))]
         let planted = {
             let _ = $rules;
@@ -40,6 +40,8 @@ macro_rules! planted {
         planted
     }};
 }
+
+mod epochs;
 
 /// Normal operation (PROTOCOL 1.1).
 impl Rules {

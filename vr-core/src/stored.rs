@@ -113,12 +113,13 @@ impl Stored {
                 assert!(incarnation > self.incarnation, "an incarnation begins once");
                 self.incarnation = incarnation;
             }
-            Write::View(view) => self.view = view,
+            Write::View(view) => self.promise(view),
             Write::Append(entries) => self.log.append(entries),
             Write::Replace { keep, entries, view } => {
                 self.log.truncate(keep);
                 self.log.append(entries);
-                (self.view, self.log_view) = (view, view);
+                self.promise(view);
+                self.log_view = view;
                 self.damage = None;
             }
             Write::Clean => {}
@@ -128,7 +129,8 @@ impl Stored {
                 self.log = Log::new(checkpoint.head());
                 self.log.append(entries);
                 self.checkpoint = Some(*checkpoint);
-                (self.view, self.log_view) = (view, view);
+                self.promise(view);
+                self.log_view = view;
                 self.damage = None;
             }
             Write::Repair { keep, entries } => {
@@ -137,6 +139,11 @@ impl Stored {
                 self.damage = None;
             }
         }
+    }
+
+    /// The epoch is that of the view: they cannot be apart (PROTOCOL D92).
+    const fn promise(&mut self, view: View) {
+        (self.view, self.epoch) = (view, view.epoch());
     }
 
     /// Adds the part of a write that a crash left behind. Entries are written one by one, so that a torn

@@ -17,14 +17,16 @@ pub enum Timer {
     Fetch,
     /// Prepares were not acknowledged.
     Retransmit,
+    /// Members of a new group did not say that they have what its epoch begins with, or it did not come here.
+    Epoch,
 }
 
-const TIMERS: [Timer; 4] = [Timer::Heartbeat, Timer::ViewChange, Timer::Fetch, Timer::Retransmit];
+const TIMERS: [Timer; 5] = [Timer::Heartbeat, Timer::ViewChange, Timer::Fetch, Timer::Retransmit, Timer::Epoch];
 
 /// When each timer is due.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Timers {
-    due: [Option<Time>; 4],
+    due: [Option<Time>; 5],
 }
 
 impl Timer {
@@ -34,6 +36,7 @@ impl Timer {
             Self::ViewChange => 1,
             Self::Fetch => 2,
             Self::Retransmit => 3,
+            Self::Epoch => 4,
         }
     }
 }

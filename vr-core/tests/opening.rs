@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use vr_core::{
-    Checkpoint, ClusterConfig, ClusterId, Config, Hash, Head, Instance, Log, Op, OpenError, Predicted, Replica,
-    ReplicaId, Stored, Time,
+    Checkpoint, ClusterConfig, ClusterId, Config, Epoch, Hash, Head, Instance, Log, Op, OpenError, Predicted, Replica,
+    ReplicaId, Stored, Time, View,
 };
 
 fn config() -> Config {
@@ -55,4 +55,11 @@ fn a_log_that_does_not_go_on_from_a_checkpoint_that_can_be_read_is_not_opened() 
         (disk.log, disk.checkpoint) = (Log::new(head), checkpoint);
         assert_eq!(refused(config(), disk), told);
     }
+}
+
+#[test]
+fn a_disk_that_lost_the_checkpoint_its_epoch_began_with_is_not_opened() {
+    let mut disk = disk();
+    disk.view = View::first_of(Epoch(1));
+    assert_eq!(refused(config(), disk), "this disk is of a later epoch than the checkpoint that it holds");
 }

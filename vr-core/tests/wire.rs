@@ -38,7 +38,7 @@ fn body() -> impl Strategy<Value = Bytes> {
 }
 
 fn request() -> BoxedStrategy<Request> {
-    let kind = prop_oneof![Just(Kind::Register), Just(Kind::Operation)];
+    let kind = prop_oneof![Just(Kind::Register), Just(Kind::Operation), Just(Kind::Reconfiguration)];
     (wide(), any_number(), any_number(), kind, any_number(), any_number(), body())
         .prop_map(|(client, session, number, kind, wall_ns, seed, body)| Request {
             client: ClientId(client),
@@ -131,6 +131,10 @@ fn said() -> BoxedStrategy<Body> {
         }),
         head().prop_map(|through| Body::GetEntries { through }),
         tail_of(1).prop_map(|tail| Body::Entries(tail.entries)),
+        (1..65u16, body()).prop_map(|(members, at)| Body::StartEpoch(golden::group(members, &at))),
+        number().prop_map(|epoch| Body::EpochStarted { epoch: Epoch(epoch) }),
+        (1..65u16, body()).prop_map(|(members, at)| Body::NewEpoch(golden::group(members, &at))),
+        Just(Body::CheckEpoch),
     ]
     .boxed()
 }
@@ -370,6 +374,10 @@ fn no_message_costs_more_than_the_core_reckons_with() {
             })),
             Body::GetEntries { through: far },
             Body::Entries(entries.clone()),
+            Body::StartEpoch(golden::group(64, &Bytes::new())),
+            Body::EpochStarted { epoch: Epoch(u64::MAX) },
+            Body::NewEpoch(golden::group(64, &Bytes::new())),
+            Body::CheckEpoch,
         ];
         assert_eq!(bodies.each_ref().map(Body::kind), MessageKind::ALL);
         let room = usize::try_from(MESSAGE_OVERHEAD_BYTES).unwrap() + entries.len() * (ENTRY_OVERHEAD_BYTES + body);
@@ -438,7 +446,8 @@ fn a_payload_that_nobody_sends_is_refused_with_its_reason() {
     assert!(decode(&sealed(b'M', &payload(&[3, 9]))).is_ok(), "CommitOk, beat 9: the form of what follows");
     assert_eq!(refused(&[3]), WireError::Ended);
     assert_eq!(refused(&[3, 9, 0]), WireError::Trailing { bytes: 1 });
-    assert_eq!(refused(&[15]), WireError::Variant { of: "Body" });
+    assert_eq!(refused(&[19]), WireError::Variant { of: "Body" });
+    assert_eq!(refused(&[17, 1, 0, 0, 0, 0]), WireError::NoGroup, "of no members");
     assert_eq!(refused(&[3, 251, 9, 0]), WireError::Number, "9 in three bytes");
     assert_eq!(refused(&[3, 255]), WireError::Number, "no such number");
     assert_eq!(refused(&[3, 253, 0, 0, 0, 0, 0, 0, 0, 128]), WireError::Counter);

@@ -91,11 +91,13 @@ impl ChoiceKind {
     /// All of them, each where it was since it came.
     pub fn all() -> impl Iterator<Item = Self> {
         let of = |(kind, _)| kind;
+        let (messages, of_epochs) = (MessageKind::ALL.into_iter().take(15), MessageKind::ALL.into_iter().skip(15));
         PLAIN
             .into_iter()
             .map(of)
-            .chain(MessageKind::ALL.into_iter().map(Self::Message))
+            .chain(messages.map(Self::Message))
             .chain(LATER.into_iter().map(of))
+            .chain(of_epochs.map(Self::Message))
     }
 
     /// The kind of this name.

@@ -176,7 +176,9 @@ pub fn judge_all<'a>(recordings: &'a [Recording], tape: Option<&'a mut Tape>) ->
     }
     let partial = join::is_whole(&tracks, cluster).err();
     let by = match &partial {
-        None => By::Whole(Box::new(Checkers::new(&Setting { cluster: cluster.clone() }, None).without_one_clock())),
+        None => By::Whole(Box::new(
+            Checkers::new(&Setting { cluster: cluster.clone(), spares: 0 }, None).without_one_clock(),
+        )),
         Some(_) => By::Parts(Box::new(Fragments::new(cluster))),
     };
     let places = tracks.iter().enumerate().map(|(at, track)| (track.place(), at)).collect();

@@ -98,6 +98,10 @@ pub const fn place_of(kind: MessageKind) -> usize {
         MessageKind::CheckpointPart => 12,
         MessageKind::GetEntries => 13,
         MessageKind::Entries => 14,
+        MessageKind::StartEpoch => 15,
+        MessageKind::EpochStarted => 16,
+        MessageKind::NewEpoch => 17,
+        MessageKind::CheckEpoch => 18,
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Setup {
     pub seed: u64,
     /// How many replicas.
     pub replicas: u16,
+    /// How many more wait to be added to the group: their ids follow.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub spares: u16,
     /// When a promise may leave.
     pub durability: Durability,
     /// A planted bug, by name.
@@ -80,6 +83,7 @@ impl Setup {
         Self {
             seed: 1,
             replicas,
+            spares: 0,
             durability,
             mutant: None,
             heartbeat,
@@ -154,6 +158,7 @@ impl Setup {
         let config = Config {
             cluster: self.cluster(),
             me: ReplicaId(position),
+            joins: (self.replicas..self.replicas.saturating_add(self.spares)).contains(&position),
             timeouts: self.timeouts(),
             batching: self.batching,
             jitter_seed: self.number("jitter", u64::from(position)),
@@ -204,6 +209,12 @@ impl Setup {
         let views = slowest_view.times(u64::from(self.replicas) + 2);
         Wait(views.0 + self.client_timeout.times(16).0)
     }
+}
+
+/// As most cases have it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_none(spares: &u16) -> bool {
+    *spares == 0
 }
 
 /// The rules a replica plays by.

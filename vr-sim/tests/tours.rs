@@ -76,6 +76,8 @@ fn status(world: &World<KvClients>, at: usize) -> &'static str {
         (Status::Up, Some(StatusName::Backup)) => "backup",
         (Status::Up, Some(StatusName::ViewChange)) => "view-change",
         (Status::Up, Some(StatusName::Recovering)) => "recovering",
+        (Status::Up, Some(StatusName::Transitioning)) => "transitioning",
+        (Status::Up, Some(StatusName::Retired)) => "retired",
         (Status::Up, Some(StatusName::Halted)) => "halted",
     }
 }

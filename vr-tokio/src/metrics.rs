@@ -194,6 +194,10 @@ impl Metrics {
             Note::Outnumbered { .. } => "outnumbered",
             Note::Stopped { .. } => "stopped",
             Note::DuplicateRequest { .. } => "duplicate_request",
+            Note::EpochEnds { .. } => "epoch_ends",
+            Note::EpochBegan { .. } => "epoch_began",
+            Note::LearnedEpoch { .. } => "learned_epoch",
+            Note::EpochSettled { .. } => "epoch_settled",
             _ => "other",
         };
         self.happened.get_or_create(&Kind { kind }).inc();

@@ -71,7 +71,11 @@ impl Backup {
             | Body::RecoveryResponse(_)
             | Body::GetCheckpoint { .. }
             | Body::GetEntries { .. }
-            | Body::Entries(_) => {
+            | Body::Entries(_)
+            | Body::StartEpoch(_)
+            | Body::EpochStarted { .. }
+            | Body::NewEpoch(_)
+            | Body::CheckEpoch => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }

@@ -12,7 +12,7 @@ use crate::checkpoint::Checkpoint;
 use crate::clients::ClientTable;
 use crate::config::Config;
 use crate::entry::{Entries, Entry, Predicted};
-use crate::id::{Op, ReplicaId, Time, index};
+use crate::id::{Epoch, Op, ReplicaId, Time, index};
 use crate::log::{Head, Log};
 use crate::message::{CheckpointPart, MessageKind};
 use crate::persist::Plain;
@@ -41,7 +41,9 @@ pub(super) fn taken(common: &mut Common, out: &mut Out, op: Op, state: Bytes, se
     let predicted = entry.map(Entry::predicted);
     let hash = common.log.hash(op).expect("what is executed is on the log until a checkpoint holds it");
     let predicted = predicted.expect("what is executed is on the log until a checkpoint holds it");
-    let checkpoint = Box::new(Checkpoint::new(Head { op, hash }, predicted, common.clients.encode(), state));
+    let group = Some(&common.group).filter(|group| group.epoch() > Epoch::ZERO);
+    let checkpoint = Checkpoint::of_group(Head { op, hash }, predicted, group, common.clients.encode(), state);
+    let checkpoint = Box::new(checkpoint);
     if common.rules.cuts_before_durable() {
         cut(common, out, op);
     }
@@ -112,15 +114,21 @@ pub(super) fn serve(common: &mut Common, out: &mut Out, from: ReplicaId, head: H
 
 /// Asks for the checkpoint at `head`, which `of` has.
 pub(super) fn want(common: &mut Common, out: &mut Out, head: Head, of: ReplicaId) {
-    common.shelf.want(head, of);
-    ask(common, out);
+    // What a later epoch begins with comes first.
+    if !common.epochs.is_joining() {
+        common.shelf.want(head, of);
+        ask(common, out);
+    }
 }
 
 /// Asks for the next part.
-fn ask(common: &mut Common, out: &mut Out) {
+pub(super) fn ask(common: &mut Common, out: &mut Out) {
     if let Some(next) = common.shelf.next() {
         common.send(out, next.of, Plain::get_checkpoint(next.head, next.offset));
-        common.arm_fetch();
+        // What a later epoch begins with has a timer of its own: this one may be that of a question in ours.
+        if !common.epochs.is_joining() {
+            common.arm_fetch();
+        }
         out.push(Action::Note(Note::AskedForCheckpoint { of: next.of, op: next.head.op, offset: next.offset }));
     }
 }
@@ -128,6 +136,9 @@ fn ask(common: &mut Common, out: &mut Out) {
 /// The part did not come: it is asked for again, then of another replica. False when no part is waited for, or it was
 /// asked for often enough: the question that led here has to be asked anew.
 pub(super) fn retry(common: &mut Common, out: &mut Out) -> bool {
+    if common.epochs.is_joining() {
+        return false;
+    }
     if common.shelf.next().is_some_and(|next| next.head.op <= common.log.op()) {
         common.shelf.stop();
     }
@@ -175,7 +186,7 @@ pub(super) fn take(common: &mut Common, out: &mut Out, from: ReplicaId, part: &C
 }
 
 fn table_of(common: &Common, checkpoint: &Checkpoint) -> Option<ClientTable> {
-    ClientTable::decode(checkpoint.table().clone(), capacity(&common.config))
+    ClientTable::decode(checkpoint.sessions(), capacity(&common.config))
 }
 
 fn capacity(config: &Config) -> usize {
@@ -187,7 +198,7 @@ fn capacity(config: &Config) -> usize {
 pub(super) fn table_on(config: &Config, stored: &Stored) -> Option<ClientTable> {
     match &stored.checkpoint {
         Some(checkpoint) if stored.log.contains(checkpoint.head()) => {
-            ClientTable::decode(checkpoint.table().clone(), capacity(config))
+            ClientTable::decode(checkpoint.sessions(), capacity(config))
         }
         None if stored.log.base().op == Op::ZERO => Some(ClientTable::new(capacity(config))),
         Some(_) | None => None,
@@ -195,6 +206,21 @@ pub(super) fn table_on(config: &Config, stored: &Stored) -> Option<ClientTable> 
 }
 
 // ---- installing
+
+/// The checkpoint is what the log of our view begins with from now on, and the service stands there: one atomic record.
+pub(super) fn found(common: &mut Common, out: &mut Out, checkpoint: &Checkpoint) {
+    let (view, entries) = (common.view(), Entries::empty());
+    common.log = Log::new(checkpoint.head());
+    common.pending.cut(Op::ZERO);
+    common.persist(out, Write::Install { checkpoint: Box::new(checkpoint.clone()), entries, view });
+    common.pending.log_view_issued();
+    common.log_view = view;
+    common.appended();
+    let interval = u64::from(common.config.cluster.checkpoint_interval);
+    let barrier = common.rules.barrier_after(checkpoint.op(), interval, u64::from(common.config.me.0));
+    common.execution.founded(barrier);
+    common.timers.cancel(Timer::Fetch);
+}
 
 /// The checkpoint, then `entries`, is the log of our view from now on: one atomic record. The service and the client
 /// table skip to it, whatever they are at.

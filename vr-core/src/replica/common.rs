@@ -8,17 +8,19 @@
 //! ```
 
 use super::execution::{Desk, Execution};
+use super::news::Epochs;
 use super::shelf::Shelf;
 use super::snapshot::{Snapshot, StatusName};
 use crate::action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejection, Reply, To, Write};
 use crate::checkpoint::Checkpoint;
 use crate::clients::ClientTable;
-use crate::config::{Config, Durability, MESSAGE_OVERHEAD_BYTES};
+use crate::config::{Config, Durability};
 use crate::entry::{Entries, Request};
 use crate::gate::Gate;
+use crate::group::Group;
 use crate::id::{Epoch, FetchId, Op, ReplicaId, RequestNumber, Session, Time, View, WriteId, index};
 use crate::log::{Head, Log};
-use crate::message::{Body, Header, MessageKind, Spare, StartView, Tail};
+use crate::message::{Body, Header, MessageKind, Spare};
 use crate::persist::{Durable, Pending, Plain, Promise};
 use crate::quorum::Position;
 use crate::rules::Rules;
@@ -50,18 +52,19 @@ pub(super) enum Next {
     Follow {
         commit: Op,
     },
+    /// A later epoch has begun here, with a checkpoint after this op (VRR §7.1.1).
+    Epoch(Op),
+    /// Our epoch is over, and its end is on our log: what is left of it is to execute that (VRR §7.2).
+    Leave(Op),
     Halt(HaltReason),
 }
-
-/// How many entries a report or a StartView carries at most; who lacks more asks for it.
-const TAIL_ENTRIES: u64 = 128;
-/// The most that one page of state transfer carries, whatever a message may hold.
-const PAGE_BYTES: usize = 1 << 20;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Common {
     pub(super) config: Config,
     pub(super) rules: Rules,
+    /// The members of our epoch. Quorums, positions and primaries are asked of it alone.
+    pub(super) group: Group,
     pub(super) me: Position,
     pub(super) quorum: usize,
     pub(super) now: Time,
@@ -75,6 +78,7 @@ pub(super) struct Common {
     commit: Op,
     pub(super) execution: Execution,
     pub(super) shelf: Shelf,
+    pub(super) epochs: Epochs,
     pub(super) clients: ClientTable,
     pub(super) pending: Pending,
     pub(super) timers: Timers,
@@ -88,10 +92,12 @@ pub(super) struct Common {
 
 impl Common {
     /// What a replica is before its first event.
-    pub(super) fn new(config: Config, stored: Stored, clients: ClientTable, me: Position, at: Time) -> Self {
+    pub(super) fn new(config: Config, stored: Stored, clients: ClientTable, at: Time) -> Self {
+        let group = stored.checkpoint.as_ref().and_then(Checkpoint::group).unwrap_or_else(|| config.cluster.group());
+        let me = group.place(config.me);
         let header = Header {
             config: stored.config,
-            epoch: stored.epoch,
+            epoch: stored.view.epoch(),
             view: stored.view,
             from: config.me,
             instance: stored.instance,
@@ -103,10 +109,10 @@ impl Common {
         let interval = u64::from(config.cluster.checkpoint_interval);
         let barrier = config.rules.barrier_after(begins, interval, u64::from(config.me.0));
         Self {
-            primary: config.cluster.primary(stored.view),
+            primary: group.primary(stored.view),
             rules: config.rules,
             me,
-            quorum: config.rules.quorum(config.cluster.members.len()),
+            quorum: config.rules.quorum(group.members().len()),
             now: at,
             header,
             log_view: stored.log_view,
@@ -117,13 +123,15 @@ impl Common {
             clients,
             pending: Pending::new(log.op()),
             timers: Timers::default(),
-            gate: Gate::new(me, config.cluster.members.len()),
+            gate: Gate::new(me, group.members().len()),
             full_since: None,
             // Answers to an earlier life's questions are recognised as such.
             fetches: FetchId(header.incarnation.0 << 32),
             spare: Spare::default(),
             log,
             shelf: Shelf::new(stored.checkpoint),
+            epochs: Epochs::default(),
+            group,
             config,
         }
     }
@@ -144,7 +152,7 @@ impl Common {
         self.config.cluster.durability == Durability::Sync
     }
     pub(super) fn members(&self) -> usize {
-        self.config.cluster.members.len()
+        self.group.members().len()
     }
     /// The primary of our view.
     pub(super) const fn primary(&self) -> ReplicaId {
@@ -153,15 +161,14 @@ impl Common {
     pub(super) fn is_primary(&self) -> bool {
         self.primary == self.config.me
     }
-    fn set_view(&mut self, view: View) {
-        self.header.view = view;
-        self.primary = self.config.cluster.primary(view);
+    pub(super) fn set_view(&mut self, view: View) {
+        (self.header.view, self.header.epoch) = (view, view.epoch());
+        self.primary = self.group.primary(view);
     }
     /// The member `steps` after this one in the rotation, never this one itself.
     pub(super) fn another(&self, steps: u64) -> ReplicaId {
-        let n = self.members();
-        let step = 1 + index(steps % crate::id::count((n - 1).max(1)));
-        self.config.cluster.members[(self.me.index() + step) % n]
+        let step = 1 + index(steps % crate::id::count((self.members() - 1).max(1)));
+        self.group.around(self.me.index() + step)
     }
 
     /// What an observer may see.
@@ -211,9 +218,9 @@ impl Common {
         }
     }
 
-    /// Sends a promise, which cannot exist without its proof.
+    /// Sends a promise, which cannot exist without its proof. To the others of a lone member is to nobody.
     pub(super) fn send_promise(&mut self, out: &mut Out, to: To, promise: Promise) {
-        if self.members() > 1 {
+        if self.members() > 1 || matches!(to, To::One(_)) {
             self.emit(out, to, promise.into_body());
         }
     }
@@ -239,7 +246,7 @@ impl Common {
     /// The hint for a client that came to the wrong replica (PROTOCOL D27).
     pub(super) fn not_primary(&self, certain: bool) -> Reject {
         let view = self.rules.view_for_clients(self.normal_view, self.view());
-        let primary = certain.then(|| self.config.cluster.primary(view));
+        let primary = (certain && view.epoch() == self.group.epoch()).then(|| self.group.primary(view));
         Reject::NotPrimary { primary, view }
     }
 
@@ -424,32 +431,9 @@ impl Common {
 
     /// What execution works with.
     pub(super) fn desk<'a>(&'a mut self, out: &'a mut Out, serving: bool) -> (&'a mut Execution, &'a Log, Desk<'a>) {
-        let Self { execution, clients, log, rules, config, header, .. } = self;
-        let (rules, me, view) = (*rules, u64::from(config.me.0), header.view);
-        (execution, log, Desk { clients, rules, me, view, serving, out })
-    }
-
-    // ---- pieces of the log for others
-
-    pub(super) fn page_bytes(&self) -> usize {
-        let room = self.config.cluster.max_message_bytes.saturating_sub(MESSAGE_OVERHEAD_BYTES);
-        index(u64::from(room)).min(PAGE_BYTES)
-    }
-
-    /// The newest entries that fit a report or a StartView, none before `commit`.
-    pub(super) fn tail(&self) -> Tail {
-        let from = self.commit.max(Op(self.log.op().0.saturating_sub(TAIL_ENTRIES))).max(self.log.base().op);
-        self.tail_after(from, self.log.head())
-    }
-
-    /// The entries after `from` towards `head`, as many as fit.
-    pub(super) fn tail_after(&self, from: Op, head: Head) -> Tail {
-        let base = Head { op: from, hash: self.log.hash(from).expect("the base of a piece lies on the log") };
-        Tail { base, entries: self.log.page(from, head.op, self.page_bytes()), head }
-    }
-
-    pub(super) fn start_view(&self, view_start: Op, tail: Tail) -> StartView {
-        StartView { view_start, commit: self.commit, tail }
+        let Self { execution, clients, log, rules, config, header, group, .. } = self;
+        let (rules, me, view, least) = (*rules, u64::from(config.me.0), header.view, config.cluster.least_members());
+        (execution, log, Desk { clients, rules, me, view, serving, group, least, out })
     }
 
     /// A number for the next question.

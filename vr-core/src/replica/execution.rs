@@ -7,6 +7,7 @@
 use crate::action::{Action, Note, Reject, Rejection, Reply};
 use crate::clients::{ClientTable, NOT_ASKED, SlotId, Turn};
 use crate::entry::{Entries, Entry};
+use crate::group::Group;
 use crate::id::{ClientId, Op, RequestNumber, Session, View, count};
 use crate::log::Log;
 use crate::rules::Rules;
@@ -84,6 +85,16 @@ impl Execution {
         true
     }
 
+    /// The checkpoint at the barrier was given and could not be kept: it will be asked for again.
+    pub(super) const fn awaits_again(&mut self, op: Op) {
+        (self.barrier, self.awaits) = (op, Some(Awaited::Checkpoint));
+    }
+
+    /// The service stands where a log begins now.
+    pub(super) const fn founded(&mut self, barrier: Op) {
+        self.barrier = barrier;
+    }
+
     fn is_void(&mut self) -> bool {
         let void = self.void > 0;
         self.void -= usize::from(void);
@@ -143,6 +154,9 @@ impl Execution {
                 upcall(desk.out, run.cut(start, at));
                 start = at + 1;
                 desk.no_upcall(entry, turn);
+                if desk.ends_epoch(entry) {
+                    self.barrier = entry.op();
+                }
             }
             at += 1;
         }
@@ -234,6 +248,8 @@ pub(super) struct Desk<'a> {
     pub(super) me: u64,
     pub(super) view: View,
     pub(super) serving: bool,
+    pub(super) group: &'a Group,
+    pub(super) least: usize,
     pub(super) out: &'a mut Vec<Action>,
 }
 
@@ -244,11 +260,21 @@ impl Desk<'_> {
         self.out.push(Action::Reply(Reply { client, session, number, op, view, result, duplicate }));
     }
 
+    /// Is it the last entry of its epoch (VRR §7.1)? Whatever its client's session: at most once, by the epoch it names.
+    fn ends_epoch(&self, entry: &Entry) -> bool {
+        self.group.after(entry, self.least).is_some()
+    }
+
     /// An entry whose turn came and which the service never sees.
     fn no_upcall(&mut self, entry: &Entry, turn: Turn) {
         let (client, op) = (entry.client(), entry.op());
         match turn {
             Turn::Execute(_) => {}
+            Turn::Reconfigured(reply) => {
+                if self.serving {
+                    self.reply((client, entry.session(), entry.number()), (op, reply), false);
+                }
+            }
             Turn::Registered { session, evicted } => {
                 self.out.push(Action::Note(Note::Registered { client, session }));
                 if let Some((client, session)) = evicted {

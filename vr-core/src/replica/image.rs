@@ -57,12 +57,15 @@ impl Replica {
         let common = &mut this.common;
         common.rules = common.config.rules;
         common.config.validate().map_err(ImageError::Config)?;
+        common.config.joins = common.config.cluster.position(common.config.me).is_none();
         let cluster = &common.config.cluster;
         let header = common.header();
         if (cluster.digest(), common.config.me) != (header.config, header.from) {
             return Err(ImageError::Inconsistent("configuration and header"));
         }
-        if cluster.position(common.config.me) != Some(common.me) || common.quorum != cluster.quorum() {
+        let place = common.group.position(common.config.me);
+        let (group, is_there) = (&common.group, place.is_none_or(|place| place == common.me));
+        if !group.is_sound() || !is_there || common.quorum != group.quorum() {
             return Err(ImageError::Inconsistent("its place in the group"));
         }
         if !common.log.is_one_chain() {

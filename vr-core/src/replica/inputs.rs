@@ -65,7 +65,7 @@ impl Replica {
         match &mut self.status {
             Status::Primary(primary) => primary.on_query(&mut self.common, out, query),
             Status::Backup(_) if self.common.rules.backup_reads() => out.push(Action::Read(alloc::vec![query])),
-            Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
+            Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Outside | Status::Halted => {
                 let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
                 primary::refuse(out, &query, reason);
             }
@@ -101,8 +101,15 @@ impl Replica {
         match &mut self.status {
             Status::Primary(primary) if has => primary.flush(&mut self.common, out),
             Status::Backup(backup) if !has => backup.stop_fetching(&mut self.common),
-            Status::Primary(_) | Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
-            }
+            Status::Primary(_)
+            | Status::Backup(_)
+            | Status::ViewChange(_)
+            | Status::Recovering(_)
+            | Status::Outside
+            | Status::Halted => {}
+        }
+        if has && let Some(op) = self.common.epochs.take_owed() {
+            out.push(Action::Checkpoint { op });
         }
     }
 }

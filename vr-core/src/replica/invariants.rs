@@ -9,6 +9,7 @@ use super::common::Common;
 #[inline]
 pub(super) fn hold(common: &Common, leads: bool, normal: bool) -> bool {
     (common.log_view <= common.view())
+        && (common.group.epoch() == common.epoch())
         && (common.commit() <= common.log.op())
         && (common.execution.issued() <= common.commit())
         && (common.log.base().op <= common.commit())

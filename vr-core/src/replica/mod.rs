@@ -15,13 +15,16 @@
 //! ```
 
 mod backup;
+mod beginnings;
 mod checkpoints;
 mod common;
+mod epochs;
 mod execution;
 mod fingerprint;
 mod image;
 mod inputs;
 mod invariants;
+mod news;
 mod open;
 mod primary;
 mod recovery;
@@ -31,12 +34,13 @@ mod snapshot;
 mod state_transfer;
 mod view_change;
 
-use crate::action::{Action, EnterCause, HaltReason, Ignored, Note};
+use crate::action::{Action, EnterCause, HaltReason, Ignored};
 use crate::config::Config;
 use crate::event::{Event, Input};
-use crate::id::{Hash, Incarnation, ReplicaId, Time, View};
+use crate::group::Group;
+use crate::id::{Hash, Incarnation, ReplicaId, Time};
 use crate::message::{Body, Header, Message, MessageKind, Recovery, Spare};
-use crate::stored::{Damage, Stored};
+use crate::stored::Stored;
 use crate::timer::Timer;
 use alloc::vec::Vec;
 use backup::Backup;
@@ -66,11 +70,11 @@ enum Status {
     Backup(Backup),
     ViewChange(ViewChange),
     Recovering(Recovering),
+    /// No member of the group of its epoch, or its epoch is over and the next not begun (VRR §7.2). Votes nowhere, promises
+    /// nothing.
+    Outside,
     Halted,
 }
-
-/// Views beyond this are no view anybody entered: refused, so that none can be counted up to overflow.
-const LAST_VIEW: View = View(1 << 62);
 
 impl Replica {
     /// Starts a replica from what its disk holds, the fold of its durable writes; its first actions go to `out`.
@@ -88,50 +92,18 @@ impl Replica {
         if ours != (stored.cluster, stored.config, stored.id) {
             return Err(OpenError::ForeignDisk);
         }
-        let me = config.cluster.position(config.me).ok_or(OpenError::ForeignDisk)?;
         let found = Found::on(&stored);
         let clients = checkpoints::table_on(&config, &stored).ok_or(OpenError::NoCheckpoint)?;
-        let mut common = Common::new(config, stored, clients, me, at);
+        let mut common = Common::new(config, stored, clients, at);
+        if common.group.epoch() < common.epoch() {
+            return Err(OpenError::NoGroup);
+        }
         common.begin(out, found.clean);
         let mut this = Self { common, status: Status::Halted };
         this.start(out, found);
         this.settle(out);
         this.check_invariants();
         Ok(this)
-    }
-
-    fn start(&mut self, out: &mut Out, found: Found) {
-        let common = &mut self.common;
-        let Found { virgin, damage, clean } = found;
-        if let Some(Damage { from, .. }) = damage {
-            out.push(Action::Note(Note::DamagedLog { from }));
-        }
-        let damage = damage.filter(|_| !common.rules.takes_what_is_left());
-        let remembers = common.rules.remembers(common.is_sync(), virgin, clean);
-        let forgot = !remembers && !common.rules.restarts_normal_without_memory();
-        if forgot || damage.is_some() {
-            self.status = Status::Recovering(Recovering::enter(common, out, damage, remembers));
-        } else {
-            self.resume(out, virgin);
-        }
-    }
-
-    /// Goes on with what the disk holds, all of it.
-    fn resume(&mut self, out: &mut Out, virgin: bool) {
-        let common = &mut self.common;
-        let (view, log_view, commit) = (common.view(), common.log_view, common.commit());
-        let resumes = virgin || common.rules.resumes_as_primary();
-        if log_view < view {
-            self.status = Status::ViewChange(ViewChange::enter(common, out));
-            self.common.gate.content(&self.common.config, self.common.header().incarnation, view);
-            self.common.arm_view_change();
-        } else if !common.is_primary() {
-            self.transition(out, Next::Follow { commit });
-        } else if resumes {
-            self.transition(out, Next::Lead { commit });
-        } else {
-            self.transition(out, Next::Enter(view.next(), EnterCause::Restart));
-        }
     }
 
     /// Takes one event, gives what is to be done, in order.
@@ -167,7 +139,9 @@ impl Replica {
                 return self.after_upcalls(out);
             }
             Input::CheckpointTaken { op, state } => {
-                checkpoints::taken(&mut self.common, out, op, state, matches!(self.status, Status::Primary(_)));
+                let serving = matches!(self.status, Status::Primary(_));
+                let next = epochs::taken(&mut self.common, out, op, state, serving);
+                self.transition(out, next);
             }
             Input::Restored { op } => {
                 checkpoints::restored(&mut self.common, out, op, matches!(self.status, Status::Primary(_)));
@@ -188,7 +162,7 @@ impl Replica {
             }
             Status::Backup(backup) => backup.settle(&mut self.common, out),
             Status::ViewChange(_) => self.settle(out),
-            Status::Recovering(_) | Status::Halted => {}
+            Status::Recovering(_) | Status::Outside | Status::Halted => {}
         }
         self.check_invariants();
     }
@@ -203,6 +177,10 @@ impl Replica {
         while let Some(timer) = self.common.timers.take_due(self.common.now) {
             let common = &mut self.common;
             let next = match (&mut self.status, timer) {
+                (_, Timer::Epoch) => {
+                    epochs::on_timer(common, out, !matches!(self.status, Status::Recovering(_)));
+                    Next::Stay
+                }
                 (Status::Primary(primary), Timer::Heartbeat) => primary.on_heartbeat(common, out),
                 (Status::Primary(primary), Timer::Retransmit) => {
                     primary.on_retransmit(common, out);
@@ -231,7 +209,7 @@ impl Replica {
                 (Status::Primary(_), Timer::ViewChange | Timer::Fetch)
                 | (Status::Backup(_) | Status::ViewChange(_), Timer::Retransmit)
                 | (Status::Recovering(_), Timer::ViewChange | Timer::Retransmit)
-                | (Status::Halted, _) => Next::Stay,
+                | (Status::Outside | Status::Halted, _) => Next::Stay,
             };
             self.transition(out, next);
         }
@@ -249,20 +227,28 @@ impl Replica {
     fn admit(&mut self, out: &mut Out, header: &Header, body: Body) {
         let (from, kind) = (header.from, body.kind());
         let common = &mut self.common;
-        let sender = common.config.cluster.position(from).filter(|sender| *sender != common.me);
+        let sender = common.group.position(from).filter(|sender| *sender != common.me);
+        let other = header.epoch != common.epoch() || kind.is_about_epochs();
         let refused = if header.config != common.header().config {
             Some(Ignored::WrongCluster)
-        } else if header.epoch != common.epoch() {
-            Some(Ignored::WrongEpoch)
-        } else if sender.is_none() {
+        } else if from == common.config.me || (sender.is_none() && !other) {
             Some(Ignored::NotAMember)
-        } else if header.view >= LAST_VIEW {
+        } else if header.view.is_beyond() || header.epoch != header.view.epoch() {
             Some(Ignored::Malformed)
         } else {
             None
         };
         if let Some(why) = refused {
             return common.ignore(out, from, kind, why);
+        }
+        if other {
+            let normal = matches!(self.status, Status::Primary(_) | Status::Backup(_));
+            let remembers = !matches!(self.status, Status::Recovering(_));
+            let next = epochs::on_message(common, out, (header, &body), (normal, remembers));
+            return self.transition(out, next);
+        }
+        if matches!(self.status, Status::Outside) && !kind.is_by_content() {
+            return common.ignore(out, from, kind, Ignored::WrongStatus);
         }
         if let Some(sender) = sender {
             common.gate.hear(sender, common.now);
@@ -284,6 +270,7 @@ impl Replica {
                 repair::give(common, out, from, lent);
             }
             (_, Body::RecoveryResponse(_) | Body::Entries(_)) => common.ignore(out, from, kind, Ignored::NotAsked),
+            (_, Body::StartEpoch(_) | Body::EpochStarted { .. } | Body::NewEpoch(_) | Body::CheckEpoch) => {}
             (_, body @ Body::CheckpointPart(_)) | (Ordering::Equal, body) => {
                 self.on_current(out, from, (header.incarnation, body));
             }
@@ -297,7 +284,7 @@ impl Replica {
     fn on_current(&mut self, out: &mut Out, from: ReplicaId, (incarnation, body): (Incarnation, Body)) {
         let common = &mut self.common;
         if let Body::StartViewChange { want, hears } = body {
-            if let Some(position) = common.config.cluster.position(from) {
+            if let Some(position) = common.group.position(from) {
                 common.gate.vote(position, want, hears, common.now);
             }
             if let Status::Primary(primary) = &mut self.status {
@@ -309,7 +296,7 @@ impl Replica {
             Status::Primary(primary) => primary.on_message(common, out, from, &body),
             Status::Backup(backup) => backup.on_message(common, out, from, body),
             Status::ViewChange(between) => between.on_message(common, out, from, (incarnation, &body)),
-            Status::Recovering(_) | Status::Halted => Next::Stay,
+            Status::Recovering(_) | Status::Outside | Status::Halted => Next::Stay,
         };
         self.transition(out, next);
     }
@@ -377,14 +364,14 @@ impl Replica {
             Status::ViewChange(_) if common.rules.answers_recovery_between_views() => {
                 return ViewChange::misleads(common, out, from, question.nonce);
             }
-            Status::ViewChange(_) | Status::Recovering(_) | Status::Halted => {
+            Status::ViewChange(_) | Status::Recovering(_) | Status::Outside | Status::Halted => {
                 return common.ignore(out, from, MessageKind::Recovery, Ignored::WrongStatus);
             }
         };
-        if question.view_min >= LAST_VIEW {
+        if question.view_min.is_beyond() || question.view_min.epoch() > common.epoch() {
             common.ignore(out, from, MessageKind::Recovery, Ignored::Malformed);
         } else if common.view() < question.view_min {
-            let led_by_asker = common.config.cluster.primary(question.view_min) == from;
+            let led_by_asker = common.group.primary(question.view_min) == from;
             let view = if led_by_asker { question.view_min.next() } else { question.view_min };
             self.transition(out, Next::Enter(view, EnterCause::RecoveryNeedsIt));
         } else if common.primary() == from {
@@ -436,6 +423,14 @@ impl Replica {
                 common.normal_view = common.view();
                 self.status = Status::Backup(Backup::enter(common, out, commit));
             }
+            Next::Epoch(commit) => {
+                self.step_out(out);
+                self.begin_epoch(out, commit);
+            }
+            Next::Leave(commit) => {
+                self.step_out(out);
+                self.common.commit_to(out, commit, false);
+            }
             Next::Halt(reason) => {
                 self.status = Status::Halted;
                 out.push(Action::Halt(reason));
@@ -450,7 +445,7 @@ impl Replica {
                 Status::Primary(primary) => primary.settle(&mut self.common, out),
                 Status::Backup(backup) => return backup.settle(&mut self.common, out),
                 Status::ViewChange(between) => between.settle(&mut self.common, out),
-                Status::Recovering(_) | Status::Halted => Next::Stay,
+                Status::Recovering(_) | Status::Outside | Status::Halted => Next::Stay,
             };
             if next == Next::Stay {
                 return;
@@ -469,8 +464,16 @@ impl Replica {
             Status::Backup(_) => StatusName::Backup,
             Status::ViewChange(_) => StatusName::ViewChange,
             Status::Recovering(_) => StatusName::Recovering,
+            Status::Outside if self.common.is_retired() => StatusName::Retired,
+            Status::Outside => StatusName::Transitioning,
             Status::Halted => StatusName::Halted,
         })
+    }
+
+    /// The members of its epoch: to whom [`crate::To::Others`] goes, itself left out.
+    #[must_use]
+    pub const fn group(&self) -> &Group {
+        &self.common.group
     }
 
     /// The hash of the client table (PROTOCOL S16).

@@ -18,6 +18,8 @@ pub enum OpenError {
     ForeignDisk,
     /// The log on the disk goes on from a checkpoint that is not there, or cannot be read, or that is another one.
     NoCheckpoint,
+    /// The disk is of a later epoch than the checkpoint that it holds: the one with its group is not there.
+    NoGroup,
 }
 
 impl fmt::Display for OpenError {
@@ -25,6 +27,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::Config(error) => write!(f, "invalid configuration: {error}"),
             Self::ForeignDisk => f.write_str("this disk was formatted for another cluster, configuration or replica"),
+            Self::NoGroup => f.write_str("this disk is of a later epoch than the checkpoint that it holds"),
             Self::NoCheckpoint => f.write_str("the log on this disk does not go on from the checkpoint that it holds"),
         }
     }

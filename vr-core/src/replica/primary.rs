@@ -202,7 +202,7 @@ impl Primary {
         match body {
             Body::PrepareOk { head, beat } => self.on_prepare_ok(common, out, from, (*head, *beat), true),
             Body::CommitOk { beat } => {
-                if let Some(position) = common.config.cluster.position(from) {
+                if let Some(position) = common.group.position(from) {
                     self.on_beat(common, out, position, *beat);
                 }
             }
@@ -218,7 +218,11 @@ impl Primary {
             | Body::GetCheckpoint { .. }
             | Body::CheckpointPart(_)
             | Body::GetEntries { .. }
-            | Body::Entries(_) => {
+            | Body::Entries(_)
+            | Body::StartEpoch(_)
+            | Body::EpochStarted { .. }
+            | Body::NewEpoch(_)
+            | Body::CheckEpoch => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }
@@ -234,7 +238,7 @@ impl Primary {
         (head, beat): (Head, Beat),
         same_view: bool,
     ) {
-        let Some(position) = common.config.cluster.position(from) else { return };
+        let Some(position) = common.group.position(from) else { return };
         if same_view {
             // Whatever it acknowledges, it hears us: also who is slow to write down what was cut here since.
             self.on_beat(common, out, position, beat);
@@ -271,10 +275,11 @@ impl Primary {
     /// The largest op that a quorum has acknowledged, if it is not committed yet.
     fn acknowledged(&self, common: &Common) -> Op {
         let mut largest = common.commit();
+        let quorum = common.rules.committing_quorum(common.quorum, || quorum_after(common));
         for Member { acked, .. } in &self.members {
             if *acked > largest {
                 let counted = self.members.iter().filter(|member| member.acked >= *acked).count();
-                if common.rules.acks_of_op(counted, self.arrived + 1) >= common.quorum {
+                if common.rules.acks_of_op(counted, self.arrived + 1) >= quorum {
                     largest = *acked;
                 }
             }
@@ -432,7 +437,7 @@ impl Primary {
             if position == common.me.index() || from >= common.log.op() {
                 continue;
             }
-            let to = common.config.cluster.members[position];
+            let to = common.group.around(position);
             let entries = common.tail_after(from, common.log.head()).entries;
             let beat = self.beat;
             common.send(out, to, Plain::prepare(entries, common.commit(), beat));
@@ -443,4 +448,10 @@ impl Primary {
 
 fn session_of(entry: &Entry) -> (ClientId, Session, RequestNumber) {
     (entry.client(), entry.session(), entry.number())
+}
+
+/// The quorum of the group that the end of the log asks for: a planted bug counts with it (PROTOCOL D89).
+fn quorum_after(common: &Common) -> Option<usize> {
+    let next = common.group.after(common.log.last()?, common.config.cluster.least_members())?;
+    Some(next.quorum())
 }

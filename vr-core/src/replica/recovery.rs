@@ -153,9 +153,13 @@ impl Recovering {
             | Body::StartView(_)
             | Body::GetState(_)
             | Body::NewState(_)
-            | Body::GetCheckpoint { .. } => common.ignore(out, from, kind, Ignored::WrongStatus),
+            | Body::GetCheckpoint { .. }
+            | Body::StartEpoch(_)
+            | Body::EpochStarted { .. }
+            | Body::NewEpoch(_)
+            | Body::CheckEpoch => common.ignore(out, from, kind, Ignored::WrongStatus),
             Body::Recovery(_) => {
-                if let Some(position) = common.config.cluster.position(from) {
+                if let Some(position) = common.group.position(from) {
                     self.asking[position.index()] = Some(common.now);
                 }
                 common.ignore(out, from, kind, Ignored::WrongStatus);
@@ -224,7 +228,7 @@ impl Recovering {
     ) -> Next {
         let RecoveryResponse { nonce, log } = answer;
         let asked = common.rules.nonce_matches(*nonce == self.nonce);
-        let from_primary = from == common.config.cluster.primary(view);
+        let from_primary = from == common.group.primary(view);
         let Some(start) =
             log.as_ref().filter(|_| asked && from_primary && common.rules.recovers_in(view, self.view_min))
         else {

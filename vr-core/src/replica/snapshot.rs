@@ -16,6 +16,10 @@ pub enum StatusName {
     ViewChange,
     /// Asking for its memory.
     Recovering,
+    /// No member yet, or between two epochs: it promises nothing (VRR §7.2).
+    Transitioning,
+    /// No member any more: it was replaced (VRR §7.2).
+    Retired,
     /// Stopped for good.
     Halted,
 }

@@ -8,16 +8,46 @@ use super::checkpoints;
 use super::common::{Common, Out};
 use crate::action::{HaltReason, Ignored, Note};
 use crate::checkpoint::Checkpoint;
+use crate::config::MESSAGE_OVERHEAD_BYTES;
 use crate::entry::{Entries, Entry};
 use crate::id::{FetchId, Op, ReplicaId, count, index};
 use crate::log::{Head, Log, continues, head_of};
-use crate::message::{GetState, MessageKind, NewState, Tail};
+use crate::message::{GetState, MessageKind, NewState, StartView, Tail};
 use crate::persist::Plain;
 use crate::rules::Rules;
 use crate::timer::Timer;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+
+/// How many entries a report or a StartView carries at most; who lacks more asks for it.
+const TAIL_ENTRIES: u64 = 128;
+/// The most that one page of state transfer carries, whatever a message may hold.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Pieces of the log for others.
+impl Common {
+    pub(super) fn page_bytes(&self) -> usize {
+        let room = self.config.cluster.max_message_bytes.saturating_sub(MESSAGE_OVERHEAD_BYTES);
+        index(u64::from(room)).min(PAGE_BYTES)
+    }
+
+    /// The newest entries that fit a report or a StartView, none before `commit`.
+    pub(super) fn tail(&self) -> Tail {
+        let from = self.commit().max(Op(self.log.op().0.saturating_sub(TAIL_ENTRIES))).max(self.log.base().op);
+        self.tail_after(from, self.log.head())
+    }
+
+    /// The entries after `from` towards `head`, as many as fit.
+    pub(super) fn tail_after(&self, from: Op, head: Head) -> Tail {
+        let base = Head { op: from, hash: self.log.hash(from).expect("the base of a piece lies on the log") };
+        Tail { base, entries: self.log.page(from, head.op, self.page_bytes()), head }
+    }
+
+    pub(super) fn start_view(&self, view_start: Op, tail: Tail) -> StartView {
+        StartView { view_start, commit: self.commit(), tail }
+    }
+}
 
 /// A question that waits for its answer.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

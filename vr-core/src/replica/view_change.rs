@@ -53,6 +53,12 @@ impl ViewChange {
         Self { reported: false, reports: vec![None; common.members()], arrived: 0, installing: None, starting: None }
     }
 
+    /// The first view of an epoch begins with what the epoch begins with: nobody reports, and its primary leads once that
+    /// is on its disk (VRR §7.1).
+    pub(super) fn found(common: &mut Common, out: &mut Out, commit: Op) -> Self {
+        Self { starting: Some(commit), ..Self::enter(common, out) }
+    }
+
     /// Reports of an older view, for a planted bug only (PROTOCOL D12b).
     pub(super) fn inherit(&mut self, older: Self, common: &Common) {
         if common.rules.keeps_reports_of_older_views() {
@@ -98,7 +104,11 @@ impl ViewChange {
             | Body::RecoveryResponse(_)
             | Body::GetCheckpoint { .. }
             | Body::GetEntries { .. }
-            | Body::Entries(_) => {
+            | Body::Entries(_)
+            | Body::StartEpoch(_)
+            | Body::EpochStarted { .. }
+            | Body::NewEpoch(_)
+            | Body::CheckEpoch => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }
@@ -160,7 +170,7 @@ impl ViewChange {
         incarnation: Incarnation,
         report: Box<DoViewChange>,
     ) -> Next {
-        let Some(position) = common.config.cluster.position(from).filter(|_| common.is_primary()) else {
+        let Some(position) = common.group.position(from).filter(|_| common.is_primary()) else {
             common.ignore(out, from, MessageKind::DoViewChange, Ignored::WrongRole);
             return Next::Stay;
         };
@@ -189,7 +199,7 @@ impl ViewChange {
         let largest = all().map(|(_, report)| report.commit).max().unwrap_or(Op::ZERO).max(common.commit());
         let commit = common.rules.starting_commit(largest, best.commit);
         let reports: ReplicaSet = all().filter_map(|(at, _)| Position::new(at)).collect();
-        let of = common.config.cluster.members[at];
+        let of = common.group.around(at);
         out.push(Action::Note(Note::ChoseLog { view: common.view(), of, reports }));
         let tail = best.tail.clone();
         if commit > tail.head.op {

@@ -85,10 +85,31 @@ pub(super) fn remark(note: &Note) -> Option<(&'static str, String)> {
             ("duplicate_request", format!("request {number} of client c{client} was taken before"))
         }
         Note::SkippedDuplicate { op } => ("skipped_duplicate", format!("op {op} repeats a request and has no effect")),
+        Note::EpochEnds { .. } | Note::EpochBegan { .. } | Note::LearnedEpoch { .. } | Note::EpochSettled { .. } => {
+            return of_epochs(note);
+        }
         Note::TableAt { op, table } => {
             ("table_at", format!("client table after op {op}: {}", super::summary::short_hash(table)))
         }
     })
+}
+
+/// What is said of epochs.
+fn of_epochs(note: &Note) -> Option<(&'static str, String)> {
+    if let Note::EpochEnds { epoch, op } = note {
+        Some(("epoch_ends", format!("ends epoch {epoch} with op {op}")))
+    } else if let Note::EpochBegan { epoch, base, member } = note {
+        let what = format!("epoch {epoch}, which begins after op {base}");
+        let (name, is) = if *member { ("epoch_began", "a member") } else { ("retired", "no member") };
+        Some((name, format!("is {is} of {what}")))
+    } else if let Note::LearnedEpoch { epoch, from } = note {
+        let what = format!("hears from r{from} of epoch {epoch} and asks for what it begins with");
+        Some(("learned_epoch", what))
+    } else if let Note::EpochSettled { epoch } = note {
+        Some(("epoch_settled", format!("knows a quorum of epoch {epoch} to have what it begins with")))
+    } else {
+        None
+    }
 }
 
 const fn entered(cause: EnterCause) -> &'static str {

@@ -123,6 +123,8 @@ const fn status(name: StatusName) -> Status {
         StatusName::Primary | StatusName::Backup => Status::Normal,
         StatusName::ViewChange => Status::ViewChange,
         StatusName::Recovering => Status::Recovering,
+        StatusName::Transitioning => Status::Transitioning,
+        StatusName::Retired => Status::Retired,
         StatusName::Halted => Status::Halted,
     }
 }
@@ -360,7 +362,7 @@ fn slot(entry: &Entry, act: LogAct, redact: Redact) -> LogSlot {
         act,
         val: match entry.kind() {
             Kind::Register => None,
-            Kind::Operation => Some(shown(entry.body(), redact)),
+            Kind::Operation | Kind::Reconfiguration => Some(shown(entry.body(), redact)),
         },
     }
 }

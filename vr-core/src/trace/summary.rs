@@ -75,7 +75,7 @@ pub fn message_sent(to: Recipient, message: &Message) -> What {
 pub fn request_sent(to: ReplicaId, request: &Request, redact: Redact) -> What {
     let val = match request.kind {
         Kind::Register => None,
-        Kind::Operation => Some(shown(&request.body, redact)),
+        Kind::Operation | Kind::Reconfiguration => Some(shown(&request.body, redact)),
     };
     What::Sent(Sent {
         m: MessageId::of_request(request),
@@ -127,6 +127,7 @@ pub(super) fn rejection_sent(by: ReplicaId, rejection: &Rejection) -> What {
     let view = match reason {
         Reject::NotPrimary { view, .. } => Some(view.0),
         Reject::Busy | Reject::Evicted | Reject::TooLarge | Reject::Malformed | Reject::NoSpace => None,
+        Reject::Reconfiguration(_) => None,
     };
     What::Sent(Sent {
         m: MessageId::Answer { client, session, number, by },
@@ -149,6 +150,7 @@ pub(super) fn rejected(reason: Reject) -> Name {
         Reject::TooLarge => "too_large".into(),
         Reject::Malformed => "malformed".into(),
         Reject::NoSpace => "no_space".into(),
+        Reject::Reconfiguration(_) => "reconfiguration".into(),
     }
 }
 
@@ -207,6 +209,11 @@ fn said(body: &Body) -> (Option<u64>, Option<u64>, Summary) {
         Body::GetEntries { through } => {
             (Some(through.op.0), None, Summary { log_ck: Some(short_hash(through.hash)), ..nothing })
         }
+        Body::StartEpoch(group) | Body::NewEpoch(group) => {
+            let base = group.base();
+            (Some(base.op.0), None, Summary { log_ck: Some(short_hash(base.hash)), ..nothing })
+        }
+        Body::EpochStarted { .. } | Body::CheckEpoch => (None, None, nothing),
         Body::Entries(entries) => {
             let (last, n) = (entries.last(), Some(count(entries.len())));
             let log_ck = last.map(|last| short_hash(last.hash()));

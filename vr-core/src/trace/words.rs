@@ -59,6 +59,10 @@ words! {
         ViewChange = "view_change",
         /// Asking for its memory.
         Recovering = "recovering",
+        /// Waiting to be added.
+        Transitioning = "transitioning",
+        /// Replaced.
+        Retired = "retired",
         /// Stopped for good.
         Halted = "halted",
     }

@@ -79,6 +79,8 @@ pub enum WireError {
     NotTowardsHead,
     /// A checkpoint that is not the one its digest names.
     WrongDigest,
+    /// Members that are no group: none, too many, or one twice.
+    NoGroup,
 }
 
 /// Where to look for the cause.
@@ -116,6 +118,7 @@ impl WireError {
             Self::NotAfterBase => "not_after_base",
             Self::NotTowardsHead => "not_towards_head",
             Self::WrongDigest => "wrong_digest",
+            Self::NoGroup => "no_group",
         }
     }
 
@@ -137,7 +140,8 @@ impl WireError {
             | Self::NoEntries
             | Self::NotAfterBase
             | Self::NotTowardsHead
-            | Self::WrongDigest => Fault::Sender,
+            | Self::WrongDigest
+            | Self::NoGroup => Fault::Sender,
         }
     }
 }
@@ -164,6 +168,7 @@ impl fmt::Display for WireError {
             Self::NotAfterBase => f.write_str("the entries do not continue their base"),
             Self::NotTowardsHead => f.write_str("the entries do not lead to their head"),
             Self::WrongDigest => f.write_str("the checkpoint is not the one that its digest names"),
+            Self::NoGroup => f.write_str("the members are no group: none, too many, or one twice"),
         }
     }
 }

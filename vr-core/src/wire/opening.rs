@@ -60,7 +60,7 @@ impl Shape for Unwritten {
 
 impl Shape for Config {
     fn put(&self, to: &mut impl Sink) {
-        let Self { cluster, me, timeouts, batching, jitter_seed, rules: _ } = self;
+        let Self { cluster, me, timeouts, batching, jitter_seed, joins: _, rules: _ } = self;
         cluster.put(to);
         me.put(to);
         timeouts.put(to);
@@ -68,9 +68,12 @@ impl Shape for Config {
         jitter_seed.put(to);
     }
     fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        let (cluster, me): (ClusterConfig, ReplicaId) = (Shape::get(from)?, Shape::get(from)?);
+        let joins = cluster.position(me).is_none();
         Ok(Self {
-            cluster: Shape::get(from)?,
-            me: Shape::get(from)?,
+            cluster,
+            me,
+            joins,
             timeouts: Shape::get(from)?,
             batching: Shape::get(from)?,
             jitter_seed: Shape::get(from)?,

@@ -9,6 +9,7 @@ use crate::action::Write;
 use crate::checkpoint::Checkpoint;
 use crate::entry::{Entries, Entry, Kind, Predicted, Query, Request};
 use crate::event::{Event, Input};
+use crate::group::{Group, Member};
 use crate::id::{
     Beat, ClientId, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, RequestNumber, Seq, Session,
     Time, View, WriteId, count,
@@ -27,6 +28,8 @@ use bytes::Bytes;
 const ENTRY_BYTES_MIN: usize = 11;
 /// The fewest bytes a request takes: seven fields of one byte each.
 const REQUEST_BYTES_MIN: usize = 7;
+/// The fewest bytes a member takes: its id, and the length of its address.
+const MEMBER_BYTES_MIN: usize = 2;
 /// The fewest bytes a position takes.
 const HEAD_BYTES_MIN: usize = 2;
 
@@ -178,6 +181,7 @@ fields! {
     CheckpointPart { head, digest, length, offset, bytes }
     Event { at, input }
     Query { client, number, body }
+    Member { id, address }
 }
 
 /// An enum: the number of the variant, then its fields. `where` looks at what was read.
@@ -215,6 +219,7 @@ variants! {
     Kind {
         0 => Register,
         1 => Operation,
+        2 => Reconfiguration,
     }
     Body {
         0 => Prepare { entries, commit, beat } where not_empty(&entries),
@@ -232,6 +237,10 @@ variants! {
         12 => CheckpointPart(part),
         13 => GetEntries { through },
         14 => Entries(entries) where not_empty(&entries),
+        15 => StartEpoch(group),
+        16 => EpochStarted { epoch },
+        17 => NewEpoch(group),
+        18 => CheckEpoch,
     }
     Write {
         0 => Incarnation(incarnation),
@@ -290,6 +299,20 @@ impl Shape for Checkpoint {
         let (head, predicted) = (Head::get(from)?, Predicted::get(from)?);
         let checkpoint = Self::new(head, predicted, Bytes::get(from)?, Bytes::get(from)?);
         if Hash::get(from)? == checkpoint.digest() { Ok(checkpoint) } else { Err(WireError::WrongDigest) }
+    }
+}
+
+impl Shape for Group {
+    fn put(&self, to: &mut impl Sink) {
+        self.epoch().put(to);
+        put_number(count(self.members().len()), to);
+        self.members().iter().for_each(|member| member.put(to));
+        self.next_id().put(to);
+        self.base().put(to);
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        let (epoch, members) = (Shape::get(from)?, list(from, "members", MEMBER_BYTES_MIN)?);
+        Self::of(epoch, members, ReplicaId::get(from)?, Head::get(from)?).ok_or(WireError::NoGroup)
     }
 }
 

@@ -6,8 +6,23 @@
 use super::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use vr_core::{ADDRESS_BYTES_MAX, Group, Member, Reconfiguration};
 
 const FRAMES: &str = include_str!("frames.txt");
+
+/// The group of the second epoch, of so many members, all at this address as far as it may be as long.
+pub(super) fn group(members: u16, address: &Bytes) -> Box<Group> {
+    let cluster = ClusterConfig::of_size(ClusterId(7), 3);
+    let address = address.slice(..address.len().min(ADDRESS_BYTES_MAX));
+    let member = |id| Member { id: ReplicaId(id), address: address.clone() };
+    let members = (60_000..60_000 + members).map(member).collect();
+    let body = Reconfiguration { epoch: Epoch(0), members }.encode();
+    let (client, session, number) = (ClientId(1), Session(1), RequestNumber(1));
+    let (kind, predicted) = (Kind::Reconfiguration, Predicted::default());
+    let request = Request { client, session, number, kind, predicted, body };
+    let entry = Entry::new(Epoch(0), View(0), Op(u64::MAX / 4), Hash(u128::MAX), request);
+    Box::new(cluster.group().after(&entry, cluster.least_members()).expect("it may follow"))
+}
 
 fn messages() -> Vec<(String, Message)> {
     let request = |number: u64, body: &'static [u8]| Request {
@@ -49,6 +64,10 @@ fn messages() -> Vec<(String, Message)> {
         })),
         Body::GetEntries { through: last },
         Body::Entries(entries),
+        Body::StartEpoch(group(4, &Bytes::from_static(b"10.0.0.4:80"))),
+        Body::EpochStarted { epoch: Epoch(1) },
+        Body::NewEpoch(group(1, &Bytes::new())),
+        Body::CheckEpoch,
     ];
     let header = Header {
         config: Hash(0xC0FF_EE00_0000_0000_0000_0000_0000_0002),

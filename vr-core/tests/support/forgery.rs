@@ -154,13 +154,19 @@ impl Lie {
             },
             Body::GetEntries { through } => self.head(through),
             Body::Entries(entries) => *entries = self.entries(entries),
-            Body::CheckpointPart(part) => match field % 5 {
-                0 => self.head(&mut part.head),
-                1 => part.digest = Hash(u128::from(self.value)),
-                2 => part.length = self.number(part.length),
-                3 => part.offset = self.number(part.offset),
-                _ => part.bytes = part.bytes.slice(part.bytes.len() / 2..),
-            },
+            Body::EpochStarted { epoch } => *epoch = vr_core::Epoch(self.number(epoch.0)),
+            Body::StartEpoch(_) | Body::NewEpoch(_) | Body::CheckEpoch => {}
+            Body::CheckpointPart(part) => self.tell_in_part(field, part),
+        }
+    }
+
+    fn tell_in_part(self, field: u8, part: &mut vr_core::CheckpointPart) {
+        match field % 5 {
+            0 => self.head(&mut part.head),
+            1 => part.digest = Hash(u128::from(self.value)),
+            2 => part.length = self.number(part.length),
+            3 => part.offset = self.number(part.offset),
+            _ => part.bytes = part.bytes.slice(part.bytes.len() / 2..),
         }
     }
 

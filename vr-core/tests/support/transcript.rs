@@ -223,6 +223,8 @@ fn cell(snapshot: Option<Snapshot>) -> String {
         StatusName::Backup => 'B',
         StatusName::ViewChange => 'V',
         StatusName::Recovering => 'R',
+        StatusName::Transitioning => 'T',
+        StatusName::Retired => '-',
         StatusName::Halted => 'H',
     };
     format!("{letter}{view} {op}/{commit}/{executed}")
@@ -237,6 +239,7 @@ fn asked(request: &Request) -> String {
     match request.kind {
         vr_core::Kind::Register => "Register".to_owned(),
         vr_core::Kind::Operation => format!("Request {number:?}: {:?}", String::from_utf8_lossy(&request.body)),
+        vr_core::Kind::Reconfiguration => format!("Reconfiguration {number:?}"),
     }
 }
 
@@ -310,6 +313,9 @@ fn said(message: &Message) -> String {
         Body::GetCheckpoint { head, offset } => format!("{name} after op {}, from byte {offset} on", head.op),
         Body::GetEntries { through } => format!("{name} through op {}", through.op),
         Body::Entries(entries) => format!("{name} {}", ops(entries)),
+        Body::StartEpoch(group) | Body::NewEpoch(group) => format!("{name} {}", group.epoch()),
+        Body::EpochStarted { epoch } => format!("{name} {epoch}"),
+        Body::CheckEpoch => name.to_owned(),
         Body::CheckpointPart(part) => {
             format!(
                 "{name} after op {}, {} bytes from {} of {}",
@@ -338,6 +344,7 @@ fn refusal(reason: Reject) -> String {
         Reject::TooLarge => "too large".to_owned(),
         Reject::Malformed => "it makes no sense".to_owned(),
         Reject::NoSpace => "its disk is full".to_owned(),
+        Reject::Reconfiguration(why) => format!("no such group: {why:?}"),
         other => panic!("{other:?} has no words yet"),
     }
 }
@@ -422,6 +429,10 @@ fn noted(note: &Note) -> Option<String> {
         Note::RepairedLog { from, entries } => {
             format!("has its log back from op {from} on, {entries} entries of it from others")
         }
+        Note::EpochEnds { epoch, op } => format!("ends epoch {epoch} with op {op}"),
+        Note::EpochBegan { epoch, base, member } => format!("is of epoch {epoch} after op {base}: {member}"),
+        Note::LearnedEpoch { epoch, from } => format!("hears of epoch {epoch} from r{from}"),
+        Note::EpochSettled { epoch } => format!("epoch {epoch} is settled"),
         other => panic!("{other:?} has no words yet"),
     })
 }

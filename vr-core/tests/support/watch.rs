@@ -111,6 +111,7 @@ impl Watch {
             Body::Prepare { .. } | Body::Commit { .. } | Body::CommitOk { .. } | Body::StartViewChange { .. } => {}
             Body::GetState(_) | Body::NewState(_) | Body::Recovery(_) | Body::RecoveryResponse(_) => {}
             Body::GetCheckpoint { .. } | Body::CheckpointPart(_) | Body::GetEntries { .. } | Body::Entries(_) => {}
+            Body::StartEpoch(_) | Body::EpochStarted { .. } | Body::NewEpoch(_) | Body::CheckEpoch => {}
         }
     }
 

@@ -7,7 +7,7 @@
 use super::lineage::Who;
 use super::shadow::Shadow;
 use super::{Violation, index};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use vr_core::{ClientId, Entries, Entry, Head, Kind, Op, Reject, Rejection, ReplicaId, Reply, RequestNumber, Session};
 
 const S2: &str = "S2 prefix execution";
@@ -38,6 +38,8 @@ enum Outcome {
     Stale,
     /// Nothing: its session is gone.
     NoSession,
+    /// It changes the group, and the service never sees it.
+    Reconfigures,
     /// Nobody saw where it came from.
     Unknown,
 }
@@ -67,6 +69,8 @@ pub(super) struct AtMostOnce {
     taken: BTreeMap<ClientId, (Session, RequestNumber, Head)>,
     /// By op.
     outcomes: Vec<Outcome>,
+    /// The reconfigurations that were decided.
+    reconfigured: BTreeSet<(ClientId, Session, RequestNumber)>,
 }
 
 impl AtMostOnce {
@@ -76,6 +80,7 @@ impl AtMostOnce {
             rows: BTreeMap::new(),
             taken: BTreeMap::new(),
             outcomes: Vec::new(),
+            reconfigured: BTreeSet::new(),
         }
     }
 
@@ -90,6 +95,14 @@ impl AtMostOnce {
             Some(who) => match who.kind {
                 Kind::Register => Outcome::Opens(self.register(op, who.client)),
                 Kind::Operation => self.take(op, who),
+                Kind::Reconfiguration => {
+                    let outcome = self.take(op, who);
+                    let is_first = outcome == Outcome::Effect;
+                    if is_first {
+                        self.reconfigured.insert((who.client, who.session, who.number));
+                    }
+                    if is_first { Outcome::Reconfigures } else { outcome }
+                }
             },
         };
         self.outcomes.push(outcome);
@@ -125,7 +138,7 @@ impl AtMostOnce {
     /// A primary puts requests into its log: none that is there already, executed or not (PROTOCOL D70, D76). That
     /// execution would pass over the second one is a safety net, not a licence.
     pub(super) fn takes(&mut self, shadow: &Shadow, who: usize, entries: &Entries) -> Result<(), Violation> {
-        for entry in entries.iter().filter(|entry| entry.kind() == Kind::Operation) {
+        for entry in entries.iter().filter(|entry| entry.kind() != Kind::Register) {
             let (session, number) = (entry.session(), entry.number());
             let head = Head { op: entry.op(), hash: entry.hash() };
             let slot = self.taken.entry(entry.client()).or_insert((session, number, head));
@@ -184,7 +197,7 @@ impl AtMostOnce {
             Outcome::Repeats(first) => (format!("op {first} had executed the same request"), first),
             Outcome::Stale => ("a later request of that session had been executed".to_owned(), op),
             Outcome::NoSession => ("that session was not open any more".to_owned(), op),
-            Outcome::Opens(_) => ("it opens a session and is none of the service's business".to_owned(), op),
+            Outcome::Opens(_) | Outcome::Reconfigures => ("it is none of the service's business".to_owned(), op),
             Outcome::Effect | Outcome::Unknown => (String::new(), op),
         };
         let message = format!("{id:?} executes op {op} ({request}), although {why}");
@@ -208,7 +221,9 @@ impl AtMostOnce {
         match outcome {
             Outcome::Opens(opened) if session == opened || session == Session::ZERO => Ok(()),
             Outcome::Opens(opened) => lie(format!("op {op} opened session {opened}")),
-            Outcome::Effect if of.session != session => lie(format!("op {op} is of session {}", of.session)),
+            Outcome::Effect | Outcome::Reconfigures if of.session != session => {
+                lie(format!("op {op} is of session {}", of.session))
+            }
             Outcome::Effect => match &decision.result {
                 Some(first) if first == result => Ok(()),
                 Some(first) => lie(format!("the service answered \"{}\"", first.escape_ascii())),
@@ -216,7 +231,7 @@ impl AtMostOnce {
             },
             Outcome::Repeats(first) => lie(format!("op {op} had no effect: it repeats op {first}")),
             Outcome::Stale | Outcome::NoSession => lie(format!("op {op} had no effect")),
-            Outcome::Unknown => Ok(()),
+            Outcome::Unknown | Outcome::Reconfigures => Ok(()),
         }
     }
 
@@ -232,6 +247,12 @@ impl AtMostOnce {
 
     /// A client is refused: told to be evicted only if it is.
     pub(super) fn rejects(&self, shadow: &Shadow, who: usize, rejection: &Rejection) -> Result<(), Violation> {
+        let request = (rejection.client, rejection.session, rejection.number);
+        if matches!(rejection.reason, Reject::Reconfiguration(_)) && self.reconfigured.contains(&request) {
+            let (id, request) = (shadow.id(who), describe(request.0, request.1, request.2));
+            let message = format!("{id:?} refuses {request}, a reconfiguration that took effect, as if it were new");
+            return Err(Violation::safety(S22, message, &[id], &[]));
+        }
         if rejection.reason != Reject::Evicted {
             return Ok(());
         }

@@ -27,50 +27,49 @@ properties! {
     "S1 agreement", "§8.1", "agreement":
         "what is committed or executed at an op is the same everywhere";
     "S2 prefix execution", "§4.1 steps 5–7", "agreement, at_most_once, checkpoints":
-        "ops are executed in order, once per life; answers and states are equal at equal ops";
+        "ops are executed in order, once per life, with equal answers and states";
     "S2 rising clock", "§4.4", "agreement":
-        "the clock predicted for an op is later than the one before";
+        "the predicted clock rises from op to op";
     "S3 monotone commit", "§4.1, §4.2 step 3", "agreement, promises":
-        "the commit-number never falls in a life; a new primary starts with the largest reported";
+        "the commit-number never falls in a life; a primary starts with the largest reported";
     "S4 bounds", "Figure 2", "agreement":
-        "executed ≤ commit ≤ op, log_view ≤ view; a replica is as its writes say";
+        "executed ≤ commit ≤ op, log_view ≤ view, as the writes say";
     "S4 crash image", "§4.3, §5.1", "shadow, image":
         "a disk comes back with its durable writes and a prefix of those in flight";
     "S5 promise monotone", "§8.2", "views":
-        "view and incarnation on a disk never go back, over all lives";
+        "view and incarnation on a disk never go back";
     "S5 durable header", "§8.2", "promises":
-        "no message names a view or incarnation that its sender's disk does not";
+        "no message names a view or incarnation that is not on disk";
     "S6 log match", "§8.1", "agreement":
-        "in one view all logs agree, and only its primary makes new entries; a repair brings back what was there";
+        "in one view all logs agree, only its primary makes entries; a repaired log is what was there";
     "S7 one start", "§4.2 step 3", "views":
-        "a view starts once; a restarted primary does not resume its view";
+        "a view starts once; no restarted primary resumes it";
     "S7 justified start", "§4.2 step 3", "promises":
-        "a view starts after a quorum, the primary included, reported for exactly that view";
+        "a view starts after a quorum, its primary included, reported for it";
     "S7 view prefix", "§4.2 step 5", "views":
-        "whoever is normal in a view holds its whole initial log";
+        "who is normal in a view holds its whole initial log";
     "S8 leader completeness", "§8.1", "views":
-        "a view starts with everything that is ever committed in earlier views";
+        "a view starts with everything committed in earlier ones, whenever that was";
     "S8 best log", "§4.2 step 3", "promises":
         "the chosen log is the best reported, by (log_view, op)";
     "S9 ack durability", "§8.1, §8.2", "durability":
-        "what was decided is held by a quorum, in log or checkpoint";
+        "what was decided is held by a quorum";
     "S9 truthful mark", "–", "stops":
         "only who is asked to stop leaves a mark";
     "S10 promise kept", "§8.1, §8.2", "views, agreement":
-        "nobody speaks for a view below one it revealed, nor logs or serves between views";
+        "nobody speaks for a view below one it revealed, nor serves between views";
     "S10 justified recovery", "§4.3 step 3", "promises":
-        "memory comes from an answer of a view's primary to a question of this life";
+        "memory comes from a view's primary, asked in this life";
     "S11 ack backed", "§4.1 step 4, §8.2", "promises":
-        "acknowledgements, reports, StartViews say what the disk (asynchronous: memory) holds; what was \
-         acknowledged goes only with a later view";
+        "what is acknowledged, reported or started is on disk (asynchronous: in memory) and goes only with a later view";
     "S11 report monotone", "§4.2 step 2", "promises":
-        "the reports of one replica for one view never weaken";
+        "reports of one replica for one view never weaken";
     "S12 commit justified", "§4.1 step 5", "promises":
-        "an op is committed when a quorum acknowledged it in its view; nobody's commit-number is ahead";
+        "an op is committed when a quorum acknowledged it in its view";
     "S13 silence", "§4.3, §8.1", "views":
-        "who recovers only asks, who changes views serves nobody, who halted does nothing";
+        "who recovers only asks, who changes views serves nobody, who halted is still";
     "S14 taken once", "§4.1", "at_most_once":
-        "a primary takes no request that its log has";
+        "a primary logs no request twice";
     "S14 at most once", "§4.1, §4.5", "at_most_once":
         "the service executes each request once";
     "S15 linearizability", "§8.1", "linearizability":
@@ -78,17 +77,21 @@ properties! {
     "S16 table equality", "§4.1, §4.5", "tables":
         "client tables are equal after equal ops";
     "S17 checkpoint equality", "§5.1", "checkpoints":
-        "checkpoints are taken after the same ops and are equal";
+        "checkpoints are after the same ops and equal";
     "S18 cut behind a checkpoint", "§5.1", "checkpoints":
-        "entries are given up when a checkpoint that holds them is on disk";
+        "entries go when a checkpoint that holds them is on disk";
+    "S20 epoch prefix", "§7.1", "views":
+        "an epoch ends with its reconfiguration; the next begins there";
     "S21 fresh read", "§6.3", "reads":
         "a read reflects all that was answered before it";
     "S22 reply truth", "§4.1, §4.5", "at_most_once":
-        "an answer is the result of exactly that request; a session called gone is gone";
+        "an answer is the result of that request; a session called gone is gone";
     "S22 truthful hint", "§4.1", "views":
-        "a client is told only of views that started";
+        "clients hear only of views that started";
     "S24 no unexcused halt", "–", "liveness":
         "a replica stops only when a write failed";
+    "S25 config sanity", "§7.1", "promises":
+        "the group of an epoch is the one decided";
     "S25 room on disk", "–", "space":
         "whose disk is full writes no entries";
     "L1 one view", "§8.2", "liveness":
@@ -102,13 +105,15 @@ properties! {
     "L4 abdication", "§8.2", "liveness":
         "a primary whose view a quorum left stops";
     "L5 no storm", "§8.2", "liveness":
-        "few views are entered after the faults ended";
+        "few views are entered after the faults";
     "L5 fresh votes", "§4.2", "votes":
         "a view is left by fresh votes";
     "L5 orderly hand-over", "–", "hand_over":
         "who gives way leaves nothing undone";
     "L6 converged", "§8.2", "liveness":
         "the healed quorum agrees on op, commit, execution and tables";
+    "L7 reconfigured", "§7.1, §7.2", "liveness":
+        "members are in the last epoch, the replaced retired";
     "L9 vacuity", "–", "liveness":
         "somebody was answered";
 }

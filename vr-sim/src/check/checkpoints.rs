@@ -32,7 +32,7 @@ impl Checkpoints {
     /// A checkpoint was taken or installed: at an op where all take one, of what was decided, like the first one.
     pub(super) fn written(&mut self, shadow: &Shadow, who: usize, checkpoint: &Checkpoint) -> Result<(), Violation> {
         let (id, head) = (shadow.id(who), checkpoint.head());
-        if !head.op.0.is_multiple_of(self.interval) {
+        if !head.op.0.is_multiple_of(self.interval) && !shadow.is_base(head) {
             let message = format!(
                 "{id:?} has a checkpoint after op {}, which is no multiple of the interval {}",
                 head.op, self.interval

@@ -60,8 +60,10 @@ impl Durability {
         let Some(decision) = shadow.lineage.decision(op) else { return Ok(()) };
         let head = Head { op, hash: decision.hash };
         let counts = |mirror: &&Mirror| mirror.retains(head, shadow.sync) || mirror.is_amnesiac(shadow.sync);
-        let holders = shadow.replicas.iter().filter(|mirror| !mirror.lost).filter(counts);
-        if holders.count() + shadow.lost_disks() >= shadow.quorum { Ok(()) } else { Err(Self::lost(shadow, head)) }
+        let members = shadow.replicas.iter().filter(|mirror| shadow.deciding().position(mirror.id).is_some());
+        let (lost, left): (Vec<_>, Vec<_>) = members.partition(|mirror| mirror.lost);
+        let holders = left.into_iter().filter(counts).count();
+        if holders + lost.len() >= shadow.deciding().quorum() { Ok(()) } else { Err(Self::lost(shadow, head)) }
     }
 
     #[cold]
@@ -69,7 +71,7 @@ impl Durability {
         let place = if shadow.sync { "on its disk" } else { "in its memory" };
         let mut lacking = Vec::new();
         let mut first = head.op;
-        for mirror in &shadow.replicas {
+        for mirror in shadow.replicas.iter().filter(|mirror| shadow.deciding().position(mirror.id).is_some()) {
             if mirror.retains(head, shadow.sync) || mirror.is_amnesiac(shadow.sync) {
                 continue;
             }
@@ -85,7 +87,7 @@ impl Durability {
             Some(decision) => (shadow.id(decision.by), short(decision.hash)),
             None => (shadow.id(0), String::new()),
         };
-        let quorum = shadow.quorum;
+        let quorum = shadow.deciding().quorum();
         let message = format!(
             "{by:?} committed op {first} ({hash}), and now fewer than {quorum} replicas hold everything through op {}: \
              {lacking:?} do not have it {place}",

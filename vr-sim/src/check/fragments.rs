@@ -387,6 +387,7 @@ impl Fragments {
             Body::RecoveryResponse(answer) => leads || (follows && answer.log.is_none()),
             Body::Recovery(_) | Body::GetEntries { .. } => recovers,
             Body::GetCheckpoint { .. } | Body::Entries(_) | Body::CheckpointPart(_) => true,
+            Body::StartEpoch(_) | Body::EpochStarted { .. } | Body::NewEpoch(_) | Body::CheckEpoch => true,
         };
         if !may {
             let (status, of) = (before.status, before.view);
@@ -430,7 +431,11 @@ impl Fragments {
             | Body::GetCheckpoint { .. }
             | Body::CheckpointPart(_)
             | Body::GetEntries { .. }
-            | Body::Entries(_) => Ok(()),
+            | Body::Entries(_)
+            | Body::StartEpoch(_)
+            | Body::EpochStarted { .. }
+            | Body::NewEpoch(_)
+            | Body::CheckEpoch => Ok(()),
         }
     }
 

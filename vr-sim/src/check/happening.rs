@@ -116,6 +116,8 @@ pub enum Happening<'a> {
 pub struct Setting {
     /// The cluster's replicated configuration.
     pub cluster: ClusterConfig,
+    /// So many replicas wait to be added, with the ids that follow those of the members.
+    pub spares: u16,
 }
 
 /// Safety, or liveness.

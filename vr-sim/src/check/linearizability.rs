@@ -1,12 +1,12 @@
 //! What clients saw could have happened one call at a time: S15, by the search of Wing and Gong with Lowe's memory.
 //!
-//! Owns the clients' history and the search: per key, depth first over which call took effect next, never twice
-//! from the same configuration (calls that took effect, state). A call that was never answered may have taken
-//! effect at any time after it was made, or never. The search is bounded in configurations, never in time.
+//! Owns the service's specification, the clients' history and the search: per key, depth first over which call took
+//! effect next, never twice from the same configuration (calls that took effect, state). A call that was never answered
+//! may have taken effect at any time after it was made, or never. The search is bounded in configurations, never in time.
 //! Must not know replicas: what they say about the order of effects serves as a hint which order to try first, and a
 //! wrong hint costs time, not truth. PROTOCOL §4 S15; DESIGN 9.15.
 
-use super::{Model, Violation};
+use super::Violation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +15,16 @@ use vr_core::{ClientId, Op, RequestNumber, Session};
 const S15: &str = "S15 linearizability";
 /// A search gives up after this many words of memory for exhausted configurations.
 const BUDGET: usize = 1 << 22;
+
+/// The sequential specification of the replicated service, for S15. Operations on different keys must be
+/// independent of each other; whoever cannot say so gives all the same key.
+pub trait Model: Send + Sync {
+    /// What an operation is about.
+    fn key(&self, body: &[u8]) -> Vec<u8>;
+    /// What an operation makes of the state of its key, and what it answers. A key nobody touched is in the state
+    /// of no bytes at all.
+    fn step(&self, state: &[u8], body: &[u8]) -> (Vec<u8>, Vec<u8>);
+}
 
 type Name = (ClientId, Session, RequestNumber);
 

@@ -30,6 +30,7 @@ const L2: &str = "L2 answered";
 const L3: &str = "L3 recovered";
 const L4: &str = "L4 abdication";
 const L5: &str = "L5 no storm";
+const L7: &str = "L7 reconfigured";
 const L6: &str = "L6 converged";
 const L9: &str = "L9 vacuity";
 const HALT: &str = "S24 no unexcused halt";
@@ -120,7 +121,8 @@ impl Liveness {
     /// Somebody went down, halted, came back or recovered.
     pub(super) fn count_amnesiacs(&mut self, shadow: &Shadow) {
         if !shadow.sync && !self.void {
-            let is_amnesiac = |mirror: &&Mirror| mirror.known && mirror.is_amnesiac(shadow.sync);
+            let member = |mirror: &Mirror| shadow.present().position(mirror.id).is_some();
+            let is_amnesiac = |mirror: &&Mirror| mirror.known && mirror.is_amnesiac(shadow.sync) && member(mirror);
             let amnesiacs = shadow.replicas.iter().filter(is_amnesiac).count();
             self.void = amnesiacs > shadow.tolerated();
         }
@@ -220,8 +222,9 @@ impl Liveness {
             return Ok(());
         }
         let view = message.header.view;
-        let gone = shadow.replicas.iter().filter(|mirror| mirror.disk.view > view).count();
-        if gone < shadow.quorum {
+        let members = shadow.replicas.iter().filter(|mirror| shadow.group(view).position(mirror.id).is_some());
+        let gone = members.filter(|mirror| mirror.disk.view > view).count();
+        if gone < shadow.quorum(view) {
             return Ok(());
         }
         let (of, beats) = &mut self.in_vain[who];
@@ -262,7 +265,8 @@ impl Liveness {
             place.is_some_and(|place| !lost(place) && shadow.replicas[place].standing.is_running())
         };
         let seen = |id: &ReplicaId| end.replicas.iter().find(|(seen, _)| seen.id == *id);
-        let able: Vec<&Seen> = heal.core.iter().filter(|id| well(id)).filter_map(seen).collect();
+        let members = heal.core.iter().filter(|id| shadow.present().position(**id).is_some());
+        let able: Vec<&Seen> = members.filter(|id| well(id)).filter_map(seen).collect();
         let is_whole = |seen: &&&Seen| {
             shadow.place(seen.0.id).is_some_and(|place| !shadow.replicas[place].is_amnesiac(shadow.sync))
         };
@@ -273,7 +277,8 @@ impl Liveness {
             let id = seen.0.id;
             is_whole(seen) || (heal.repairable.contains(&id) && can_still(id))
         };
-        if able.iter().filter(is_owed).count() < shadow.quorum {
+        let quorum = shadow.present().quorum();
+        if able.iter().filter(is_owed).count() < quorum {
             return None;
         }
         let is_hub = |seen: &&&Seen| heal.core.first() == Some(&seen.0.id);
@@ -281,7 +286,7 @@ impl Liveness {
             let hub = able.first().filter(is_hub);
             hub.is_some_and(|seen| is_owed(&seen) || Self::can_follow(shadow, seen.0.id, &helpers))
         };
-        (hub && able.len() >= shadow.quorum).then_some(able)
+        (hub && able.len() >= quorum).then_some(able)
     }
 
     /// Does one of these lead a view that `follower` did not promise to leave behind?
@@ -306,11 +311,12 @@ impl Liveness {
             }
             let members = shadow.replicas.len();
             let heard = heal.heard[place * members..][..members].iter().filter(|at| **at > late).count();
-            heard + 1 >= shadow.quorum
+            heard + 1 >= shadow.present().quorum()
         })
     }
 
     fn owed(&self, shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> Result<(), Complaint> {
+        Self::in_place(shadow, heal, able, end)?;
         let served = Self::served(shadow, heal, able)?;
         if let Some((client, number)) = end.unanswered.first() {
             let count = end.unanswered.len();
@@ -318,7 +324,8 @@ impl Liveness {
             return Err((L2, what, Vec::new()));
         }
         Self::apart(&served)?;
-        let views = self.highest.0.saturating_sub(heal.view.0);
+        let before = if heal.view.epoch() == self.highest.epoch() { heal.view.number() } else { 0 };
+        let views = self.highest.number().saturating_sub(before);
         let most = 8 * super::count(shadow.replicas.len()) + 32;
         if views > most {
             return Err((L5, format!("{views} views were entered; {most} are plenty"), Vec::new()));
@@ -328,6 +335,26 @@ impl Liveness {
         }
         if self.invoked > 0 && self.resolved == 0 {
             return Err((L9, format!("{} requests were made and none was ever answered", self.invoked), Vec::new()));
+        }
+        Ok(())
+    }
+
+    /// A reconfiguration that was committed is finished: the members of the new group are in its epoch, and whoever is no
+    /// member any more knows it.
+    fn in_place(shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> Result<(), Complaint> {
+        let group = shadow.present();
+        if let Some((seen, _)) = able.iter().find(|(seen, _)| seen.epoch != group.epoch()) {
+            let (id, now, is) = (seen.id, group.epoch(), seen.epoch);
+            return Err((L7, format!("{id:?} is a member of epoch {now}, but still in epoch {is}"), vec![id]));
+        }
+        let replaced = |seen: &&Seen| {
+            let place = shadow.place(seen.0.id).filter(|_| heal.core.contains(&seen.0.id));
+            place.is_some_and(|place| !shadow.is_member(place, group) && shadow.was_member(place))
+        };
+        let is_out = |seen: &&Seen| matches!(seen.0.status, StatusName::Retired | StatusName::Halted);
+        if let Some((seen, _)) = end.replicas.iter().filter(replaced).find(|seen| !is_out(seen)) {
+            let (id, now, status) = (seen.id, group.epoch(), seen.status);
+            return Err((L7, format!("{id:?} is no member in epoch {now}, but is {status:?}"), vec![id]));
         }
         Ok(())
     }
@@ -342,7 +369,7 @@ impl Liveness {
         let hub = able.first().map(|(seen, _)| seen.id);
         let linked = |id: ReplicaId| heal.mesh || Some(primary) == hub || Some(id) == hub || id == primary;
         let served: Vec<&Seen> = able.iter().copied().filter(|(seen, _)| linked(seen.id)).collect();
-        if served.len() < shadow.quorum || !served.iter().any(|(seen, _)| seen.id == primary) {
+        if served.len() < shadow.present().quorum() || !served.iter().any(|(seen, _)| seen.id == primary) {
             let count = served.len();
             let what =
                 format!("{:?} is in view {view} of {primary:?}, which can serve {count} of the healed", reference.id);

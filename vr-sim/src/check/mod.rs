@@ -1,6 +1,6 @@
 //! The properties, one file each, and what they are fed with: happenings only, never a replica's fields.
 //!
-//! Owns [`Happening`], [`Violation`], [`Model`] and [`Checkers`], which hands every happening to the properties it
+//! Owns [`Happening`], [`Violation`] and [`Checkers`], which hands every happening to the properties it
 //! concerns, in one pass over a step's actions. Must not know the simulator: the same checkers judge a recorded
 //! production run, if it begins with the opening of every replica; otherwise [`Fragments`] does. PROTOCOL §4.
 //!
@@ -49,24 +49,15 @@ use tables::Tables;
 use views::Views;
 use votes::Votes;
 use vr_core::{
-    Action, EnterCause, Event, Hash, Input, Note, Op, ReplicaId, RequestNumber, Session, Stored, Time, Wait, Write,
-    WriteId,
+    Action, EnterCause, Epoch, Event, Hash, Head, Input, Note, Op, ReplicaId, RequestNumber, Session, Stored, Time,
+    Wait, Write, WriteId,
 };
 
 pub use catalogue::{PROPERTIES, Property};
 pub use fragments::{Fragments, Seen};
 pub use happening::{Happening, Setting, Severity, Violation};
+pub use linearizability::Model;
 pub(crate) use linearizability::{Plain, plain as judge_plain_history};
-
-/// The sequential specification of the replicated service, for S15. Operations on different keys must be
-/// independent of each other; whoever cannot say so gives all the same key.
-pub trait Model: Send + Sync {
-    /// What an operation is about.
-    fn key(&self, body: &[u8]) -> Vec<u8>;
-    /// What an operation makes of the state of its key, and what it answers. A key nobody touched is in the state
-    /// of no bytes at all.
-    fn step(&self, state: &[u8], body: &[u8]) -> (Vec<u8>, Vec<u8>);
-}
 
 /// All properties at once. Feed it every happening of a run, in the order in which they happened; the first
 /// violation ends the judgement. A clone goes on from here by itself.
@@ -93,7 +84,7 @@ impl Checkers {
     /// For one cluster, whose service does as `model` says. Without a model S15 is not judged.
     #[must_use]
     pub fn new(setting: &Setting, model: Option<Arc<dyn Model>>) -> Self {
-        let replicas = setting.cluster.members.len();
+        let replicas = setting.cluster.members.len() + usize::from(setting.spares);
         Self {
             shadow: Shadow::new(setting),
             agreement: Agreement::default(),
@@ -367,6 +358,7 @@ impl Checkers {
                 Ok(())
             }
             Write::Append(entries) => {
+                Views::ends_with_epoch(&self.shadow, who, entries)?;
                 self.shadow.issue(who, id, write);
                 Agreement::appended(&mut self.shadow, who, entries)?;
                 if self.shadow.replicas[who].standing == Standing::Primary {
@@ -376,6 +368,13 @@ impl Checkers {
             }
             Write::Replace { view, .. } | Write::Install { view, .. } => {
                 self.liveness.entered(*view);
+                if let Write::Install { checkpoint, .. } = write
+                    && self.shadow.begins_epoch(who, checkpoint)
+                {
+                    self.shadow.issue(who, id, write);
+                    Views::begins(&self.shadow, who, *view)?;
+                    return Durability::holds(&self.shadow);
+                }
                 let leads = self.shadow.leader(*view) == who;
                 self.promises.may_recover(&self.shadow, who, *view)?;
                 if leads {
@@ -387,6 +386,9 @@ impl Checkers {
                     Views::started(&mut self.shadow, who, *view)?;
                 } else {
                     Views::installed(&self.shadow, who, *view)?;
+                }
+                if view.epoch() > Epoch::ZERO {
+                    Views::begins_with_base(&self.shadow, who, *view)?;
                 }
                 self.promises.keeps(&self.shadow, who)?;
                 Durability::holds(&self.shadow)
@@ -437,11 +439,14 @@ impl Checkers {
 
     /// A primary committed, justly, through `op`.
     fn decide(&mut self, who: usize, op: Op) {
-        let Shadow { replicas, lineage, .. } = &mut self.shadow;
-        let mut next = lineage.decided().next();
+        let mut next = self.shadow.lineage.decided().next();
         while next <= op {
+            let Shadow { replicas, lineage, .. } = &mut self.shadow;
             let Some(hash) = replicas[who].memory.hash(next) else { return };
             lineage.decide(hash, who);
+            let view = replicas[who].memory.view;
+            self.shadow.decided(Head { op: next, hash }, view.epoch());
+            let Shadow { lineage, .. } = &mut self.shadow;
             self.at_most_once.decided(next, lineage.decision(next).and_then(|decision| decision.who));
             next = next.next();
         }

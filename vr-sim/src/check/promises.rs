@@ -6,13 +6,14 @@
 
 use super::shadow::{Mirror, Shadow, Standing};
 use super::{Violation, short};
-use vr_core::{Body, DoViewChange, Head, Incarnation, Message, Op, Position, ReplicaSet, StartView, To, View};
+use vr_core::{Body, DoViewChange, Epoch, Group, Head, Incarnation, Message, Op, ReplicaSet, StartView, To, View};
 
 const S3: &str = "S3 monotone commit";
 const S5: &str = "S5 durable header";
 const S7: &str = "S7 justified start";
 const S8: &str = "S8 best log";
 const S10: &str = "S10 justified recovery";
+const S25: &str = "S25 config sanity";
 const S11: &str = "S11 ack backed";
 const S12: &str = "S12 commit justified";
 const D44: &str = "S11 report monotone";
@@ -79,9 +80,12 @@ impl Promises {
             | Body::GetCheckpoint { .. }
             | Body::CheckpointPart(_)
             | Body::GetEntries { .. }
-            | Body::Entries(_) => {
+            | Body::Entries(_)
+            | Body::CheckEpoch => {
                 return Ok(());
             }
+            Body::EpochStarted { epoch } => return Self::has_started(shadow, who, *epoch),
+            Body::StartEpoch(group) | Body::NewEpoch(group) => return Self::names(shadow, who, group),
             Body::Prepare { commit, .. } | Body::Commit { commit, .. } => *commit,
             Body::DoViewChange(report) => {
                 self.reports(shadow, who, header.view, report)?;
@@ -101,6 +105,30 @@ impl Promises {
             return Err(Self::nobody_committed(shadow, who, commit, "tells others that"));
         }
         Ok(())
+    }
+
+    /// What an epoch begins with is said to be here: on the disk, or where that counts, in memory (PROTOCOL D93).
+    fn has_started(shadow: &Shadow, who: usize, epoch: Epoch) -> Result<(), Violation> {
+        let mirror = &shadow.replicas[who];
+        let image = if shadow.sync { &mirror.disk } else { &mirror.memory };
+        let base = shadow.group(View::first_of(epoch)).base();
+        if image.view.epoch() == epoch && image.holds(base) {
+            return Ok(());
+        }
+        let (id, op) = (mirror.id, base.op);
+        let message = format!("{id:?} says that it has what epoch {epoch} begins with, op {op}, and has not");
+        Err(Violation::safety(S11, message, &[id], &[op]))
+    }
+
+    /// A group is named: the one that was decided for its epoch (PROTOCOL S25).
+    fn names(shadow: &Shadow, who: usize, group: &Group) -> Result<(), Violation> {
+        let decided = shadow.group(View::first_of(group.epoch()));
+        if decided == group {
+            return Ok(());
+        }
+        let (id, epoch) = (shadow.id(who), group.epoch());
+        let message = format!("{id:?} names a group of epoch {epoch} that nobody decided");
+        Err(Violation::safety(S25, message, &[id], &[group.base().op]))
     }
 
     #[cold]
@@ -267,13 +295,14 @@ impl Promises {
         let view = mirror.memory.view;
         let own = if shadow.sync { &mirror.disk } else { &mirror.memory };
         let mut count = usize::from(own.log_view == view && own.op() >= op);
+        let quorum = shadow.quorum(view);
         for (place, acks) in self.acks.iter().enumerate() {
-            if count >= shadow.quorum {
+            if count >= quorum {
                 return Ok(());
             }
             count += usize::from(place != who && Self::counts(acks, mirror, view, op));
         }
-        if count >= shadow.quorum { Ok(()) } else { Err(self.unjustified(shadow, who, op)) }
+        if count >= quorum { Ok(()) } else { Err(self.unjustified(shadow, who, op)) }
     }
 
     fn counts(acks: &[(View, Head)], primary: &Mirror, view: View, op: Op) -> bool {
@@ -291,7 +320,7 @@ impl Promises {
     #[cold]
     fn unjustified(&self, shadow: &Shadow, who: usize, op: Op) -> Violation {
         let mirror = &shadow.replicas[who];
-        let (id, view, quorum) = (mirror.id, mirror.memory.view, shadow.quorum);
+        let (id, view, quorum) = (mirror.id, mirror.memory.view, shadow.quorum(mirror.memory.view));
         let own = if shadow.sync { &mirror.disk } else { &mirror.memory };
         let mut said: Vec<String> = Vec::new();
         for (place, acks) in self.acks.iter().enumerate() {
@@ -317,7 +346,7 @@ impl Promises {
     /// A primary puts the log of its view in place: a quorum, itself included, has reported for that view.
     pub(super) fn may_start(&self, shadow: &Shadow, who: usize, view: View) -> Result<(), Violation> {
         let others = (0..self.reports.len()).filter(|place| *place != who && self.report(*place, view).is_some());
-        let (count, quorum) = (others.count() + 1, shadow.quorum);
+        let (count, quorum) = (others.count() + 1, shadow.quorum(view));
         if count >= quorum {
             return Ok(());
         }
@@ -345,7 +374,7 @@ impl Promises {
         let rank = |place: usize| report(place).map(|report| (report.log_view, report.head.op));
         let id = shadow.id(who);
         let (chosen, mut largest) = (rank(of), commit);
-        for place in reporters.iter().map(Position::index).filter(|place| *place < self.reports.len()) {
+        for place in reporters.iter().filter_map(|position| shadow.member(view, position)) {
             let (other, theirs) = (shadow.id(place), rank(place));
             if theirs.is_none() {
                 let message =

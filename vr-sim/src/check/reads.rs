@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_read_that_misses_what_was_answered_before_it_came_is_caught() {
-        let shadow = Shadow::new(&Setting { cluster: ClusterConfig::of_size(ClusterId(1), 3) });
+        let shadow = Shadow::new(&Setting { cluster: ClusterConfig::of_size(ClusterId(1), 3), spares: 0 });
         let mut reads = Reads::default();
         let reply = |op| Reply {
             client: ClientId(1),

@@ -8,8 +8,11 @@
 use super::image::Image;
 use super::lineage::Lineage;
 use super::{Setting, index};
-use std::collections::VecDeque;
-use vr_core::{Durability, Head, Op, Position, ReplicaId, Stored, View, Write, WriteId, genesis};
+use std::collections::{BTreeMap, VecDeque};
+use vr_core::{
+    Checkpoint, Durability, Entry, Epoch, Group, Hash, Head, Kind, Op, Position, ReplicaId, Stored, View, Write,
+    WriteId, genesis,
+};
 
 /// What a replica is, as its writes tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,6 +25,8 @@ pub(super) enum Standing {
     Stopped,
     /// Asking for its memory.
     Recovering,
+    /// No member of the group of its epoch: not yet, or not any more.
+    Outside,
     /// Promised a view whose log it does not have.
     ViewChange,
     /// Holds the log of its view.
@@ -45,6 +50,7 @@ impl Standing {
             Self::Halted => "halted",
             Self::Stopped => "stopped",
             Self::Recovering => "recovering",
+            Self::Outside => "no member",
             Self::ViewChange => "in a view change",
             Self::Backup => "a backup",
             Self::Primary => "the primary",
@@ -89,7 +95,9 @@ impl Mirror {
         let is_away = match self.standing {
             Standing::Down => !self.disk.clean,
             Standing::Halted | Standing::Recovering => true,
-            Standing::Stopped | Standing::ViewChange | Standing::Backup | Standing::Primary => false,
+            Standing::Stopped | Standing::Outside | Standing::ViewChange | Standing::Backup | Standing::Primary => {
+                false
+            }
         };
         if sync { self.lost || self.disk.gone.is_some() } else { is_away }
     }
@@ -100,14 +108,21 @@ impl Mirror {
 pub(super) struct Shadow {
     cluster: vr_core::ClusterConfig,
     pub(super) sync: bool,
-    pub(super) quorum: usize,
     pub(super) replicas: Vec<Mirror>,
     pub(super) lineage: Lineage,
+    /// By epoch: the first one, and those that were decided.
+    groups: Vec<Group>,
+    /// What reconfigurations that were logged would lead to.
+    proposed: BTreeMap<(Op, Hash), Group>,
+    /// In which epoch the last op was decided.
+    decided_in: Epoch,
 }
 
 impl Shadow {
     pub(super) fn new(setting: &Setting) -> Self {
         let cluster = setting.cluster.clone();
+        let first = cluster.group().next_id().0;
+        let spares: Vec<ReplicaId> = (first..first.saturating_add(setting.spares)).map(ReplicaId).collect();
         let origin = Head { op: Op::ZERO, hash: genesis(cluster.cluster) };
         let mirror = |id: &ReplicaId| Mirror {
             id: *id,
@@ -123,16 +138,104 @@ impl Shadow {
         };
         Self {
             sync: cluster.durability == Durability::Sync,
-            quorum: cluster.quorum(),
-            replicas: cluster.members.iter().map(mirror).collect(),
+            replicas: cluster.members.iter().chain(&spares).map(mirror).collect(),
             lineage: Lineage::new(origin, 0),
+            groups: vec![cluster.group()],
+            proposed: BTreeMap::new(),
+            decided_in: Epoch::ZERO,
             cluster,
+        }
+    }
+
+    // ---- groups
+
+    /// The group of a view's epoch; of one that was never decided, the last that was.
+    pub(super) fn group(&self, view: View) -> &Group {
+        let last = self.groups.len() - 1;
+        &self.groups[index(view.epoch().0).min(last)]
+    }
+
+    /// The last group that was decided.
+    pub(super) fn present(&self) -> &Group {
+        self.group(View(u64::MAX))
+    }
+
+    /// The group in which the last op was decided.
+    pub(super) fn deciding(&self) -> &Group {
+        self.group(View::first_of(self.decided_in))
+    }
+
+    /// How many replicas make a quorum in the epoch of a view.
+    pub(super) fn quorum(&self, view: View) -> usize {
+        self.group(view).quorum()
+    }
+
+    pub(super) fn is_member(&self, place: usize, of: &Group) -> bool {
+        of.position(self.id(place)).is_some()
+    }
+
+    /// Was it a member of any group that was decided?
+    pub(super) fn was_member(&self, place: usize) -> bool {
+        self.groups.iter().any(|group| self.is_member(place, group))
+    }
+
+    /// The place of a member of a view's group, by its position there.
+    pub(super) fn member(&self, view: View, position: Position) -> Option<usize> {
+        self.group(view).members().get(position.index()).and_then(|member| self.place(member.id))
+    }
+
+    /// The position of a replica in a view's group.
+    pub(super) fn position(&self, place: usize, view: View) -> Option<Position> {
+        self.group(view).position(self.id(place))
+    }
+
+    /// An entry was logged for the first time, or again.
+    pub(super) fn born(&mut self, entry: &Entry) {
+        self.lineage.born(entry);
+        if entry.kind() == Kind::Reconfiguration {
+            let group = self.group(View::first_of(entry.epoch()));
+            if let Some(next) = group.after(entry, self.cluster.least_members()) {
+                self.proposed.insert((entry.op(), entry.hash()), next);
+            }
+        }
+    }
+
+    /// Does an epoch begin after it?
+    pub(super) fn is_base(&self, head: Head) -> bool {
+        self.groups.iter().any(|group| group.base() == head)
+    }
+
+    /// Is this the checkpoint with which a replica leaves its epoch for a later one?
+    pub(super) fn begins_epoch(&self, place: usize, checkpoint: &Checkpoint) -> bool {
+        let ours = self.replicas[place].memory.view.epoch();
+        checkpoint.group().is_some_and(|group| group.epoch() > ours)
+    }
+
+    /// Does this entry follow the last one of its epoch?
+    pub(super) fn is_beyond_epoch(&self, entry: &Entry) -> bool {
+        let last = self.proposed.get(&(entry.op().previous(), entry.parent()));
+        last.is_some_and(|next| next.epoch() > entry.epoch())
+    }
+
+    /// An op was decided in an epoch: with a reconfiguration the next one begins.
+    pub(super) fn decided(&mut self, head: Head, epoch: Epoch) {
+        self.decided_in = epoch;
+        let Some(next) = self.proposed.get(&(head.op, head.hash)) else { return };
+        if index(next.epoch().0) == self.groups.len() {
+            let view = View::first_of(next.epoch());
+            self.groups.push(next.clone());
+            let leader = self.leader(view);
+            self.lineage.start(view, leader, head, head.op, &[]);
         }
     }
 
     /// The position of a member.
     pub(super) fn place(&self, id: ReplicaId) -> Option<usize> {
-        self.cluster.position(id).map(Position::index)
+        let guess = usize::from(id.0);
+        if self.replicas.get(guess).is_some_and(|mirror| mirror.id == id) {
+            return Some(guess);
+        }
+        self.replicas.iter().position(|mirror| mirror.id == id)
     }
 
     pub(super) fn id(&self, place: usize) -> ReplicaId {
@@ -141,12 +244,13 @@ impl Shadow {
 
     /// The position of the primary of a view.
     pub(super) fn leader(&self, view: View) -> usize {
-        index(view.0 % super::count(self.replicas.len()))
+        self.place(self.group(view).primary(view)).unwrap_or(0)
     }
 
-    /// How many replicas may be without a memory.
+    /// How many members may be without a memory.
     pub(super) fn tolerated(&self) -> usize {
-        self.replicas.len() - self.quorum
+        let group = self.present();
+        group.members().len() - group.quorum()
     }
 
     // ---- lives
@@ -169,11 +273,6 @@ impl Shadow {
         (*disk, *went_back) = (Image::of(stored), true);
     }
 
-    /// How many disks are gone.
-    pub(super) fn lost_disks(&self) -> usize {
-        self.replicas.iter().filter(|mirror| mirror.lost).count()
-    }
-
     /// It was asked to stop, and has said its last. Whoever recovers has no memory to bring to its disk.
     pub(super) fn stop(&mut self, place: usize) {
         let standing = &mut self.replicas[place].standing;
@@ -186,6 +285,9 @@ impl Shadow {
 
     /// A life begins. False when its disk is not what a crash may have left behind.
     pub(super) fn open(&mut self, place: usize, stored: &Stored) -> bool {
+        if !self.replicas[place].known {
+            stored.log.after(stored.log.base().op).for_each(|entry| self.born(entry));
+        }
         let mirror = &mut self.replicas[place];
         if mirror.known {
             if !mirror.disk.survive(&mut mirror.in_flight, stored) {
@@ -194,14 +296,17 @@ impl Shadow {
         } else {
             mirror.disk = Image::of(stored);
             mirror.known = true;
-            stored.log.after(stored.log.base().op).for_each(|entry| self.lineage.born(entry));
         }
         let Mirror { memory, disk, .. } = mirror;
         memory.copy(disk);
         let begins = disk.checkpointed().max(disk.base());
         (mirror.commit, mirror.executed) = (begins, begins);
         let virgin = stored.incarnation == vr_core::Incarnation::ZERO;
-        if (self.sync || virgin || stored.clean) && stored.damage.is_none() {
+        // A checkpoint of a later epoch than any view of the disk: nothing was ever said in that.
+        let group = stored.checkpoint.as_ref().and_then(Checkpoint::group);
+        let unsaid = group.as_ref().is_some_and(|group| group.epoch() > stored.view.epoch());
+        let outside = !self.is_member(place, group.as_ref().unwrap_or(&self.groups[0]));
+        if outside || unsaid || ((self.sync || virgin || stored.clean) && stored.damage.is_none()) {
             self.settle(place);
         } else {
             self.replicas[place].standing = Standing::Recovering;
@@ -216,7 +321,8 @@ impl Shadow {
     fn forget_silent_starts(&mut self, place: usize, virgin: bool) {
         let disk = &self.replicas[place].disk;
         let reached = if self.sync { disk.log_view } else { disk.view };
-        self.lineage.forget(|log| log.by == place && log.view > reached);
+        // Who leads the first view of an epoch begins with what was decided.
+        self.lineage.forget(|log| log.by == place && log.view > reached && log.view.number() > 0);
         if virgin && self.leader(View::ZERO) == place {
             self.lineage.forget_first_entries();
         }
@@ -225,7 +331,10 @@ impl Shadow {
     /// Memory changed: what is this replica now?
     fn settle(&mut self, place: usize) {
         let Mirror { memory, .. } = &self.replicas[place];
-        self.replicas[place].standing = if memory.log_view != memory.view {
+        let is_member = self.is_member(place, self.group(memory.view));
+        self.replicas[place].standing = if !is_member {
+            Standing::Outside
+        } else if memory.log_view != memory.view {
             Standing::ViewChange
         } else if self.leader(memory.view) == place {
             Standing::Primary
@@ -242,9 +351,9 @@ impl Shadow {
         mirror.memory.apply(write);
         mirror.in_flight.push_back((id, write.clone()));
         match write {
-            Write::Append(entries) => entries.iter().for_each(|entry| self.lineage.born(entry)),
+            Write::Append(entries) => entries.iter().for_each(|entry| self.born(entry)),
             Write::Replace { entries, .. } | Write::Install { entries, .. } | Write::Repair { entries, .. } => {
-                entries.iter().for_each(|entry| self.lineage.born(entry));
+                entries.iter().for_each(|entry| self.born(entry));
                 self.settle(place);
             }
             Write::View(_) => {

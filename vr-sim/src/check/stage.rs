@@ -144,7 +144,7 @@ impl Stage {
         };
         let puppets = cluster.members.iter().map(puppet).collect();
         let quorum = cluster.quorum();
-        let checkers = Checkers::new(&Setting { cluster }, Some(Arc::new(Appends)));
+        let checkers = Checkers::new(&Setting { cluster, spares: 0 }, Some(Arc::new(Appends)));
         let mut stage = Self { checkers, puppets, quorum, now: 0 };
         for r in 0..stage.puppets.len() {
             stage.open(r).expect("a first start is legal");

@@ -11,7 +11,8 @@ use super::shadow::{Shadow, Standing};
 use super::{Violation, short};
 use std::collections::BTreeMap;
 use vr_core::{
-    Body, FetchId, GetState, Head, Incarnation, Message, MessageKind, Op, Reject, Rejection, Reply, Stored, To, View,
+    Body, Entries, FetchId, GetState, Head, Incarnation, Message, MessageKind, Op, Reject, Rejection, Reply, Stored,
+    To, View,
 };
 
 const S4: &str = "S4 crash image";
@@ -21,6 +22,7 @@ const S7P: &str = "S7 view prefix";
 const S8: &str = "S8 leader completeness";
 const S10: &str = "S10 promise kept";
 const S13: &str = "S13 silence";
+const S20: &str = "S20 epoch prefix";
 const D27: &str = "S22 truthful hint";
 
 /// So many questions of one replica are remembered, the newest; of the older ones nothing is known.
@@ -201,6 +203,40 @@ impl Views {
         }
     }
 
+    /// The log of a view of a later epoch: it begins with everything that the epoch begins with (PROTOCOL S20).
+    pub(super) fn begins_with_base(shadow: &Shadow, who: usize, view: View) -> Result<(), Violation> {
+        let group = shadow.group(view);
+        let decided = group.epoch() == view.epoch();
+        if decided && shadow.replicas[who].memory.holds(group.base()) {
+            return Ok(());
+        }
+        let (id, epoch, base) = (shadow.id(who), view.epoch(), group.base().op);
+        let message = if decided {
+            format!("{id:?} has a log of view {view} without op {base}, with which epoch {epoch} begins")
+        } else {
+            format!("{id:?} has a log of view {view}, but epoch {epoch} was never decided")
+        };
+        Err(Violation::safety(S20, message, &[id], &[base]))
+    }
+
+    /// A replica is of a later epoch from now on: in its first view, with the log that the epoch begins with; or, with a
+    /// later checkpoint, in none of its views yet.
+    pub(super) fn begins(shadow: &Shadow, who: usize, view: View) -> Result<(), Violation> {
+        if view.number() > 0 || !shadow.is_member(who, shadow.group(view)) {
+            return Ok(());
+        }
+        Self::installed(shadow, who, view)?;
+        Self::begins_with_base(shadow, who, view)
+    }
+
+    /// Nothing follows a reconfiguration in its epoch (PROTOCOL S20, D88).
+    pub(super) fn ends_with_epoch(shadow: &Shadow, who: usize, entries: &Entries) -> Result<(), Violation> {
+        let Some(entry) = entries.iter().find(|entry| shadow.is_beyond_epoch(entry)) else { return Ok(()) };
+        let (id, op, epoch) = (shadow.id(who), entry.op(), entry.epoch());
+        let message = format!("{id:?} logs op {op} in epoch {epoch}, behind the reconfiguration that ends it");
+        Err(Violation::safety(S20, message, &[id], &[op]))
+    }
+
     // ---- what is said: S10, S13
 
     /// A message leaves.
@@ -237,7 +273,10 @@ impl Views {
             // Whose disk lost something asks; whoever has it lends it.
             Body::GetEntries { .. } => mirror.standing == Standing::Recovering,
             Body::Entries(_) => mirror.standing.is_running(),
-            Body::CheckpointPart(_) => mirror.standing.is_running() && mirror.standing != Standing::Recovering,
+            Body::CheckpointPart(_) | Body::StartEpoch(_) | Body::NewEpoch(_) => {
+                mirror.standing.is_running() && mirror.standing != Standing::Recovering
+            }
+            Body::EpochStarted { .. } | Body::CheckEpoch => mirror.standing.is_running(),
         };
         if may { Ok(()) } else { Err(Self::out_of_role(shadow, who, message)) }
     }

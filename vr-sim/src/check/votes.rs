@@ -9,7 +9,7 @@
 
 use super::Violation;
 use super::shadow::{Shadow, Standing};
-use vr_core::{Body, Message, Position, Time, View, Wait};
+use vr_core::{Body, Message, Time, View, Wait};
 
 const L5: &str = "L5 fresh votes";
 
@@ -53,7 +53,7 @@ impl Votes {
         let (of, place) = (message.header.view, who * self.now.len() + from);
         // What was held for long takes nothing back.
         let is_news = self.came[place].is_none_or(|(before, _)| of >= before);
-        if *want && is_news && Position::new(who).is_some_and(|me| hears.contains(me)) {
+        if *want && is_news && shadow.position(who, of).is_some_and(|me| hears.contains(me)) {
             self.came[place] = Some((of, self.now[who]));
         }
     }
@@ -65,14 +65,15 @@ impl Votes {
         let came = self.came[who * replicas..][..replicas].iter().enumerate().filter(|(from, _)| *from != who);
         let votes = came.filter_map(|(_, vote)| *vote).filter(|(of, _)| of.next() == view);
         let (fresh, old): (Vec<_>, Vec<_>) = votes.partition(|(_, at)| now.since(*at) <= counts_for);
-        if fresh.len() + 1 >= shadow.quorum {
+        let quorum = shadow.quorum(view);
+        if fresh.len() + 1 >= quorum {
             return Ok(());
         }
         let (id, fresh, old) = (shadow.id(who), fresh.len(), old.len());
         let message = format!(
             "{id:?} leaves for view {view} with fresh votes of {fresh} others, and {old} votes that are older than \
              {counts_for:?}; {} are needed",
-            shadow.quorum - 1
+            quorum - 1
         );
         Err(Violation::liveness(L5, message, &[id]))
     }
@@ -82,7 +83,7 @@ impl Votes {
 mod tests {
     use super::*;
     use crate::check::stage::{Stage, broken};
-    use vr_core::{Action, Durability, EnterCause, Input, Note, ReplicaSet};
+    use vr_core::{Action, Durability, EnterCause, Input, Note, Position, ReplicaSet};
 
     const COUNTS_FOR: Wait = Wait(5_000);
 

@@ -43,6 +43,10 @@ pub(super) fn is_spent(message: &Message, from: &Standing, to: &Standing, crashe
         | Body::GetCheckpoint { .. }
         | Body::CheckpointPart(_)
         | Body::GetEntries { .. }
-        | Body::Entries(_) => false,
+        | Body::Entries(_)
+        | Body::StartEpoch(_)
+        | Body::EpochStarted { .. }
+        | Body::NewEpoch(_)
+        | Body::CheckEpoch => false,
     }
 }

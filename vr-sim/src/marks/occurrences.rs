@@ -15,6 +15,13 @@ pub const DIRECTED: &[(&str, &str)] = &[
     ("ignored_malformed", "messages-without-sense"),
     ("refused_too_large", "requests-without-sense"),
     ("refused_malformed", "requests-without-sense"),
+    // The swarm draws no reconfigurations yet.
+    ("epoch_ends", "epoch-three-to-five"),
+    ("epoch_began", "epoch-three-to-five"),
+    ("learned_epoch", "epoch-three-to-five"),
+    ("epoch_settled", "epoch-three-to-five"),
+    ("retired", "epoch-five-to-three"),
+    ("refused_reconfiguration", "epoch-that-cannot-be"),
     ("halted_contradicts_executed", "d19-contradiction"),
     ("halted_contradicts_log", "log-of-a-liar"),
     ("halted_committed_beyond_log", "commit-beyond-the-log"),

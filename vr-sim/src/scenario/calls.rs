@@ -5,7 +5,14 @@
 
 use super::stage::{Role, Scenario, Verdict};
 use crate::service::{Key, KvOp};
-use vr_core::{Kind, Predicted, Reject, Reply, Request, RequestNumber, Session, Wait};
+use bytes::Bytes;
+use vr_core::{
+    ClientId, Epoch, Kind, Member, Predicted, Reconfiguration, Reject, ReplicaId, Reply, Request, RequestNumber,
+    Session, Snapshot, StatusName, Wait,
+};
+
+/// No client of the world: whoever changes the group.
+const OPERATOR: ClientId = ClientId(u128::MAX);
 
 /// A call that was just made.
 pub struct Call<'a> {
@@ -102,6 +109,71 @@ impl Scenario {
         let request = Request { client, session, number, kind, predicted: Predicted::default(), body: body.into() };
         let to = self.at(who);
         self.world.inject_request(to, request);
+    }
+
+    /// The operator opens a session.
+    ///
+    /// # Errors
+    /// When there is none; or the property that does not hold any more.
+    pub fn open_operator(&mut self) -> Verdict {
+        self.ask_as_operator(Role::P, 0, Kind::Register, Bytes::new());
+        self.run(Wait::millis(10))?;
+        self.operator_s_answer(0).map(drop)
+    }
+
+    /// The operator asks a replica for a group of these, at the end of an epoch.
+    pub fn reconfigure(&mut self, who: Role, number: u64, epoch: u64, members: &[u16]) {
+        let member = |id: &u16| Member { id: ReplicaId(*id), address: Bytes::new() };
+        let next = Reconfiguration { epoch: Epoch(epoch), members: members.iter().map(member).collect() };
+        self.ask_as_operator(who, number, Kind::Reconfiguration, next.encode());
+    }
+
+    fn ask_as_operator(&mut self, who: Role, number: u64, kind: Kind, body: Bytes) {
+        let session = self.operator_s_answer(0).map_or(Session::ZERO, |reply| reply.session);
+        let (client, number, predicted) = (OPERATOR, RequestNumber(number), Predicted::default());
+        let to = self.at(who);
+        self.world.inject_request(to, Request { client, session, number, kind, predicted, body });
+    }
+
+    /// The last answer to this request of the operator.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn operator_s_answer(&self, number: u64) -> Verdict<Reply> {
+        let is_it = |reply: &&Reply| (reply.client, reply.number) == (OPERATOR, RequestNumber(number));
+        let last = self.world.answers().iter().rev().find(is_it);
+        last.cloned().map_or_else(|| self.disappoint(format!("an answer to request {number} of the operator")), Ok)
+    }
+
+    /// The last refusal a replica gave to the operator.
+    #[must_use]
+    pub fn operator_s_refusal(&self) -> Option<Reject> {
+        self.world.refusals().iter().rev().find(|rejection| rejection.client == OPERATOR).map(|it| it.reason)
+    }
+
+    /// These know, sooner or later, that they were replaced.
+    ///
+    /// # Errors
+    /// When they do not within the bound on liveness; or the property that does not hold any more.
+    pub fn expect_retired(&mut self, who: &[usize]) -> Verdict {
+        let bound = self.world.setup().liveness_bound();
+        self.wait_until(bound, &format!("r{who:?} to be retired"), |world| {
+            who.iter().all(|at| world.snapshot(*at).is_some_and(|s| s.status == StatusName::Retired))
+        })
+    }
+
+    /// These are normal members of this epoch, sooner or later.
+    ///
+    /// # Errors
+    /// When they are not within the bound on liveness; or the property that does not hold any more.
+    pub fn expect_epoch(&mut self, epoch: u64, members: &[usize]) -> Verdict {
+        let bound = self.world.setup().liveness_bound();
+        self.wait_until(bound, &format!("r{members:?} to be normal in epoch {epoch}"), |world| {
+            members.iter().all(|at| {
+                let is_there = |s: &Snapshot| s.epoch == Epoch(epoch) && super::views::is_normal(s);
+                world.snapshot(*at).as_ref().is_some_and(is_there)
+            })
+        })
     }
 
     /// Every client that waits tries again by itself from now on, the primary first.

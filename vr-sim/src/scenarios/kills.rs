@@ -120,6 +120,17 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::EarlierBeatConfirms, "d80-earlier-heartbeat", "S21 fresh read"),
     (Mutant::BackupRead, "d81-backup-reads", "S21 fresh read"),
     (Mutant::ReadBeforeInherited, "d82-inherited-first", "S21 fresh read"),
+    (Mutant::ReadAcrossEpochs, "d87-read-of-an-ended-epoch", "S21 fresh read"),
+    (Mutant::NoTopmostCheck, "d88-last-of-its-epoch", "S20 epoch prefix"),
+    (Mutant::ConfigAtAppend, "d89-old-group-commits", "S12 commit justified"),
+    (Mutant::TransitioningVotes, "d90-nobody-without-the-base", "S7 one start"),
+    (Mutant::CommitAcrossViews, "d91-silent-when-it-is-over", "S1 agreement"),
+    (Mutant::EpochStartedEarly, "d93-started-when-it-is-here", "S11 ack backed"),
+    (Mutant::StartEpochOnce, "d94-told-until-they-answer", "L7 reconfigured"),
+    (Mutant::BaseNeedsNormal, "d95-base-from-the-replaced", "L7 reconfigured"),
+    (Mutant::HintLost, "d98-asleep-over-two-epochs", "L7 reconfigured"),
+    (Mutant::DuplicateReconfiguration, "d99-asked-again", "S22 reply truth"),
+    (Mutant::BatchAfterReconfiguration, "d104-last-of-its-batch", "S20 epoch prefix"),
 ];
 
 static KILLS: LazyLock<Vec<Kill>> = LazyLock::new(|| {
@@ -156,4 +167,19 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         why: "no honest replica sends a log that contradicts what was executed (S1, S8): the check is there for what should not \
               happen, and the scenario forges such a log",
     },
+    not_drawn(Mutant::ReadAcrossEpochs),
+    not_drawn(Mutant::NoTopmostCheck),
+    not_drawn(Mutant::ConfigAtAppend),
+    not_drawn(Mutant::TransitioningVotes),
+    not_drawn(Mutant::CommitAcrossViews),
+    not_drawn(Mutant::EpochStartedEarly),
+    not_drawn(Mutant::StartEpochOnce),
+    not_drawn(Mutant::BaseNeedsNormal),
+    not_drawn(Mutant::HintLost),
+    not_drawn(Mutant::DuplicateReconfiguration),
+    not_drawn(Mutant::BatchAfterReconfiguration),
 ];
+
+const fn not_drawn(mutant: Mutant) -> OutOfReach {
+    OutOfReach { mutant, why: "the swarm draws no reconfigurations yet" }
+}

@@ -14,8 +14,9 @@
 mod appendix_a;
 mod checkpoints;
 mod clients;
+mod epoch_news;
+mod epochs;
 mod hand_over;
-
 #[cfg(feature = "mutants")]
 pub(crate) mod kills;
 mod misfits;
@@ -54,6 +55,8 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("clients", clients::SCENARIOS),
     ("primary hand-over", hand_over::SCENARIOS),
     ("reads without an entry", reads::SCENARIOS),
+    ("reconfiguration", epochs::SCENARIOS),
+    ("reconfiguration: who hears of it, and when", epoch_news::SCENARIOS),
     ("robustness", robustness::SCENARIOS),
     ("what nobody of the group says", strangers::SCENARIOS),
 ];

@@ -9,9 +9,8 @@ use crate::world::HeldMessage;
 use bytes::Bytes;
 use vr_core::MessageKind::{Commit, CommitOk, DoViewChange, NewState, Prepare, Recovery, RecoveryResponse};
 use vr_core::{
-    Beat, Body, DoViewChange as Report, Entries, Entry, Epoch, Hash, Head, Ignored, Kind, MessageKind,
-    NewState as Page, Note, Op, Predicted, Reject, ReplicaId, Request, RequestNumber, Session, StartView, StatusName,
-    Tail, View, Wait,
+    Beat, Body, DoViewChange as Report, Entries, Entry, Hash, Head, Ignored, Kind, MessageKind, NewState as Page, Note,
+    Op, Predicted, Reject, ReplicaId, Request, RequestNumber, Session, StartView, StatusName, Tail, View, Wait,
 };
 
 const fn story(
@@ -113,7 +112,12 @@ fn other_voices(t: &mut Scenario) -> Verdict {
         lie
     };
     dropped(t, with(|m| m.message.header.config = Hash(m.message.header.config.0 ^ 1)), Ignored::WrongCluster)?;
-    dropped(t, with(|m| m.message.header.epoch = Epoch(m.message.header.epoch.0 + 1)), Ignored::WrongEpoch)?;
+    let later = |m: &mut HeldMessage| {
+        m.message.header.epoch = m.message.header.epoch.next();
+        m.message.header.view = View::first_of(m.message.header.epoch);
+    };
+    dropped(t, with(later), Ignored::WrongEpoch)?;
+    dropped(t, with(|m| m.message.header.epoch = m.message.header.epoch.next()), Ignored::Malformed)?;
     dropped(t, with(|m| m.message.header.from = ReplicaId(77)), Ignored::NotAMember)?;
     dropped(t, with(|m| m.message.header.from = m.to), Ignored::NotAMember)?;
     dropped(t, with(|m| m.message.header.view = View(1 << 62)), Ignored::Malformed)?;

@@ -67,6 +67,8 @@ pub fn of_member(member: &Member) -> (char, &'static str) {
     match state.status {
         Some(Status::ViewChange) => ('◇', "view change"),
         Some(Status::Recovering) => ('◌', "recovering"),
+        Some(Status::Transitioning) => ('◌', "transitioning"),
+        Some(Status::Retired) => ('✕', "retired"),
         Some(Status::Halted) => ('‼', "halted"),
         Some(Status::Normal) | None if member.is_primary() => ('★', "primary"),
         Some(Status::Normal) | None => ('○', "backup"),

@@ -95,6 +95,13 @@ impl<A: App> World<A> {
     // ---- messages
 
     fn broadcast(&mut self, on: usize, message: Message) {
+        if self.setup.spares > 0 {
+            let group = self.nodes[on].life.as_ref().map(|life| life.replica.group().members().to_vec());
+            for to in group.into_iter().flatten().map(|member| usize::from(member.id.0)).filter(|to| *to != on) {
+                self.send(on, to, message.clone());
+            }
+            return;
+        }
         let last = if on + 1 == self.nodes.len() { on.wrapping_sub(1) } else { self.nodes.len() - 1 };
         for to in (0..self.nodes.len()).filter(|to| *to != on && *to != last) {
             self.send(on, to, message.clone());
@@ -125,7 +132,11 @@ impl<A: App> World<A> {
             | Body::GetCheckpoint { .. }
             | Body::CheckpointPart(_)
             | Body::GetEntries { .. }
-            | Body::Entries(_) => false,
+            | Body::Entries(_)
+            | Body::StartEpoch(_)
+            | Body::EpochStarted { .. }
+            | Body::NewEpoch(_)
+            | Body::CheckEpoch => false,
         };
         if promise && self.asks_decider() {
             self.strike_later(ChoiceKind::CrashAfterPromise, from, key);

@@ -3,6 +3,7 @@
 //! Owns who is healed and what "at rest" means. Whether a group may be excused is for the checkers to say. Must
 //! not know faults. DESIGN 9.16; PROTOCOL §4 L1–L6.
 
+use super::node::Life;
 use super::{Pending, Phase, Status, World, num};
 use crate::check::{Checkers, Happening, Severity, Violation};
 use crate::client::Waiting;
@@ -144,6 +145,17 @@ impl<A: App> World<A> {
         if !clients_done {
             return false;
         }
+        let groups = core.iter().filter_map(|on| self.nodes[*on].life.as_ref()).map(|life| life.replica.group());
+        let Some(group) = groups.max_by_key(|group| group.epoch()) else { return false };
+        let (core, others): (Vec<usize>, Vec<usize>) =
+            core.iter().partition(|on| group.position(self.nodes[**on].config.me).is_some());
+        let is_out = |life: &Life<A::Service>| {
+            let status = life.replica.snapshot().status;
+            matches!(status, StatusName::Transitioning | StatusName::Retired)
+        };
+        if core.is_empty() || !others.iter().all(|on| self.nodes[*on].life.as_ref().is_some_and(is_out)) {
+            return false;
+        }
         let lives = core.iter().map(|on| self.nodes[*on].life.as_ref());
         let Some(all) = lives.map(|life| life.map(|l| l.replica.snapshot())).collect::<Option<Vec<_>>>() else {
             return false;
@@ -158,7 +170,7 @@ impl<A: App> World<A> {
             let is_normal = matches!(s.status, StatusName::Primary | StatusName::Backup);
             is_normal && where_is(s) == where_is(&all[0]) && s.executed == s.op
         };
-        led && served.len() >= vr_core::quorum(self.nodes.len()) && served.iter().all(is_well)
+        led && served.len() >= group.quorum() && served.iter().all(is_well)
     }
 
     /// The run is over.

@@ -235,8 +235,9 @@ impl<A: App> World<A> {
 
     fn empty(setup: Setup, app: A, decider: Decider) -> Result<Self, String> {
         setup.validate()?;
-        let members = usize::from(setup.replicas);
-        let nodes = (0..setup.replicas).map(|position| Node::new(&setup, position)).collect::<Result<Vec<_>, _>>()?;
+        let all = setup.replicas + setup.spares;
+        let members = usize::from(all);
+        let nodes = (0..all).map(|position| Node::new(&setup, position)).collect::<Result<Vec<_>, _>>()?;
         let mut net = Net::new(members, setup.latency);
         for at in 0..members * members {
             let (from, to) = (at / members, at % members);
@@ -250,7 +251,7 @@ impl<A: App> World<A> {
         let clients =
             (0..setup.clients).map(|i| Client::new(i, salt, members, patience, setup.ops)).collect::<Vec<_>>();
         let limits = Limits::of(&setup.cluster());
-        let checkers = Checkers::new(&Setting { cluster: setup.cluster() }, app.model());
+        let checkers = Checkers::new(&Setting { cluster: setup.cluster(), spares: setup.spares }, app.model());
         let checkers = checkers.counting_votes_for(setup.timeouts().vote);
         Ok(Self {
             setup,

@@ -267,6 +267,10 @@ fn count_note(marks: &mut Marks, note: &Note) {
         | Note::AskedForState { .. }
         | Note::CheckpointDurable { .. }
         | Note::AskedForCheckpoint { .. }
+        | Note::EpochEnds { .. }
+        | Note::EpochBegan { .. }
+        | Note::LearnedEpoch { .. }
+        | Note::EpochSettled { .. }
         | Note::TableAt { .. } => {
             return;
         }

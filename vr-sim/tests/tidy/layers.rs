@@ -12,12 +12,14 @@ const LAYERS: &[&[&str]] = &[
     // `fingerprint` walks over plain data by the names of its fields, and knows no type.
     &["entry", "quorum", "service", "timer", "hand_over", "fingerprint"],
     &["log"],
+    // Who is a member of which epoch (VRR §7): checkpoints, messages and configurations carry it.
+    &["group"],
     &["checkpoint"],
     &["message"],
     &["event", "action"],
     // What an action states, by name. The core itself asks for no name.
     &["occurrence"],
-    &["config", "rules"],
+    &["config", "rules", "rules/epochs"],
     // The parts: plain data that a replica is made of, each ignorant of the whole.
     // `mutants` names the planted bugs of `rules`, and exists under a feature only.
     &["persist", "stored", "clients", "gate", "mutants"],
@@ -26,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
     // `wire/shapes` spells out the layout under the frame that `wire` puts around it.
     &["wire/shapes", "wire/opening", "wire"],
     &["recording"],
-    &["replica/snapshot", "replica/execution", "replica/open", "replica/shelf"],
+    &["replica/snapshot", "replica/execution", "replica/open", "replica/shelf", "replica/news"],
     &["replica/common"],
     // What any status does with checkpoints (VRR §5.1).
     &["replica/checkpoints", "replica/invariants"],
@@ -34,6 +36,8 @@ const LAYERS: &[&[&str]] = &[
     &["replica/state_transfer"],
     // Not a status either: what of a damaged log is here, and what somebody else may have of it.
     &["replica/repair"],
+    // Nor is this: what any of them does when an epoch ends or begins (VRR §7).
+    &["replica/epochs"],
     // Who is let in at the primary, to whom it gives way and which reads wait there, is a part of it.
     &[
         "replica/primary",
@@ -46,7 +50,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     // What comes from outside the group is handed on by a part of the whole.
     // An image is the whole as bytes, for recordings.
-    &["replica/mod", "replica/inputs", "replica/fingerprint", "replica/image"],
+    &["replica/mod", "replica/inputs", "replica/beginnings", "replica/fingerprint", "replica/image"],
     // The only ones outside replica/ that may name it: what an observer sees of a step.
     &["trace/names", "trace/words"],
     &["trace/kinds"],
@@ -64,12 +68,14 @@ const PEERS: &[(&str, &str)] = &[
     // A configuration carries the planted bug, a value it never looks into.
     ("config", "rules"),
     ("rules", "mutants"),
+    ("rules/epochs", "rules"),
     ("replica/primary/admission", "replica/primary"),
     ("replica/primary/hand_over", "replica/primary"),
     ("replica/primary/reads", "replica/primary"),
     ("replica/primary", "replica/primary/hand_over"),
     ("replica/primary", "replica/primary/reads"),
     ("replica/inputs", "replica/mod"),
+    ("replica/beginnings", "replica/mod"),
     ("replica/fingerprint", "replica/mod"),
     ("replica/image", "replica/mod"),
     ("wire/shapes", "wire"),

@@ -8,6 +8,7 @@ use super::Primary;
 use crate::action::{Action, Note, Reject};
 use crate::clients::{ClientTable, Fold, Seen, SlotId};
 use crate::entry::{Entry, Kind, Request};
+use crate::group::{BadGroup, Reconfiguration};
 use crate::id::{ClientId, Op, RequestNumber, count};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -84,6 +85,10 @@ impl Primary {
 
     /// The same for all that came at once: they share a batch.
     pub(in super::super) fn on_requests(&mut self, common: &mut Common, out: &mut Out, mut requests: Vec<Request>) {
+        if requests.iter().any(|request| request.kind == Kind::Reconfiguration) {
+            // What comes behind it is judged behind it.
+            return requests.into_iter().for_each(|request| self.on_request(common, out, request));
+        }
         let mut ahead = self.queue.len();
         requests.retain(|request| {
             let taken = self.takes(common, out, request, ahead);
@@ -142,15 +147,38 @@ impl Primary {
         if !common.may_append() {
             return Err(Some(Reject::NoSpace));
         }
+        if common.rules.judges_group_first() {
+            self.admit_group(common, request)?;
+        }
         let admitted = if register {
             self.admit_register(common, out, request).map(|()| None)
         } else {
             self.admit_operation(common, out, request)
         };
+        let admitted = admitted.and_then(|slot| self.admit_group(common, request).map(|()| slot));
         if admitted.is_ok() && count(ahead) >= u64::from(common.config.batching.queue_entries) {
             return Err(Some(Reject::Busy));
         }
         admitted
+    }
+
+    /// Behind a reconfiguration nothing more is taken in its epoch: a question to log and queue, not a flag, so that it has
+    /// the answer that they have after every view change (VRR §7.1.1; PROTOCOL D88, D96, D104).
+    fn admit_group(&self, common: &Common, request: &Request) -> Result<(), Option<Reject>> {
+        let (group, least) = (&common.group, common.config.cluster.least_members());
+        let queued = self.queue.back().is_some_and(|last| last.kind == Kind::Reconfiguration);
+        let logged = || {
+            let last = common.log.last().filter(|last| last.kind() == Kind::Reconfiguration);
+            last.is_some_and(|last| group.after(last, least).is_some())
+        };
+        let closed = common.rules.is_closed(queued, logged);
+        if request.kind != Kind::Reconfiguration {
+            return if closed { Err(Some(Reject::Busy)) } else { Ok(()) };
+        }
+        let next = Reconfiguration::decode(request.body.clone()).ok_or(BadGroup::Unreadable);
+        let welcome = next.and_then(|next| group.admits(&next, least));
+        let welcome = welcome.and(if closed { Err(BadGroup::UnderWay) } else { Ok(()) });
+        welcome.map_err(|why| Some(Reject::Reconfiguration(why)))
     }
 
     fn admit_register(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {

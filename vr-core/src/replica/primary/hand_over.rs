@@ -28,7 +28,7 @@ impl Primary {
             Err(why) => return out.push(Action::Note(Note::NoHandOver { why })),
         };
         self.giving_way = Some(GivingWay { to, since: common.now });
-        let id = common.config.cluster.members[to.index()];
+        let id = common.group.around(to.index());
         out.push(Action::Note(Note::HandingOver { to: id }));
         if self.members[to.index()].acked < common.commit() {
             // Its acknowledgement of what is committed already was lost, or is not due: this asks for it.
@@ -46,7 +46,7 @@ impl Primary {
             silence <= common.config.timeouts.vote
         };
         if let Some(id) = to {
-            let other = common.config.cluster.position(id).filter(|at| *at != common.me);
+            let other = common.group.position(id).filter(|at| *at != common.me);
             let other = other.ok_or(NoHandOver::NoSuchMember)?;
             return if answers(&other) { Ok(other) } else { Err(NoHandOver::Unheard) };
         }
@@ -70,7 +70,7 @@ impl Primary {
         let ready =
             has_all(common.commit()) && has_all(common.execution.executed()) && has_all(self.members[to.index()].acked);
         if common.rules.hands_over(ready) {
-            Next::Enter(common.config.cluster.next_view_of(to, common.view()), EnterCause::HandOver)
+            Next::Enter(common.group.next_view_of(to, common.view()), EnterCause::HandOver)
         } else {
             Next::Stay
         }

@@ -12,7 +12,7 @@
 use super::super::common::{Common, Out};
 use super::{Member, Primary};
 use crate::action::{Action, Reject, Rejection};
-use crate::entry::Query;
+use crate::entry::{Kind, Query};
 use crate::id::{Beat, Op, Session, count};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -106,7 +106,8 @@ impl Primary {
     /// Is everything that the oldest of those that wait must reflect with the service?
     #[inline]
     pub(super) fn owes_reads(&self, common: &Common) -> bool {
-        self.reads.confirmed.front().is_some_and(|(index, _)| *index <= common.execution.issued())
+        let ready = |(index, _): &(Op, Vec<Query>)| *index <= common.execution.issued() && !ends_by(common, *index);
+        self.reads.confirmed.front().is_some_and(ready)
     }
 
     /// The service answers whatever it may by now.
@@ -124,6 +125,14 @@ impl Primary {
             refuse(out, &query, common.not_primary(false));
         }
     }
+}
+
+/// Does our epoch end at this op or before? The next one may have other members, who commit what nobody here hears of:
+/// whoever asks is turned away when it begins (D87).
+fn ends_by(common: &Common, op: Op) -> bool {
+    let last = common.log.last().filter(|last| last.kind() == Kind::Reconfiguration && last.op() <= op);
+    let least = common.config.cluster.least_members();
+    common.rules.closes_reads(|| last.is_some_and(|last| common.group.after(last, least).is_some()))
 }
 
 /// Says no to a question.

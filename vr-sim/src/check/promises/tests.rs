@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::check::stage::{Stage, broken, chain, origin};
+use vr_core::Position;
 use vr_core::{Action, Beat, Durability, Entries, Nonce, Note, ReplicaId, Tail, Write};
 
 impl Promises {

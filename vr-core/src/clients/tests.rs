@@ -1,0 +1,87 @@
+//! What the client table says of sessions and requests, by example.
+
+use super::*;
+use crate::entry::{Predicted, Request};
+use crate::id::{Epoch, View};
+
+fn entry(op: u64, client: u128, session: u64, number: u64) -> Entry {
+    let kind = if number == 0 { Kind::Register } else { Kind::Operation };
+    let request = Request {
+        client: ClientId(client),
+        session: Session(session),
+        number: RequestNumber(number),
+        kind,
+        predicted: Predicted::default(),
+        body: Bytes::new(),
+    };
+    Entry::new(Epoch(0), View(0), Op(op), Hash(0), request)
+}
+
+fn take(table: &mut ClientTable, op: u64, client: u128, session: u64, number: u64) -> Turn {
+    table.take(Rules::default(), 0, &entry(op, client, session, number))
+}
+
+#[test]
+fn the_reply_of_a_duplicate_is_the_first_reply() {
+    let mut table = ClientTable::new(4);
+    assert_eq!(take(&mut table, 1, 7, 0, 0), Turn::Registered { session: Session(1), evicted: None });
+    assert_eq!(take(&mut table, 2, 7, 1, 1), Turn::Execute(SlotId(0)));
+    assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Executing);
+    table.answered(SlotId(0), Op(2), Bytes::from_static(b"first"));
+    let first = Bytes::from_static(b"first");
+    assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Answered(Op(2), first.clone()));
+    assert_eq!(take(&mut table, 3, 7, 1, 1), Turn::Duplicate(Some((Op(2), first))));
+    assert_eq!(take(&mut table, 4, 7, 1, 2), Turn::Execute(SlotId(0)));
+    assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(1), Op(9)), Seen::Older);
+    assert_eq!(take(&mut table, 5, 7, 1, 1), Turn::Duplicate(None));
+}
+
+#[test]
+fn registering_again_gives_the_same_session() {
+    let mut table = ClientTable::new(1);
+    take(&mut table, 1, 7, 0, 0);
+    assert_eq!(take(&mut table, 2, 7, 0, 0), Turn::Registered { session: Session(1), evicted: None });
+}
+
+#[test]
+fn the_session_that_executed_longest_ago_gives_way_and_its_requests_have_no_effect() {
+    let mut table = ClientTable::new(2);
+    take(&mut table, 1, 7, 0, 0);
+    take(&mut table, 2, 8, 0, 0);
+    take(&mut table, 3, 7, 1, 1);
+    let evicted = Some((ClientId(8), Session(2)));
+    assert_eq!(take(&mut table, 4, 9, 0, 0), Turn::Registered { session: Session(4), evicted });
+    assert_eq!(take(&mut table, 5, 8, 2, 1), Turn::Evicted);
+    assert_eq!(table.seen(ClientId(8), Session(2), RequestNumber(1), Op(9)), Seen::NoSession);
+    assert_eq!(table.session(ClientId(7)), Some(Session(1)));
+}
+
+#[test]
+fn a_table_that_was_written_down_is_the_table_and_what_is_cut_or_too_long_is_none() {
+    let mut table = ClientTable::new(3);
+    for client in [9, 2, 5] {
+        take(&mut table, u64::try_from(client).expect("small"), client, 0, 0);
+    }
+    take(&mut table, 10, 2, 2, 1);
+    let bytes = table.encode();
+    let again = ClientTable::decode(bytes.clone(), 3).expect("its own bytes");
+    assert_eq!((again.digest(), again.encode()), (table.digest(), bytes.clone()));
+    assert_eq!(again.seen(ClientId(2), Session(2), RequestNumber(1), Op(10)), Seen::Executing);
+    assert!(ClientTable::decode(bytes.clone(), 2).is_none(), "more sessions than there may be");
+    assert!((1..bytes.len()).filter(|cut| ClientTable::decode(bytes.slice(..*cut), 3).is_some()).count() <= 2);
+    assert!(ClientTable::decode(Bytes::from([&bytes[..], &bytes[..]].concat()), 9).is_none(), "each client once");
+}
+
+#[test]
+fn equal_histories_give_equal_digests_and_a_missing_reply_shows() {
+    let (mut a, mut b) = (ClientTable::new(9), ClientTable::new(9));
+    for table in [&mut a, &mut b] {
+        for client in 1..=5 {
+            take(table, u64::try_from(client).expect("small"), client, 0, 0);
+        }
+        take(table, 6, 3, 3, 1);
+    }
+    assert_eq!(a.digest(), b.digest());
+    a.answered(SlotId(2), Op(6), Bytes::new());
+    assert_ne!(a.digest(), b.digest());
+}
