@@ -8,7 +8,7 @@
 
 use super::Violation;
 use super::shadow::Shadow;
-use vr_core::{Body, Message, ReplicaId, To, View};
+use vr_core::{Body, Head, Message, ReplicaId, To, View};
 
 const L2: &str = "L2 asks another";
 
@@ -19,6 +19,8 @@ const MOST: u32 = 3;
 struct Asked {
     of: ReplicaId,
     view: View,
+    /// The log that is wanted; another one is another question.
+    want: Option<Head>,
     times: u32,
 }
 
@@ -42,14 +44,14 @@ impl Questions {
     }
 
     pub(super) fn sends(&mut self, shadow: &Shadow, who: usize, to: To, message: &Message) -> Result<(), Violation> {
-        let (Body::GetState(_), To::One(of)) = (&message.body, to) else { return Ok(()) };
+        let (Body::GetState(question), To::One(of)) = (&message.body, to) else { return Ok(()) };
         if shadow.replicas.len() < 3 {
             return Ok(());
         }
-        let view = message.header.view;
-        let before = self.0[who].filter(|asked| (asked.of, asked.view) == (of, view));
+        let (view, want) = (message.header.view, question.want);
+        let before = self.0[who].filter(|asked| (asked.of, asked.view, asked.want) == (of, view, want));
         let times = before.map_or(0, |asked| asked.times) + 1;
-        self.0[who] = Some(Asked { of, view, times });
+        self.0[who] = Some(Asked { of, view, want, times });
         if times <= MOST {
             return Ok(());
         }
