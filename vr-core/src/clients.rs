@@ -223,9 +223,7 @@ impl ClientTable {
     /// each belongs goes to `slots`. How many there were.
     #[inline]
     pub(crate) fn take_run(&mut self, rules: Rules, run: &[Entry], slots: &mut VecDeque<Option<SlotId>>) -> usize {
-        if run.len() > 1 {
-            slots.reserve(run.len());
-        }
+        slots.reserve(run.len());
         for (at, entry) in run.iter().enumerate() {
             let slot = self.take_operation(rules, entry);
             if slot.is_none() {
@@ -234,6 +232,16 @@ impl ClientTable {
             slots.push_back(slot);
         }
         run.len()
+    }
+
+    /// [`ClientTable::take_run`] of one entry.
+    #[inline(always)] // at each op that is alone, on each replica
+    pub(crate) fn take_one(&mut self, rules: Rules, entry: &Entry, slots: &mut VecDeque<Option<SlotId>>) -> usize {
+        let slot = self.take_operation(rules, entry);
+        if slot.is_some() {
+            slots.push_back(slot);
+        }
+        usize::from(slot.is_some())
     }
 
     /// Takes an operation that its client's session has not seen yet.

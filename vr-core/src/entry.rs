@@ -124,8 +124,8 @@ fn hash_of((epoch, view, op, parent): (Epoch, View, Op, Hash), request: &Request
 #[inline(never)]
 fn hash_of_long(header: &[u8], body: &[u8]) -> u128 {
     match header.len() + body.len() {
-        ..=512 => hash_of_whole::<512>(header, body),
-        513..=2048 => hash_of_whole::<2048>(header, body),
+        ..=384 => hash_of_whole::<384>(header, body),
+        385..=2048 => hash_of_whole::<2048>(header, body),
         _ => {
             let mut stream = Xxh3Default::new();
             stream.update(header);

@@ -130,7 +130,10 @@ impl Execution {
     /// One run of entries: contiguous operations share one upcall action.
     #[inline]
     fn issue_run(&mut self, run: &Entries, desk: &mut Desk<'_>) {
-        let taken = desk.clients.take_run(desk.rules, run.as_slice(), &mut self.slots);
+        let taken = match run.as_slice() {
+            [entry] => desk.clients.take_one(desk.rules, entry, &mut self.slots),
+            entries => desk.clients.take_run(desk.rules, entries, &mut self.slots),
+        };
         if taken == run.len() {
             Action::put(desk.out, || Action::Execute(run.clone()));
         } else {

@@ -72,7 +72,8 @@ impl Primary {
     /// VRR §4.1 step 2.
     #[inline(never)] // its registers and its stack are for it alone
     pub(in super::super) fn on_request(&mut self, common: &mut Common, out: &mut Out, request: Request) {
-        if self.takes(common, out, &request, self.queue.len()) {
+        let closed = self.is_closed(common);
+        if self.takes(common, out, &request, self.queue.len(), closed) {
             if self.queue.is_empty() && self.has_room(common) {
                 let entries = Self::chain(&mut self.predicted, common, 1, core::iter::once(request));
                 self.prepare(common, out, entries);
@@ -89,9 +90,9 @@ impl Primary {
             // What comes behind it is judged behind it.
             return requests.into_iter().for_each(|request| self.on_request(common, out, request));
         }
-        let mut ahead = self.queue.len();
+        let (mut ahead, closed) = (self.queue.len(), self.is_closed(common));
         requests.retain(|request| {
-            let taken = self.takes(common, out, request, ahead);
+            let taken = self.takes(common, out, request, ahead, closed);
             ahead += usize::from(taken);
             taken
         });
@@ -104,8 +105,8 @@ impl Primary {
     }
 
     /// Is the request taken, behind so many others? It is in flight then; otherwise it is answered, if it has to be.
-    fn takes(&mut self, common: &mut Common, out: &mut Out, request: &Request, ahead: usize) -> bool {
-        let slot = match self.admit(common, out, request, ahead) {
+    fn takes(&mut self, common: &mut Common, out: &mut Out, request: &Request, ahead: usize, closed: bool) -> bool {
+        let slot = match self.admit(common, out, request, ahead, closed) {
             Ok(slot) => slot,
             Err(reason) => {
                 if let Some(reason) = reason {
@@ -133,6 +134,7 @@ impl Primary {
         out: &mut Out,
         request: &Request,
         ahead: usize,
+        closed: bool,
     ) -> Result<Option<SlotId>, Option<Reject>> {
         if self.abdicated {
             return Err(Some(common.not_primary(false)));
@@ -148,14 +150,14 @@ impl Primary {
             return Err(Some(Reject::NoSpace));
         }
         if common.rules.judges_group_first() {
-            self.admit_group(common, request)?;
+            Self::admit_group(common, request, closed)?;
         }
         let admitted = if register {
             self.admit_register(common, out, request).map(|()| None)
         } else {
             self.admit_operation(common, out, request)
         };
-        let admitted = admitted.and_then(|slot| self.admit_group(common, request).map(|()| slot));
+        let admitted = admitted.and_then(|slot| Self::admit_group(common, request, closed).map(|()| slot));
         if admitted.is_ok() && count(ahead) >= u64::from(common.config.batching.queue_entries) {
             return Err(Some(Reject::Busy));
         }
@@ -164,17 +166,23 @@ impl Primary {
 
     /// Behind a reconfiguration nothing more is taken in its epoch: a question to log and queue, not a flag, so that it has
     /// the answer that they have after every view change (VRR §7.1.1; PROTOCOL D88, D96, D104).
-    fn admit_group(&self, common: &Common, request: &Request) -> Result<(), Option<Reject>> {
-        let (group, least) = (&common.group, common.config.cluster.least_members());
+    #[inline(always)] // see `Entry::new`
+    fn is_closed(&self, common: &Common) -> bool {
         let queued = self.queue.back().is_some_and(|last| last.kind == Kind::Reconfiguration);
         let logged = || {
             let last = common.log.last().filter(|last| last.kind() == Kind::Reconfiguration);
-            last.is_some_and(|last| group.after(last, least).is_some())
+            last.is_some_and(|last| common.group.after(last, common.config.cluster.least_members()).is_some())
         };
-        let closed = common.rules.is_closed(queued, logged);
+        common.rules.is_closed(queued, logged)
+    }
+
+    /// Is there room for it in its epoch, and if it is to end it, is the next group a sound one?
+    #[inline]
+    fn admit_group(common: &Common, request: &Request, closed: bool) -> Result<(), Option<Reject>> {
         if request.kind != Kind::Reconfiguration {
             return if closed { Err(Some(Reject::Busy)) } else { Ok(()) };
         }
+        let (group, least) = (&common.group, common.config.cluster.least_members());
         let next = Reconfiguration::decode(request.body.clone()).ok_or(BadGroup::Unreadable);
         let welcome = next.and_then(|next| group.admits(&next, least));
         let welcome = welcome.and(if closed { Err(BadGroup::UnderWay) } else { Ok(()) });
