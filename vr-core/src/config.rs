@@ -327,6 +327,32 @@ mod tests {
     }
 
     #[test]
+    fn a_quorum_is_what_is_left_without_the_faulty_and_the_members_take_turns() {
+        for (members, quorum) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)] {
+            assert_eq!(cluster(members).quorum(), quorum, "of {members}");
+        }
+        let named = ClusterConfig { members: [5, 0, 9].map(ReplicaId).into(), ..cluster(3) };
+        let position = |id| named.position(ReplicaId(id)).map(Position::index);
+        assert_eq!([5, 0, 9, 1].map(position), [Some(0), Some(1), Some(2), None]);
+        assert_eq!(cluster(3).position(ReplicaId(2)).map(Position::index), Some(2));
+        assert_eq!([0, 1, 2, 3, 7].map(|view| named.primary(View(view)).0), [5, 0, 9, 5, 0]);
+    }
+
+    #[test]
+    fn a_replica_is_a_member_or_waits_to_be_added() {
+        let stranger = Config::new(cluster(3), ReplicaId(3));
+        assert_eq!(stranger.validate(), Err(ConfigError::NotAMember(ReplicaId(3))));
+        assert_eq!(Config { joins: true, ..stranger }.validate(), Ok(()));
+        assert_eq!(Config { joins: true, ..Config::new(cluster(3), ReplicaId(2)) }.validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_group_has_one_member_at_least_and_two_in_memory() {
+        let of = |durability| ClusterConfig { durability, ..cluster(3) }.least_members();
+        assert_eq!((of(Durability::Sync), of(Durability::Async)), (1, 2));
+    }
+
+    #[test]
     fn a_message_holds_one_request_and_what_stands_around_it() {
         let mut tight = cluster(3);
         tight.max_message_bytes = tight.max_request_bytes + MESSAGE_OVERHEAD_BYTES;
