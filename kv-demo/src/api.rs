@@ -5,6 +5,7 @@
 
 mod answer;
 mod ask;
+mod expiry;
 mod pool;
 
 pub use self::answer::{Problem, Reply};
@@ -88,10 +89,10 @@ impl Api {
                 Reply::got(&key, answer)
             }
             Method::PUT => {
-                let expect = ask::expect_of(&head.headers)?;
+                let (expect, ttl) = (ask::expect_of(&head.headers)?, ask::ttl_of(head.uri.query())?);
                 let body = self.body(body).await?;
                 let value = PutBody::value_of(&body, self.value_bytes_max)?;
-                let op = Op::Put { key: key.clone(), value, expect };
+                let op = Op::Put { key: key.clone(), value, expect, ttl };
                 Reply::put(&key, self.execute(named, op, &path).await?)
             }
             Method::DELETE => {

@@ -11,12 +11,30 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 pub const VERSION: u8 = 1;
 /// The most operations in one batch.
 pub const BATCH_MAX: usize = 10_000;
+/// The longest time that a key can be given to live: 100 years.
+pub const TTL_SECONDS_MAX: u64 = 100 * 365 * 24 * 3600;
 /// The most keys that one list answers.
 pub const LIST_MAX: u32 = 10_000;
 
 /// The version of a key's value: the op that wrote it. 0 stands for a key that is not there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Revision(pub u64);
+
+/// How long a value is to live, in milliseconds, from the time of the entry that wrote it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Ttl(pub u64);
+
+/// When a key expires: nanoseconds since the Unix epoch, in the time that the log's entries carry (VRR §4.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Expiry(pub u64);
+
+impl Expiry {
+    /// In milliseconds: not before the key is gone.
+    #[must_use]
+    pub const fn ms(self) -> u64 {
+        self.0.div_ceil(1_000_000)
+    }
+}
 
 /// What must be true of a key for an operation on it to take effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +63,8 @@ pub enum Op {
         value: Bytes,
         /// If this holds.
         expect: Expect,
+        /// For so long; without an end if `None`, whatever the key had before.
+        ttl: Option<Ttl>,
     },
     /// Removes a key.
     Delete {
@@ -64,6 +84,9 @@ pub enum Op {
     },
     /// Several, one after the other, with nothing in between.
     Batch(Vec<Self>),
+    /// Removes keys whose time has passed, so that they go while nothing else happens. Asked as a question it only says
+    /// when the next one is due.
+    Expire,
 }
 
 /// A key with its value.
@@ -80,8 +103,8 @@ pub struct Found {
 /// What an operation answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// Of a get: the value.
-    Value(Bytes, Revision),
+    /// Of a get: the value, when it was written, and when it goes.
+    Value(Bytes, Revision, Option<Expiry>),
     /// The key is not there.
     Missing,
     /// Of a put: written, as this revision, in place of that one.
@@ -99,6 +122,8 @@ pub enum Answer {
     Listed(Vec<Found>, bool),
     /// Of a batch: one for each.
     Batch(Vec<Self>),
+    /// Of an expire: when the next key is due, if any is.
+    Due(Option<Expiry>),
     /// The body was no operation; nothing changed.
     Malformed,
 }
@@ -150,6 +175,7 @@ impl Op {
             Self::Put { key, value, .. } => key.len() + value.len() + 20,
             Self::Get { key } | Self::Delete { key, .. } => key.len() + 20,
             Self::List { prefix, after, .. } => prefix.len() + after.len() + 20,
+            Self::Expire => 0,
             Self::Batch(all) => all.iter().map(Self::size).sum(),
         }
     }
@@ -160,8 +186,14 @@ impl Op {
                 out.put_u8(0);
                 put_bytes(out, key);
             }
-            Self::Put { key, value, expect } => {
-                out.put_u8(1);
+            Self::Put { key, value, expect, ttl } => {
+                match ttl {
+                    None => out.put_u8(1),
+                    Some(Ttl(ttl)) => {
+                        out.put_u8(5);
+                        out.put_u64_le(*ttl);
+                    }
+                }
                 expect.put(out);
                 put_bytes(out, key);
                 put_bytes(out, value);
@@ -182,6 +214,7 @@ impl Op {
                 out.put_u32_le(u32::try_from(all.len()).unwrap_or(u32::MAX));
                 all.iter().for_each(|op| op.put(out));
             }
+            Self::Expire => out.put_u8(6),
         }
     }
 
@@ -198,10 +231,7 @@ impl Op {
     fn take(from: &mut Bytes, may_be_batch: bool) -> Option<Self> {
         match from.try_get_u8().ok()? {
             0 => Some(Self::Get { key: take_bytes(from)? }),
-            1 => {
-                let expect = Expect::take(from)?;
-                Some(Self::Put { expect, key: take_bytes(from)?, value: take_bytes(from)? })
-            }
+            1 => Self::take_put(from, None),
             2 => {
                 let expect = Expect::take(from)?;
                 Some(Self::Delete { expect, key: take_bytes(from)? })
@@ -217,8 +247,18 @@ impl Op {
                 }
                 (0..count).map(|_| Self::take(from, false)).collect::<Option<_>>().map(Self::Batch)
             }
+            5 => {
+                let ttl = Ttl(from.try_get_u64_le().ok()?);
+                Self::take_put(from, Some(ttl))
+            }
+            6 => Some(Self::Expire),
             _ => None,
         }
+    }
+
+    fn take_put(from: &mut Bytes, ttl: Option<Ttl>) -> Option<Self> {
+        let expect = Expect::take(from)?;
+        Some(Self::Put { expect, ttl, key: take_bytes(from)?, value: take_bytes(from)? })
     }
 }
 
@@ -234,8 +274,14 @@ impl Answer {
 
     fn put(&self, out: &mut BytesMut) {
         match self {
-            Self::Value(value, revision) => {
-                out.put_u8(0);
+            Self::Value(value, revision, expiry) => {
+                match expiry {
+                    None => out.put_u8(0),
+                    Some(Expiry(at)) => {
+                        out.put_u8(8);
+                        out.put_u64_le(*at);
+                    }
+                }
                 out.put_u64_le(revision.0);
                 put_bytes(out, value);
             }
@@ -269,6 +315,11 @@ impl Answer {
                 all.iter().for_each(|answer| answer.put(out));
             }
             Self::Malformed => out.put_u8(7),
+            Self::Due(None) => out.put_u8(9),
+            Self::Due(Some(Expiry(at))) => {
+                out.put_u8(10);
+                out.put_u64_le(*at);
+            }
         }
     }
 
@@ -287,7 +338,7 @@ impl Answer {
         match from.try_get_u8().ok()? {
             0 => {
                 let revision = revision(from)?;
-                Some(Self::Value(take_bytes(from)?, revision))
+                Some(Self::Value(take_bytes(from)?, revision, None))
             }
             1 => Some(Self::Missing),
             2 => Some(Self::Written { revision: revision(from)?, before: revision(from)? }),
@@ -307,6 +358,12 @@ impl Answer {
                 (0..count).map(|_| Self::take(from, false)).collect::<Option<_>>().map(Self::Batch)
             }
             7 => Some(Self::Malformed),
+            8 => {
+                let (expiry, revision) = (Expiry(from.try_get_u64_le().ok()?), revision(from)?);
+                Some(Self::Value(take_bytes(from)?, revision, Some(expiry)))
+            }
+            9 => Some(Self::Due(None)),
+            10 => Some(Self::Due(Some(Expiry(from.try_get_u64_le().ok()?)))),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ use crate::store::Store;
 use hyper::service::service_fn;
 use std::convert::Infallible;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 use vr_tokio::transport::server::Server;
 use vr_tokio::{Handle, Node, NodeConfig, ReplicaId, StartError, StopReason};
 
@@ -15,6 +16,7 @@ use vr_tokio::{Handle, Node, NodeConfig, ReplicaId, StartError, StopReason};
 pub struct StoreNode {
     node: Node,
     clients: Server,
+    expiry: JoinHandle<()>,
 }
 
 impl StoreNode {
@@ -29,6 +31,7 @@ impl StoreNode {
         let limit = usize::try_from(config.cluster.max_request_bytes).unwrap_or(usize::MAX);
         let node = Node::start(config, Store::default()).await?;
         let api = Api::new(node.handle(), node.routes(), pool, clients, scheme, limit);
+        let watched = Arc::clone(&api);
         let clients = node
             .listen(move |_| {
                 let api = Arc::clone(&api);
@@ -38,7 +41,8 @@ impl StoreNode {
                 })
             })
             .await?;
-        Ok(Self { node, clients })
+        let expiry = tokio::spawn(async move { watched.watch_expiry().await });
+        Ok(Self { node, clients, expiry })
     }
 
     /// What an embedder holds of the node.
@@ -50,6 +54,7 @@ impl StoreNode {
     /// Waits until it has stopped, for whatever reason.
     pub async fn stopped(self) -> StopReason {
         let reason = self.node.stopped().await;
+        self.expiry.abort();
         self.clients.shutdown().await;
         reason
     }

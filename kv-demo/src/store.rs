@@ -1,12 +1,12 @@
 //! The replicated state machine: an ordered map from keys to values and the ops that wrote them.
 //!
-//! Owns the map. The same operations in the same order give the same answers and the same checkpoint bytes on every
-//! replica; what is no operation is answered, never panicked on. Must not know HTTP or replicas. Paper: VRR §4.1
-//! step 5, §4.4, §5.1.
+//! Owns the map, and when its keys expire: by the time that the log's entries carry, never by a clock. The same
+//! operations in the same order give the same answers and the same checkpoint bytes on every replica; what is no
+//! operation is answered, never panicked on. Must not know HTTP or replicas. Paper: VRR §4.1 step 5, §4.4, §5.1.
 
-use crate::op::{Answer, Expect, Found, LIST_MAX, Op, Revision};
+use crate::op::{Answer, Expect, Expiry, Found, LIST_MAX, Op, Revision, Ttl};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use vr_tokio::{Context, Service};
 
@@ -14,31 +14,54 @@ use vr_tokio::{Context, Service};
 struct Slot {
     value: Bytes,
     revision: Revision,
+    expiry: Option<Expiry>,
 }
 
 /// The store.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Store {
     map: BTreeMap<Bytes, Slot>,
+    /// The keys that expire, the next one first.
+    due: BTreeSet<(Expiry, Bytes)>,
+    /// The time of the last entry executed: the only clock there is here. A key whose time has passed by it is not there
+    /// for anybody, whether it is removed yet or not.
+    now: Expiry,
 }
 
 /// A list answers no more bytes than this at once; there are more then.
 const LIST_BYTES: usize = 1 << 20;
+/// One `Expire` removes no more keys than this: nobody waits long for it.
+const EXPIRE_MAX: usize = 1000;
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { map: BTreeMap::new(), due: BTreeSet::new(), now: Expiry(0) }
+    }
+}
 
 impl Store {
+    fn is_there(&self, slot: &Slot) -> bool {
+        slot.expiry.is_none_or(|expiry| expiry > self.now)
+    }
+
+    fn slot(&self, key: &[u8]) -> Option<&Slot> {
+        self.map.get(key).filter(|slot| self.is_there(slot))
+    }
+
     fn revision(&self, key: &[u8]) -> Revision {
-        self.map.get(key).map_or(Revision(0), |slot| slot.revision)
+        self.slot(key).map_or(Revision(0), |slot| slot.revision)
     }
 
     fn get(&self, key: &[u8]) -> Answer {
-        self.map.get(key).map_or(Answer::Missing, |slot| Answer::Value(slot.value.clone(), slot.revision))
+        self.slot(key).map_or(Answer::Missing, |slot| Answer::Value(slot.value.clone(), slot.revision, slot.expiry))
     }
 
     fn list(&self, prefix: &[u8], after: &[u8], limit: u32) -> Answer {
         let from = if after >= prefix { Bound::Excluded(after) } else { Bound::Included(prefix) };
         let limit = usize::try_from(limit.min(LIST_MAX)).unwrap_or(usize::MAX);
         let (mut found, mut bytes) = (Vec::new(), 0);
-        for (key, slot) in self.map.range::<[u8], _>((from, Bound::Unbounded)) {
+        let from = self.map.range::<[u8], _>((from, Bound::Unbounded));
+        for (key, slot) in from.filter(|(_, slot)| self.is_there(slot)) {
             if !key.starts_with(prefix) {
                 break;
             }
@@ -59,51 +82,96 @@ impl Store {
         }
     }
 
+    fn next_due(&self) -> Option<Expiry> {
+        self.due.first().map(|(expiry, _)| *expiry)
+    }
+
     /// What changes nothing is answered by anybody who may look.
     fn look(&self, op: &Op) -> Option<Answer> {
         match op {
             Op::Get { key } => Some(self.get(key)),
             Op::List { prefix, after, limit } => Some(self.list(prefix, after, *limit)),
+            Op::Expire => Some(Answer::Due(self.next_due())),
             Op::Put { .. } | Op::Delete { .. } | Op::Batch(_) => None,
         }
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Slot> {
+        let (key, slot) = self.map.remove_entry(key)?;
+        if let Some(expiry) = slot.expiry {
+            self.due.remove(&(expiry, key));
+        }
+        Some(slot)
+    }
+
+    fn set(&mut self, key: &[u8], slot: Slot) {
+        // Detached from the request it came in, which would otherwise stay in memory as a whole.
+        let key = self.map.get_key_value(key).map_or_else(|| Bytes::copy_from_slice(key), |(key, _)| key.clone());
+        if let Some(expiry) = slot.expiry {
+            self.due.insert((expiry, key.clone()));
+        }
+        let before = self.map.insert(key.clone(), slot).and_then(|before| before.expiry);
+        let now = self.map[&key].expiry;
+        if let Some(expiry) = before.filter(|before| Some(*before) != now) {
+            self.due.remove(&(expiry, key));
+        }
+    }
+
+    fn put(&mut self, at: Revision, (key, value): (&[u8], &[u8]), expect: Expect, ttl: Option<Ttl>) -> Answer {
+        let before = self.revision(key);
+        if !Self::holds(expect, before) {
+            return Answer::Conflict(before);
+        }
+        let expiry = ttl.map(|Ttl(ms)| Expiry(self.now.0.saturating_add(ms.saturating_mul(1_000_000))));
+        self.set(key, Slot { value: Bytes::copy_from_slice(value), revision: at, expiry });
+        Answer::Written { revision: at, before }
+    }
+
+    fn delete(&mut self, key: &[u8], expect: Expect) -> Answer {
+        let before = self.revision(key);
+        if !Self::holds(expect, before) {
+            return if before.0 == 0 { Answer::Missing } else { Answer::Conflict(before) };
+        }
+        let was_there = before.0 > 0;
+        match self.remove(key).filter(|_| was_there) {
+            Some(slot) => Answer::Deleted(slot.revision),
+            None => Answer::Missing,
+        }
+    }
+
+    fn expire(&mut self) -> Answer {
+        for _ in 0..EXPIRE_MAX {
+            match self.due.pop_first() {
+                Some((expiry, key)) if expiry <= self.now => drop(self.map.remove(&key)),
+                Some(later) => {
+                    self.due.insert(later);
+                    break;
+                }
+                None => break,
+            }
+        }
+        Answer::Due(self.next_due())
     }
 
     fn apply(&mut self, at: Revision, op: Op) -> Answer {
         match op {
             Op::Get { .. } | Op::List { .. } => self.look(&op).unwrap_or(Answer::Malformed),
-            Op::Put { key, value, expect } => {
-                let before = self.revision(&key);
-                if !Self::holds(expect, before) {
-                    return Answer::Conflict(before);
-                }
-                // Detached from the request it came in, which would otherwise stay in memory as a whole.
-                let slot = Slot { value: Bytes::copy_from_slice(&value), revision: at };
-                match self.map.get_mut(&key) {
-                    Some(old) => *old = slot,
-                    None => drop(self.map.insert(Bytes::copy_from_slice(&key), slot)),
-                }
-                Answer::Written { revision: at, before }
-            }
-            Op::Delete { key, expect } => {
-                let before = self.revision(&key);
-                if !Self::holds(expect, before) {
-                    return if before.0 == 0 { Answer::Missing } else { Answer::Conflict(before) };
-                }
-                match self.map.remove(&key) {
-                    Some(slot) => Answer::Deleted(slot.revision),
-                    None => Answer::Missing,
-                }
-            }
+            Op::Put { key, value, expect, ttl } => self.put(at, (&key, &value), expect, ttl),
+            Op::Delete { key, expect } => self.delete(&key, expect),
             Op::Batch(all) => Answer::Batch(all.into_iter().map(|op| self.apply(at, op)).collect()),
+            Op::Expire => self.expire(),
         }
     }
 }
 
-/// What a checkpoint begins with.
+/// What a checkpoint begins with in which no key expires.
 const CHECKPOINT: &[u8; 8] = b"kv-demo1";
+/// What a checkpoint begins with in which some do: then the time, and each key has its own.
+const EXPIRING_CHECKPOINT: &[u8; 8] = b"kv-demo2";
 
 impl Service for Store {
     fn execute(&mut self, context: &Context, body: &[u8]) -> Bytes {
+        self.now = self.now.max(Expiry(context.time_ns));
         let op = Op::decode(Bytes::copy_from_slice(body));
         op.map_or(Answer::Malformed, |op| self.apply(Revision(context.op.0), op)).encode()
     }
@@ -114,14 +182,24 @@ impl Service for Store {
     }
 
     fn checkpoint(&self) -> Bytes {
-        let size: usize = self.map.iter().map(|(key, slot)| key.len() + slot.value.len() + 16).sum();
-        let mut out = BytesMut::with_capacity(CHECKPOINT.len() + size);
-        out.put_slice(CHECKPOINT);
-        for (key, Slot { value, revision }) in &self.map {
+        let size: usize = self.map.iter().map(|(key, slot)| key.len() + slot.value.len() + 24).sum();
+        let mut out = BytesMut::with_capacity(CHECKPOINT.len() + 8 + size);
+        let expiring = !self.due.is_empty();
+        if expiring {
+            out.put_slice(EXPIRING_CHECKPOINT);
+            out.put_u64_le(self.now.0);
+        } else {
+            out.put_slice(CHECKPOINT);
+        }
+        for (key, Slot { value, revision, expiry }) in &self.map {
             for length in [key.len(), value.len()] {
                 out.put_u32_le(u32::try_from(length).expect("keys and values came in a request"));
             }
             out.put_u64_le(revision.0);
+            if expiring {
+                // No key expires at 0: it would have before it was written.
+                out.put_u64_le(expiry.map_or(0, |expiry| expiry.0));
+            }
             out.put_slice(key);
             out.put_slice(value);
         }
@@ -131,22 +209,28 @@ impl Service for Store {
     fn restore(&mut self, checkpoint: &[u8]) {
         let restored = parse(checkpoint);
         // The digest over the whole checkpoint was verified: other bytes are another program's.
-        self.map = restored.expect("a checkpoint of this store, of this version or an earlier one");
+        *self = restored.expect("a checkpoint of this store, of this version or an earlier one");
     }
 }
 
-fn parse(mut bytes: &[u8]) -> Option<BTreeMap<Bytes, Slot>> {
-    bytes = bytes.strip_prefix(CHECKPOINT)?;
-    let mut map = BTreeMap::new();
+fn parse(mut bytes: &[u8]) -> Option<Store> {
+    let mut store = Store::default();
+    let expiring = bytes.starts_with(EXPIRING_CHECKPOINT);
+    bytes = bytes.strip_prefix(if expiring { EXPIRING_CHECKPOINT } else { CHECKPOINT })?;
+    if expiring {
+        store.now = Expiry(bytes.try_get_u64_le().ok()?);
+    }
     while !bytes.is_empty() {
         let (key, value) = (bytes.try_get_u32_le().ok()?, bytes.try_get_u32_le().ok()?);
         let revision = Revision(bytes.try_get_u64_le().ok()?);
+        let expiry = if expiring { bytes.try_get_u64_le().ok()? } else { 0 };
+        let expiry = (expiry > 0).then_some(Expiry(expiry));
         let (key, rest) = bytes.split_at_checked(usize::try_from(key).ok()?)?;
         let (value, rest) = rest.split_at_checked(usize::try_from(value).ok()?)?;
-        map.insert(Bytes::copy_from_slice(key), Slot { value: Bytes::copy_from_slice(value), revision });
+        store.set(key, Slot { value: Bytes::copy_from_slice(value), revision, expiry });
         bytes = rest;
     }
-    Some(map)
+    Some(store)
 }
 
 #[cfg(test)]
@@ -162,7 +246,7 @@ mod tests {
     }
 
     fn put(key: &'static str, value: &'static str, expect: Expect) -> Op {
-        Op::Put { key: key.into(), value: value.into(), expect }
+        Op::Put { key: key.into(), value: value.into(), expect, ttl: None }
     }
 
     fn get(key: &'static str) -> Op {
@@ -174,7 +258,7 @@ mod tests {
         let mut store = Store::default();
         let written = Answer::Written { revision: Revision(3), before: Revision(0) };
         assert_eq!(run(&mut store, 3, &put("a", "1", Expect::Anything)), written);
-        assert_eq!(run(&mut store, 4, &get("a")), Answer::Value("1".into(), Revision(3)));
+        assert_eq!(run(&mut store, 4, &get("a")), Answer::Value("1".into(), Revision(3), None));
         let delete = Op::Delete { key: "a".into(), expect: Expect::Anything };
         assert_eq!(run(&mut store, 5, &delete), Answer::Deleted(Revision(3)));
         assert_eq!(run(&mut store, 6, &get("a")), Answer::Missing);
@@ -210,7 +294,7 @@ mod tests {
         let mut store = Store::default();
         let batch = Op::Batch(vec![put("a", "1", Expect::Anything), get("a"), get("b")]);
         let Answer::Batch(answers) = run(&mut store, 5, &batch) else { panic!("a batch answers as one") };
-        assert_eq!(answers[1..], [Answer::Value("1".into(), Revision(5)), Answer::Missing]);
+        assert_eq!(answers[1..], [Answer::Value("1".into(), Revision(5), None), Answer::Missing]);
     }
 
     #[test]
@@ -224,18 +308,98 @@ mod tests {
         assert_eq!(one.checkpoint(), two.checkpoint());
         let mut three = Store::default();
         three.restore(&one.checkpoint());
-        assert_eq!(three, one);
+        assert_eq!(three.map, one.map);
     }
 
     #[test]
     fn what_is_no_operation_is_answered() {
         let mut store = Store::default();
-        let whole = Op::Batch(vec![put("a", "1", Expect::Present), get("a")]).encode();
+        let expiring = Op::Put { key: "a".into(), value: "1".into(), expect: Expect::Present, ttl: Some(Ttl(5)) };
+        let whole = Op::Batch(vec![put("a", "1", Expect::Present), expiring, get("a")]).encode();
         for end in 0..whole.len() {
             assert_eq!(Answer::decode(store.execute(&at(1), &whole[..end])), Some(Answer::Malformed));
         }
         assert_eq!(Answer::decode(store.read(b"\x01\x01")), Some(Answer::Malformed));
         assert_eq!(Answer::decode(store.read(&put("a", "1", Expect::Anything).encode())), Some(Answer::Malformed));
-        assert_eq!(store, Store::default());
+        assert_eq!((store.map.len(), store.due.len()), (0, 0));
+    }
+
+    /// `put` that is to live for so many milliseconds.
+    fn put_for(key: &'static str, value: &'static str, ms: u64) -> Op {
+        Op::Put { key: key.into(), value: value.into(), expect: Expect::Anything, ttl: Some(Ttl(ms)) }
+    }
+
+    /// Executes at a time, in milliseconds.
+    fn run_at(store: &mut Store, op: u64, ms: u64, what: &Op) -> Answer {
+        let context = Context { time_ns: ms * 1_000_000, ..at(op) };
+        Answer::decode(store.execute(&context, &what.encode())).expect("every answer decodes")
+    }
+
+    fn look(store: &Store, what: &Op) -> Answer {
+        Answer::decode(store.read(&what.encode())).expect("every answer decodes")
+    }
+
+    #[test]
+    fn a_key_is_gone_for_everybody_from_the_first_entry_whose_time_is_past_its_own() {
+        let mut store = Store::default();
+        run_at(&mut store, 1, 100, &put_for("a", "1", 50));
+        let there = Answer::Value("1".into(), Revision(1), Some(Expiry(150_000_000)));
+        assert_eq!(run_at(&mut store, 2, 149, &get("a")), there);
+        assert_eq!(look(&store, &get("a")), there, "a question is asked at the time of the last entry");
+        assert_eq!(look(&store, &Op::Expire), Answer::Due(Some(Expiry(150_000_000))));
+        assert_eq!(run_at(&mut store, 3, 150, &get("b")), Answer::Missing);
+        assert_eq!(look(&store, &get("a")), Answer::Missing);
+        let list = Op::List { prefix: "".into(), after: "".into(), limit: 9 };
+        assert_eq!(look(&store, &list), Answer::Listed(vec![], false));
+        let delete = Op::Delete { key: "a".into(), expect: Expect::Anything };
+        assert_eq!(run_at(&mut store.clone(), 4, 151, &delete), Answer::Missing);
+        assert_eq!(run_at(&mut store.clone(), 4, 90, &get("a")), Answer::Missing, "time does not go back");
+        let written = Answer::Written { revision: Revision(4), before: Revision(0) };
+        assert_eq!(run_at(&mut store, 4, 151, &put("a", "2", Expect::Revision(Revision(0)))), written);
+        assert_eq!(run_at(&mut store, 5, 999, &get("a")), Answer::Value("2".into(), Revision(4), None));
+    }
+
+    #[test]
+    fn the_last_put_says_how_long_a_key_lives() {
+        let mut store = Store::default();
+        run_at(&mut store, 1, 0, &put_for("a", "1", 50));
+        run_at(&mut store, 2, 10, &put_for("a", "2", 100));
+        assert_eq!(look(&store, &Op::Expire), Answer::Due(Some(Expiry(110_000_000))));
+        run_at(&mut store, 3, 20, &put("a", "3", Expect::Present));
+        assert_eq!(look(&store, &Op::Expire), Answer::Due(None));
+        assert_eq!(run_at(&mut store, 4, 5000, &get("a")), Answer::Value("3".into(), Revision(3), None));
+        run_at(&mut store, 5, 5000, &put_for("a", "4", u64::MAX));
+        assert_eq!(
+            run_at(&mut store, 6, 9000, &get("a")),
+            Answer::Value("4".into(), Revision(5), Some(Expiry(u64::MAX)))
+        );
+    }
+
+    #[test]
+    fn expired_keys_are_removed_when_that_is_asked_for_and_no_others() {
+        let mut store = Store::default();
+        for (op, key) in (1..).zip(["a", "b", "c"]) {
+            run_at(&mut store, op, 0, &put_for(key, "x", 10 * op));
+        }
+        run_at(&mut store, 4, 0, &put("d", "x", Expect::Anything));
+        assert_eq!(run_at(&mut store, 5, 20, &Op::Expire), Answer::Due(Some(Expiry(30_000_000))));
+        assert_eq!(store.map.keys().collect::<Vec<_>>(), ["c", "d"]);
+        assert_eq!(run_at(&mut store, 6, 30, &Op::Expire), Answer::Due(None));
+        assert_eq!((store.map.len(), store.due.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_store_in_which_keys_expire_comes_back_with_their_times_and_one_of_before_them_comes_back_too() {
+        let mut store = Store::default();
+        run_at(&mut store, 1, 1, &put("a", "1", Expect::Anything));
+        assert!(store.checkpoint().starts_with(CHECKPOINT), "as before there were times");
+        run_at(&mut store, 2, 7, &put_for("b", "2", 50));
+        let checkpoint = store.checkpoint();
+        let mut restored = Store::default();
+        restored.restore(&checkpoint);
+        assert_eq!(restored, store);
+        assert_eq!(restored.checkpoint(), checkpoint);
+        assert_eq!(run_at(&mut restored, 3, 57, &get("b")), Answer::Missing);
+        assert!((0..checkpoint.len()).all(|end| parse(&checkpoint[..end]).is_none_or(|parsed| parsed != store)));
     }
 }

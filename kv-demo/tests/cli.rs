@@ -69,6 +69,10 @@ fn a_value_is_put_found_changed_listed_and_deleted_from_a_shell() {
     assert_eq!(ask(&["cas", "a/b", "three", "--value-is", "one"]).0, 3);
     assert_eq!(ask(&["cas", "a/b", "three", "--value-is", "two"]).0, 0);
     assert_eq!(ask(&["put", "a/ä \"", "{}"]).0, 0);
+    assert_eq!((ask(&["put", "t", "x", "--ttl", "3600"]).0, ask(&["put", "t", "x", "--ttl", "0"]).0), (0, 2));
+    let expires: serde_json::Value = serde_json::from_str(&ask(&["get", "t", "--json"]).1).expect("JSON");
+    assert!(expires["expires_ms"].as_u64().is_some(), "{expires}");
+    assert_eq!(ask(&["delete", "t"]).0, 0);
     assert_eq!(ask(&["list", "a/"]), (0, "a/b\tthree\na/ä \"\t{}".to_owned()));
     assert_eq!(ask(&["list", "--keys", "--limit", "1"]), (0, "a/b".to_owned()));
     assert_eq!(ask(&["delete", "a/b"]), (0, "deleted".to_owned()));

@@ -44,6 +44,32 @@ fn a_value_is_written_read_and_removed() {
 }
 
 #[test]
+fn a_key_that_was_given_a_time_goes_by_itself_and_others_stay() {
+    let (_cluster, node) = one();
+    for wrong in ["0", "-1", "soon", "3153600001"] {
+        let refused = curl(node, "PUT", &format!("/object/short?ttl_s={wrong}"), &value("x"));
+        assert_eq!((refused.status, &refused.code()[..]), (400, "bad_request"), "{wrong}");
+    }
+    assert_eq!(curl(node, "PUT", "/object/stays", &value("x")).status, 200);
+    let batch =
+        json!({"operations": [{"put": {"key": "batched", "value": "x", "ttl_s": 1}}, {"get": {"key": "batched"}}]});
+    let batched = curl(node, "POST", "/batch", batch.to_string().as_bytes()).json();
+    assert!(batched["results"][1]["expires_ms"].as_u64().is_some(), "{batched}");
+    assert_eq!(curl(node, "PUT", "/object/short?ttl_s=2", &value("x")).status, 200);
+    let got = curl(node, "GET", "/object/short", b"");
+    assert_eq!(got.status, 200);
+    assert!(got.json()["expires_ms"].as_u64().expect("when it goes") > 1_700_000_000_000);
+    assert_eq!(curl(node, "GET", "/object/stays", b"").json().get("expires_ms"), None);
+    // Nobody writes: the node has it logged.
+    for key in ["short", "batched"] {
+        let path = format!("/object/{key}?consistency=stale");
+        eventually("the key goes", || (curl(node, "GET", &path, b"").status == 404).then_some(()));
+    }
+    assert_eq!(curl(node, "GET", "/object/short", b"").status, 404);
+    assert_eq!(curl(node, "GET", "/object/stays", b"").status, 200);
+}
+
+#[test]
 fn a_condition_is_judged_by_the_group() {
     let (_cluster, node) = one();
     let put = |headers: &[(&str, &str)]| with(node, "PUT", "/object/key", headers, &value("x"));

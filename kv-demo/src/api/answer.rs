@@ -3,7 +3,7 @@
 //! Owns status codes, codes of errors and headers. Must not know how an answer came about.
 
 use super::{Answer, AnswerBody, ClientId, ReplicaId, Revision, Session};
-use crate::op::Found;
+use crate::op::{Expiry, Found};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -148,6 +148,9 @@ struct Object<'a> {
     key: Cow<'a, str>,
     value: Cow<'a, str>,
     revision: u64,
+    /// Milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -167,10 +170,27 @@ struct Listing<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Single<'a> {
-    Value { status: u16, value: Cow<'a, str>, revision: u64 },
-    Written { status: u16, revision: u64, created: bool },
-    Deleted { status: u16, deleted: bool },
-    Refused { status: u16, error: &'static str, revision: Option<u64> },
+    Value {
+        status: u16,
+        value: Cow<'a, str>,
+        revision: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires_ms: Option<u64>,
+    },
+    Written {
+        status: u16,
+        revision: u64,
+        created: bool,
+    },
+    Deleted {
+        status: u16,
+        deleted: bool,
+    },
+    Refused {
+        status: u16,
+        error: &'static str,
+        revision: Option<u64>,
+    },
 }
 
 impl Reply {
@@ -192,8 +212,9 @@ impl Reply {
     }
 
     pub(super) fn got(key: &Bytes, answer: Answer) -> Result<Self, Problem> {
-        let Answer::Value(value, revision) = answer else { return Err(unexpected(answer)) };
-        let object = Object { key: text(key), value: text(&value), revision: revision.0 };
+        let Answer::Value(value, revision, expiry) = answer else { return Err(unexpected(answer)) };
+        let expires_ms = expiry.map(Expiry::ms);
+        let object = Object { key: text(key), value: text(&value), revision: revision.0, expires_ms };
         Ok(Self { etag: Some(revision), ..Self::json(StatusCode::OK, &object) })
     }
 
@@ -214,6 +235,7 @@ impl Reply {
             key: text(key).into_owned().into(),
             value: text(value).into_owned().into(),
             revision: revision.0,
+            expires_ms: None,
         };
         Ok(Self::json(StatusCode::OK, &Listing { objects: found.iter().map(object).collect(), more }))
     }
@@ -264,13 +286,17 @@ fn unexpected(answer: Answer) -> Problem {
         | Answer::Deleted(_)
         | Answer::Listed(..)
         | Answer::Batch(_)
+        | Answer::Due(_)
         | Answer::Malformed => Problem::Internal,
     }
 }
 
 fn single(answer: &Answer) -> Single<'_> {
     match answer {
-        Answer::Value(value, revision) => Single::Value { status: 200, value: text(value), revision: revision.0 },
+        Answer::Value(value, revision, expiry) => {
+            let expires_ms = expiry.map(Expiry::ms);
+            Single::Value { status: 200, value: text(value), revision: revision.0, expires_ms }
+        }
         Answer::Written { revision, before } => {
             Single::Written { status: 200, revision: revision.0, created: before.0 == 0 }
         }
@@ -279,7 +305,7 @@ fn single(answer: &Answer) -> Single<'_> {
         Answer::Conflict(revision) => {
             Single::Refused { status: 412, error: "precondition_failed", revision: Some(revision.0) }
         }
-        Answer::Listed(..) | Answer::Batch(_) | Answer::Malformed => {
+        Answer::Listed(..) | Answer::Batch(_) | Answer::Due(_) | Answer::Malformed => {
             Single::Refused { status: 500, error: "internal", revision: None }
         }
     }

@@ -4,7 +4,7 @@
 //! becomes of it.
 
 use super::{ClientId, Expect, HeaderMap, KEY_BYTES_MAX, Op, Problem, RequestNumber, Revision, Session, header};
-use crate::op::{BATCH_MAX, LIST_MAX};
+use crate::op::{BATCH_MAX, LIST_MAX, TTL_SECONDS_MAX, Ttl};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -44,7 +44,7 @@ impl PutBody<'_> {
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 enum Single {
     Get { key: String },
-    Put { key: String, value: String, if_match: Option<IfMatch> },
+    Put { key: String, value: String, if_match: Option<IfMatch>, ttl_s: Option<u64> },
     Delete { key: String, if_match: Option<IfMatch> },
 }
 
@@ -84,12 +84,12 @@ impl Batched {
         let one = |single| {
             Ok(match single {
                 Single::Get { key } => Op::Get { key: checked(key.into())? },
-                Single::Put { key, value, if_match } => {
+                Single::Put { key, value, if_match, ttl_s } => {
                     if value.len() > most {
                         return Err(Problem::TooLarge(most));
                     }
                     let (key, expect) = (checked(key.into())?, IfMatch::expect(if_match)?);
-                    Op::Put { key, value: value.into(), expect }
+                    Op::Put { key, value: value.into(), expect, ttl: ttl_s.map(ttl).transpose()? }
                 }
                 Single::Delete { key, if_match } => {
                     Op::Delete { key: checked(key.into())?, expect: IfMatch::expect(if_match)? }
@@ -144,6 +144,18 @@ pub(super) fn is_stale(query: Option<&str>) -> Result<bool, Problem> {
         Some("stale") => Ok(true),
         Some(_) => Err(Problem::BadRequest("consistency is linearizable or stale")),
     }
+}
+
+fn ttl(seconds: u64) -> Result<Ttl, Problem> {
+    let wrong = Problem::BadRequest("ttl_s is a number of seconds, from 1 to 3,153,600,000 (100 years)");
+    if (1..=TTL_SECONDS_MAX).contains(&seconds) { Ok(Ttl(seconds * 1000)) } else { Err(wrong) }
+}
+
+/// `?ttl_s=30`: the key lives for so many seconds.
+pub(super) fn ttl_of(query: Option<&str>) -> Result<Option<Ttl>, Problem> {
+    let seconds = query_value(query, "ttl_s");
+    // What is no number is as wrong as 0.
+    seconds.map(|seconds| ttl(seconds.parse().unwrap_or(0))).transpose()
 }
 
 /// `?prefix=…&after=…&limit=…`.
@@ -248,6 +260,19 @@ mod tests {
         assert_eq!(named_of(&HeaderMap::new()).ok(), Some(None));
         for wrong in [&[("vr-client", "ff")][..], &[("vr-client", "x"), ("vr-session", "3"), ("vr-request", "1")]] {
             assert!(named_of(&headers(wrong)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_key_lives_for_a_number_of_seconds() {
+        let ttl = |query| ttl_of(Some(query)).map_err(|_| ());
+        assert_eq!((ttl_of(None).ok(), ttl("consistency=stale")), (Some(None), Ok(None)));
+        assert_eq!((ttl("ttl_s=1"), ttl("a=b&ttl_s=3600")), (Ok(Some(Ttl(1000))), Ok(Some(Ttl(3_600_000)))));
+        assert_eq!(ttl("ttl_s=3153600000"), Ok(Some(Ttl(3_153_600_000_000))));
+        for wrong in
+            ["ttl_s=0", "ttl_s=", "ttl_s=-1", "ttl_s=1.5", "ttl_s=1h", "ttl_s=3153600001", "ttl_s=99999999999999999999"]
+        {
+            assert_eq!(ttl(wrong), Err(()), "{wrong}");
         }
     }
 

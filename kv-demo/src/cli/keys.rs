@@ -4,7 +4,7 @@
 //! address. Must not know HTTP.
 
 use super::{ENDPOINTS, failed, misused};
-use crate::op::{Answer, Expect, Found, LIST_MAX, Op, Revision};
+use crate::op::{Answer, Expect, Found, LIST_MAX, Op, Revision, TTL_SECONDS_MAX, Ttl};
 use bytes::Bytes;
 use serde_json::json;
 use std::io::{Read as _, Write as _};
@@ -33,6 +33,9 @@ pub(super) struct PutArgs {
     key: String,
     /// The value; `-` reads it from standard input.
     value: String,
+    /// The key is gone after so many seconds; without it, it stays.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=TTL_SECONDS_MAX))]
+    ttl: Option<u64>,
     #[command(flatten)]
     common: Common,
 }
@@ -178,16 +181,20 @@ fn written(common: &Common, key: &str, answer: &Answer) -> Result<ExitCode, Trou
         }
         Answer::Conflict(revision) => Ok(conflict(common, key, *revision)),
         Answer::Missing => Ok(conflict(common, key, Revision(0))),
-        Answer::Value(..) | Answer::Deleted(_) | Answer::Listed(..) | Answer::Batch(_) | Answer::Malformed => {
-            Err(Trouble::Nonsense)
-        }
+        Answer::Value(..)
+        | Answer::Deleted(_)
+        | Answer::Listed(..)
+        | Answer::Batch(_)
+        | Answer::Due(_)
+        | Answer::Malformed => Err(Trouble::Nonsense),
     }
 }
 
 pub(super) fn put(args: &PutArgs) -> ExitCode {
-    let PutArgs { key, value, common } = args;
+    let PutArgs { key, value, ttl, common } = args;
     exit_of(value_of(value).and_then(|value| {
-        let op = Op::Put { key: key.clone().into(), value, expect: Expect::Anything };
+        let ttl = ttl.map(|seconds| Ttl(seconds * 1000));
+        let op = Op::Put { key: key.clone().into(), value, expect: Expect::Anything, ttl };
         written(common, key, &ask(common, async move |talk| talk.ask(op).await)?)
     }))
 }
@@ -200,7 +207,7 @@ pub(super) fn cas(args: &CasArgs) -> ExitCode {
                 Some(revision) => Revision(*revision),
                 None => {
                     let answer = talk.ask(Op::Get { key: key.clone().into() }).await?;
-                    let Answer::Value(found, revision) = answer else { return Ok(answer) };
+                    let Answer::Value(found, revision, _) = answer else { return Ok(answer) };
                     if value_is.as_deref() != Some(text(&found).as_ref()) {
                         return Ok(Answer::Conflict(revision));
                     }
@@ -208,7 +215,7 @@ pub(super) fn cas(args: &CasArgs) -> ExitCode {
                 }
             };
             let expect = Expect::Revision(expected);
-            talk.ask(Op::Put { key: key.clone().into(), value, expect }).await
+            talk.ask(Op::Put { key: key.clone().into(), value, expect, ttl: None }).await
         })?;
         written(common, key, &answer)
     }))
@@ -221,9 +228,13 @@ pub(super) fn get(args: &KeyArgs) -> ExitCode {
         if answer == Answer::Missing {
             return Ok(missing(common, key));
         }
-        let Answer::Value(value, revision) = answer else { return Err(Trouble::Nonsense) };
+        let Answer::Value(value, revision, expiry) = answer else { return Err(Trouble::Nonsense) };
         if common.json {
-            say(json!({"key": key, "value": text(&value), "revision": revision.0}));
+            let mut said = json!({"key": key, "value": text(&value), "revision": revision.0});
+            if let Some(expiry) = expiry {
+                said["expires_ms"] = expiry.ms().into();
+            }
+            say(said);
         } else {
             say(text(&value));
         }

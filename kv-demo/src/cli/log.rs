@@ -3,7 +3,7 @@
 //! Owns the words. Must not know the files. DESIGN 9.23.
 
 use super::failed;
-use crate::op::{Expect, Op};
+use crate::op::{Expect, Op, Ttl};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
@@ -173,12 +173,17 @@ fn said_of(op: &Op) -> Value {
     };
     match op {
         Op::Get { key } => json!({"get": text(key)}),
-        Op::Put { key, value, expect } => {
-            json!({"put": text(key), "value": text(value), "if_match": condition(expect)})
+        Op::Put { key, value, expect, ttl } => {
+            let mut said = json!({"put": text(key), "value": text(value), "if_match": condition(expect)});
+            if let Some(Ttl(ms)) = ttl {
+                said["ttl_ms"] = (*ms).into();
+            }
+            said
         }
         Op::Delete { key, expect } => json!({"delete": text(key), "if_match": condition(expect)}),
         Op::List { prefix, after, limit } => json!({"list": text(prefix), "after": text(after), "limit": limit}),
         Op::Batch(all) => json!({"batch": all.iter().map(said_of).collect::<Vec<_>>()}),
+        Op::Expire => json!({"expire": ""}),
     }
 }
 
@@ -192,10 +197,14 @@ fn words_of(said: &Value) -> String {
     if let (Some(key), Some(value)) = (text("put"), text("value")) {
         let short: String = value.chars().take(60).collect();
         let dots = if short.len() < value.len() { "…" } else { "" };
-        return format!("put {key} = {short}{dots}{condition}");
+        let life = said["ttl_ms"].as_u64().map(|ms| format!(" for {} s", ms / 1000)).unwrap_or_default();
+        return format!("put {key} = {short}{dots}{life}{condition}");
     }
     if let Some(key) = text("delete") {
         return format!("delete {key}{condition}");
+    }
+    if text("expire").is_some() {
+        return "keys whose time has passed go".to_owned();
     }
     let plain = ["get", "list"].iter().find_map(|name| Some(format!("{name} {}", text(name)?)));
     plain.or_else(|| text("session").map(|_| "a session is opened".to_owned())).unwrap_or_else(|| said.to_string())
