@@ -23,7 +23,6 @@ pub(crate) struct Promise {
     /// The newest slot has the larger one.
     pub(crate) sequence: u64,
     pub(crate) incarnation: Incarnation,
-    pub(crate) epoch: Epoch,
     pub(crate) view: View,
     pub(crate) log_view: View,
     /// Every record up to this one is durable.
@@ -44,7 +43,7 @@ impl Promise {
             .put(MAGIC)
             .u64(self.sequence)
             .u64(self.incarnation.0)
-            .u64(self.epoch.0)
+            .u64(self.view.epoch().0)
             .u64(self.view.0)
             .u64(self.log_view.0)
             .u64(self.confirmed)
@@ -73,10 +72,10 @@ impl Promise {
             return Err((WalErrorKind::Promises, "the promise record does not check".to_owned()));
         }
         let mut rest = Take(&slot[STAMP_BYTES..]);
+        let (sequence, incarnation, epoch) = (rest.u64(), Incarnation(rest.u64()), Epoch(rest.u64()));
         let promise = Self {
-            sequence: rest.u64(),
-            incarnation: Incarnation(rest.u64()),
-            epoch: Epoch(rest.u64()),
+            sequence,
+            incarnation,
             view: View(rest.u64()),
             log_view: View(rest.u64()),
             confirmed: rest.u64(),
@@ -85,6 +84,10 @@ impl Promise {
             first_segment: rest.u64(),
             checkpoint: Reference::take(&mut rest),
         };
+        if epoch != promise.view.epoch() {
+            // They are one number: it was written by nobody (PROTOCOL D92).
+            return Err((WalErrorKind::Promises, format!("the promise record is of epoch {epoch} and of view {}", promise.view)));
+        }
         let counts = [promise.sequence, promise.confirmed, promise.replaced_by, promise.first_segment];
         if !counts.into_iter().all(is_count) {
             return Err((WalErrorKind::Promises, "the promise record counts what was never written".to_owned()));
