@@ -5,8 +5,8 @@
 use crate::wal::Identity;
 use bytes::Bytes;
 use vr_core::{
-    Checkpoint, ClientId, ClusterConfig, ClusterId, Entries, Entry, Hash, Head, Instance, Kind, Log, Op,
-    Predicted, ReplicaId, Request, RequestNumber, Session, Stored, View, Write,
+    Checkpoint, ClientId, ClusterConfig, ClusterId, Entries, Entry, Hash, Head, Instance, Kind, Log, Op, Predicted,
+    ReplicaId, Request, RequestNumber, Session, Stored, View, Write,
 };
 
 /// One decision.

@@ -86,7 +86,10 @@ impl Promise {
         };
         if epoch != promise.view.epoch() {
             // They are one number: it was written by nobody (PROTOCOL D92).
-            return Err((WalErrorKind::Promises, format!("the promise record is of epoch {epoch} and of view {}", promise.view)));
+            return Err((
+                WalErrorKind::Promises,
+                format!("the promise record is of epoch {epoch} and of view {}", promise.view),
+            ));
         }
         let counts = [promise.sequence, promise.confirmed, promise.replaced_by, promise.first_segment];
         if !counts.into_iter().all(is_count) {
