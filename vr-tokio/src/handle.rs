@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use vr_core::{
-    BadGroup, ClientId, Epoch, Instance, Kind, NoHandOver, Op, Predicted, Reject, ReplicaId, Reply, Request,
+    BadGroup, ClientId, Epoch, Hash, Instance, Kind, NoHandOver, Op, Predicted, Reject, ReplicaId, Reply, Request,
     RequestNumber, Session, Snapshot, StatusName, View,
 };
 
@@ -200,7 +200,8 @@ pub struct Handle {
     sessions_max: usize,
     metrics: Arc<Metrics>,
     book: Arc<Book>,
-    disk: Instance,
+    /// Which disk it is, and of which configuration.
+    disk: (Instance, Hash),
 }
 
 impl Handle {
@@ -210,7 +211,7 @@ impl Handle {
         status: watch::Receiver<NodeStatus>,
         (timeout, sessions_max): (Duration, usize),
         metrics: Arc<Metrics>,
-        (book, disk): (Arc<Book>, Instance),
+        (book, disk): (Arc<Book>, (Instance, Hash)),
     ) -> Self {
         Self { inbox, upcalls, status, timeout, sessions: Arc::default(), sessions_max, metrics, book, disk }
     }

@@ -6,7 +6,7 @@
 use super::{Handle, RequestError};
 use crate::members::{Members, NextMember, ReconfigureError};
 use std::net::SocketAddr;
-use vr_core::{ClientId, Epoch, Instance, Kind, Reconfiguration, ReplicaId, RequestNumber, StatusName};
+use vr_core::{ClientId, Epoch, Hash, Instance, Kind, Reconfiguration, ReplicaId, RequestNumber, StatusName};
 
 impl Handle {
     /// EXPERIMENTAL. The group of this node's epoch: its members, where each is, and whether it is complete.
@@ -49,7 +49,12 @@ impl Handle {
 
     /// The disk of this node.
     pub(crate) const fn disk(&self) -> Instance {
-        self.disk
+        self.disk.0
+    }
+
+    /// The digest of the replicated configuration: nodes that differ in it do not talk.
+    pub(crate) const fn config(&self) -> Hash {
+        self.disk.1
     }
 
     /// Where this node is reached, by its own file: by clients, and by its peers.

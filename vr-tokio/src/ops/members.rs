@@ -13,7 +13,7 @@ use hyper::body::Body;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::net::SocketAddr;
-use vr_core::{Epoch, Instance, ReplicaId, StatusName};
+use vr_core::{Epoch, Hash, Instance, ReplicaId, StatusName};
 
 /// 64 members and what stands around them take a quarter of this.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -21,9 +21,10 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 /// What a node says of itself and of its group.
 #[derive(Serialize)]
 struct Shown {
-    /// Of this node: its id, its disk, where it is reached, its status.
+    /// Of this node: its id, its disk, the digest of its cluster's configuration, where it is reached, its status.
     id: ReplicaId,
     disk: String,
+    config: String,
     client: Option<SocketAddr>,
     peer: Option<SocketAddr>,
     status: StatusName,
@@ -72,10 +73,11 @@ pub(super) fn show(handle: &Handle) -> Response<AnswerBody> {
 
 fn shown(handle: &Handle) -> Shown {
     let (NodeStatus { id, status, primary, .. }, Instance(disk)) = (handle.status(), handle.disk());
-    let (client, peer) = handle.own().unzip();
+    let ((client, peer), Hash(config)) = (handle.own().unzip(), handle.config());
     let knows = matches!(status, StatusName::Primary | StatusName::Backup);
     let primary = Some(primary).filter(|_| knows);
-    Shown { id, disk: format!("{disk:032x}"), client, peer, status, primary, group: handle.group() }
+    let (disk, config) = (format!("{disk:032x}"), format!("{config:032x}"));
+    Shown { id, disk, config, client, peer, status, primary, group: handle.group() }
 }
 
 /// Another group is to follow.
