@@ -96,6 +96,8 @@ fn a_cluster_grows_replaces_and_shrinks_under_load_and_loses_nothing() {
         eventually("it is retired", || cluster.status(id).filter(|status| status["status"] == "Retired"));
         cluster.terminate(id);
     }
+    let log = run(&["log", &cluster.dir_of(4).display().to_string()]);
+    assert!(log.out.contains("view e5·v"), "the epoch is on the disk: {}", log.out);
     let mut late = Client::new(vec![cluster.address(4)]);
     late.put("late", "1");
     stop.store(true, Ordering::Relaxed);

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use vr_tokio::View;
 
 /// `hand-over`.
 #[derive(clap::Args, Debug)]
@@ -64,7 +65,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
     };
     match outcome {
         Ok(outcome) if args.json => println!("{}", serde_json::to_string(&outcome).unwrap_or_default()),
-        Ok(Outcome { from, to, view }) => println!("replica {from} gave way to replica {to}, which leads view {view}"),
+        Ok(Outcome { from, to, view }) => {
+            println!("replica {from} gave way to replica {to}, which leads view {}", View(view));
+        }
         Err(why) => return failed(why),
     }
     ExitCode::SUCCESS
@@ -86,7 +89,7 @@ async fn hand_over(addresses: &[String], to: Option<u16>) -> Result<Outcome, Str
         }
         sleep(EVERY).await;
     }
-    Err(format!("replica {id} gave way, but none of the nodes leads view {view}"))
+    Err(format!("replica {id} gave way, but none of the nodes leads view {}", View(view)))
 }
 
 /// The node that leads the latest view, of `from` at least.

@@ -323,6 +323,7 @@ impl<'a> Call<'a> {
     }
 
     async fn attempt(&mut self, said: &Said) -> Next {
+        let before = self.shared.epoch.load(Ordering::Relaxed);
         let pool = self.shared.pool(self.target);
         let by = self.deadline.min(Instant::now() + self.shared.options.attempt_timeout);
         let exchange = pool.exchange(request_of(said, &pool.address), &self.shared.manner);
@@ -338,8 +339,7 @@ impl<'a> Call<'a> {
                 return Next::Elsewhere;
             }
         };
-        let (epoch, before) = (epoch_in(&response.headers), self.shared.epoch.load(Ordering::Relaxed));
-        self.shared.follow(epoch, &pool, by).await;
+        self.shared.follow(epoch_in(&response.headers), &pool, by).await;
         if self.shared.epoch.load(Ordering::Relaxed) != before {
             // They stand in other places now.
             self.tried.clear();

@@ -191,9 +191,8 @@ impl Book {
             let known = pages.known.get(&next.id).map(|(_, address)| *address).filter(|_| present(next.id));
             let named = pages.group.members().iter().find(|member| member.id == next.id).and_then(address_of);
             let address = next.address.or(known).ok_or(ReconfigureError::Nowhere(next.id))?;
-            let exposed = [address.peer, address.client].into_iter().find(|at| !at.ip().is_loopback());
-            if let Some(exposed) = exposed.filter(|_| !self.may_leave) {
-                return Err(ReconfigureError::Exposed(exposed));
+            if !self.may_leave && !address.peer.ip().is_loopback() {
+                return Err(ReconfigureError::Exposed(address.peer));
             }
             let disk = named.and_then(|named| named.disk).or(address.disk);
             Ok(Member { id: next.id, address: MemberAddress { disk, ..address }.encode() })
