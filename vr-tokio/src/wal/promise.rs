@@ -130,3 +130,27 @@ pub(crate) fn read(file: &[u8]) -> Result<Vows, (u64, WalErrorKind, String)> {
         (Err(_), Err(_)) => Err((0, WalErrorKind::Promises, "neither of the two promise records checks".to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bytes::Put;
+    use super::super::stamp::Identity;
+    use super::super::writer::virgin;
+    use super::*;
+    use vr_core::{ClusterConfig, ClusterId, Instance, ReplicaId};
+
+    #[test]
+    fn a_promise_of_an_epoch_that_its_view_does_not_have_is_none() {
+        let identity = Identity { cluster: ClusterConfig::of_size(ClusterId(1), 3), id: ReplicaId(0) };
+        let stamp = Stamp::new(&identity, Instance(5));
+        let promise = Promise { view: View::first_of(Epoch(3)), ..virgin(1) };
+        let slot = promise.encode(&stamp);
+        assert_eq!(Promise::decode(&slot).expect("it is whole"), (stamp, promise));
+        let at = STAMP_BYTES + 16;
+        assert_eq!(slot[at], 3, "the epoch stands here");
+        let other = Put::default().bytes(&slot[..at]).u64(2).bytes(&slot[at + 8..COVERED]).sum(0);
+        let mut other = other.0;
+        other.resize(SLOT_BYTES, 0);
+        assert!(Promise::decode(&other).is_err_and(|(kind, _)| kind == WalErrorKind::Promises));
+    }
+}

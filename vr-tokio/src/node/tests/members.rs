@@ -70,9 +70,23 @@ impl Cluster {
         .await
     }
 
+    /// Waits until all of these know that the group is complete.
+    async fn settles(&self, ids: std::ops::Range<usize>) {
+        timely(async {
+            while !ids.clone().all(|id| self.handle(id).group().is_settled) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
     fn epoch(&self) -> Epoch {
         self.nodes.iter().flatten().map(|node| node.handle().epoch()).max().expect("somebody runs")
     }
+}
+
+async fn register(handle: Handle, client: ClientId) -> Result<vr_core::Session, RequestError> {
+    handle.register(client).await
 }
 
 /// Three nodes and a client that never stops; gives what was answered last.
@@ -160,29 +174,45 @@ async fn members_of_a_later_epoch_that_all_crash_start_again_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_that_was_down_when_it_was_added_finds_the_group_by_what_reaches_it() {
+    let mut cluster = Cluster::start(|_| ()).await;
+    let at = newcomer(&mut cluster, 3);
+    cluster.up(at).await;
+    let next = [stays(0), stays(1), stays(2), added(&cluster, at)];
+    cluster.kill(at).await;
+    let primary = cluster.primary_from(0).await;
+    let changed = timely(cluster.handle(primary).reconfigure(Epoch::ZERO, &next)).await.expect("answered");
+    assert_eq!(changed.epoch, Epoch(1));
+    // The others are a quorum without it, and tell nobody any more when it is back: what they say all the time is enough.
+    cluster.settles(0..3).await;
+    cluster.up(at).await;
+    cluster.until(at, |status| status.epoch == Epoch(1) && status.is_ready()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_newcomer_that_is_killed_while_it_catches_up_gets_there_when_it_returns() {
-    // Its state comes in many parts.
     let mut cluster = Cluster::start(|config| {
         config.cluster.max_request_bytes = 1 << 10;
         config.cluster.max_message_bytes = 4 << 10;
     })
     .await;
+    let primary = cluster.primary_from(0).await;
+    // Its state comes in many parts.
+    let opened = (1..=300).map(|id| register(cluster.handle(primary), ClientId(id)));
+    futures_util::future::join_all(opened).await.into_iter().for_each(|opened| assert!(opened.is_ok()));
     let (stop, load) = loaded(&cluster).await;
     let at = newcomer(&mut cluster, 3);
     cluster.up(at).await;
     let next = [stays(0), stays(1), stays(2), added(&cluster, at)];
-    let primary = cluster.primary_from(0).await;
-    let changed = timely(cluster.handle(primary).reconfigure(Epoch::ZERO, &next)).await.expect("answered");
-    assert_eq!(changed.epoch, Epoch(1));
-    cluster.kill(at).await;
-    // The others are a quorum without it, and tell nobody any more when it is back: what they say all the time is enough.
-    let settled = |id: usize| cluster.handle(id).group().is_settled;
+    timely(cluster.handle(primary).reconfigure(Epoch::ZERO, &next)).await.expect("answered");
     timely(async {
-        while !(0..3).any(settled) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        while !cluster.handle(at).metrics().contains("vr_events_total{kind=\"learned_epoch\"}") {
+            tokio::task::yield_now().await;
         }
     })
     .await;
+    cluster.kill(at).await;
+    cluster.settles(0..3).await;
     cluster.up(at).await;
     cluster.until(at, |status| status.epoch == Epoch(1) && status.is_ready()).await;
     stop.store(true, Ordering::Relaxed);
@@ -248,7 +278,20 @@ async fn a_client_that_knew_one_old_member_goes_on_with_the_new_ones() {
         cluster.stop(id).await;
     }
     assert_eq!(timely(session.call("1")).await.expect("answered").result, "3");
-    assert_eq!(timely(client.read("")).await.expect("answered"), "3");
+    // Nobody has told it who the others are but the one that goes now.
+    let primary = timely(async {
+        loop {
+            let leads = |at: &usize| cluster.handle(*at).status().status == StatusName::Primary;
+            if let Some(primary) = (3..6).find(leads) {
+                return primary;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let primary = primary.await;
+    cluster.kill(primary).await;
+    assert_eq!(timely(session.call("1")).await.expect("answered").result, "4");
+    assert_eq!(timely(client.read("")).await.expect("answered"), "4");
 }
 
 /// Asks `/vr/v1/members`; the status and the JSON.
