@@ -15,10 +15,9 @@ use self::ask::{Batched, Named, PutBody};
 use crate::op::{Answer, Expect, Op, Revision};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, header};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use vr_tokio::transport::server::{BodyError, RequestBody};
-use vr_tokio::{AnswerBody, ClientId, Handle, ReplicaId, RequestError, RequestNumber, Routes, Session};
+use vr_tokio::{AnswerBody, ClientId, Handle, RequestError, RequestNumber, Routes, Session};
 
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 4096;
@@ -36,24 +35,22 @@ pub struct Api {
     handle: Handle,
     routes: Routes,
     pool: Pool,
-    clients: Vec<(ReplicaId, SocketAddr)>,
     scheme: &'static str,
     value_bytes_max: usize,
 }
 
 impl Api {
-    /// The routes of a node whose cluster serves clients at `clients`.
+    /// The routes of a node.
     #[must_use]
     pub fn new(
         handle: Handle,
         routes: Routes,
         pool: Pool,
-        clients: Vec<(ReplicaId, SocketAddr)>,
         scheme: &'static str,
         max_request_bytes: usize,
     ) -> Arc<Self> {
         let value_bytes_max = max_request_bytes.saturating_sub(OVERHEAD_BYTES).min(VALUE_BYTES_MAX);
-        Arc::new(Self { handle, routes, pool, clients, scheme, value_bytes_max })
+        Arc::new(Self { handle, routes, pool, scheme, value_bytes_max })
     }
 
     /// Answers a request.
@@ -178,8 +175,8 @@ impl Api {
                 // One that does not hear its primary any more does not send others there.
                 let status = self.handle.status();
                 let primary = primary.filter(|id| *id != status.id && !status.wants_view_change);
-                let address = |id| self.clients.iter().find(|(known, _)| *known == id).map(|(_, address)| *address);
-                match primary.and_then(|id| Some((id, address(id)?))) {
+                // Nor does one that is no member send anybody away but to one who is.
+                match self.handle.elsewhere(primary) {
                     Some((primary, address)) => Problem::NotPrimary { primary, view, address, path: path.to_owned() },
                     None => Problem::NoPrimary,
                 }

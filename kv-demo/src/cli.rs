@@ -10,6 +10,7 @@ mod found;
 mod hand_over;
 mod keys;
 mod log;
+mod member;
 mod serve;
 mod status;
 mod view;
@@ -62,6 +63,8 @@ enum Command {
     Status(status::Args),
     /// Have the primary give way to another replica, before maintenance: nobody waits for a timeout.
     HandOver(hand_over::Args),
+    /// EXPERIMENTAL: show the members of a running cluster, add some, remove some.
+    Member(member::Args),
     /// Print a replica's log and verify it, a damaged one too. Changes nothing.
     Log(log::Args),
     /// Show a running cluster, a trace, or a simulated cluster to drive by hand: a page for a browser.
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::List(args) => keys::list(&args),
         Command::Status(args) => status::run(&args),
         Command::HandOver(args) => hand_over::run(&args),
+        Command::Member(args) => member::run(&args),
         Command::Log(args) => log::run(&args),
         Command::View(args) => view::run(&args),
         Command::Bench(args) => bench::run(&args),

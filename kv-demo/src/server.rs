@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use vr_tokio::transport::server::Server;
-use vr_tokio::{Handle, Node, NodeConfig, ReplicaId, StartError, StopReason};
+use vr_tokio::{Handle, Node, NodeConfig, StartError, StopReason};
 
 /// A running node of the store.
 #[derive(Debug)]
@@ -25,12 +25,11 @@ impl StoreNode {
     /// # Errors
     /// When its log cannot be opened, or one of its addresses is taken.
     pub async fn start(config: NodeConfig) -> Result<Self, StartError> {
-        let clients = config.nodes.iter().map(|node| (ReplicaId(node.id), node.client)).collect();
         let pool = Pool::new(config.cluster.client_capacity);
         let scheme = if config.client_tls.is_some() { "https" } else { "http" };
         let limit = usize::try_from(config.cluster.max_request_bytes).unwrap_or(usize::MAX);
         let node = Node::start(config, Store::default()).await?;
-        let api = Api::new(node.handle(), node.routes(), pool, clients, scheme, limit);
+        let api = Api::new(node.handle(), node.routes(), pool, scheme, limit);
         let watched = Arc::clone(&api);
         let clients = node
             .listen(move |_| {

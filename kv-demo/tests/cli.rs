@@ -16,12 +16,25 @@ use std::process::Stdio;
 fn help_teaches() {
     let help = run(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for word in
-        ["serve", "cluster", "format", "put", "get", "delete", "cas", "list", "status", "hand-over", "bench", "curl -L"]
-    {
+    for word in [
+        "serve",
+        "cluster",
+        "format",
+        "put",
+        "get",
+        "delete",
+        "cas",
+        "list",
+        "status",
+        "hand-over",
+        "member",
+        "bench",
+        "curl -L",
+    ] {
         assert!(help.out.contains(word), "{word} is missing in:\n{}", help.out);
     }
     assert!(run(&["bench", "--help"]).out.contains("coordinated omission"));
+    assert!(run(&["member", "--help"]).out.contains("EXPERIMENTAL"));
 }
 
 #[test]
@@ -30,6 +43,7 @@ fn wrong_usage_exits_with_2_and_one_clear_line() {
         (&["get", "key", "--endpoints", "nonsense"][..], "nonsense"),
         (&["status", "--endpoints", "https://a:1"], "plain HTTP"),
         (&["bench", "--endpoints", "x"], "host:port"),
+        (&["member", "list", "--endpoints", "x"], "host:port"),
         (&["serve", "--id", "0", "--config", "/does/not/exist"], "/does/not/exist"),
         (&["format", "--id", "0", "--config", "/does/not/exist"], "/does/not/exist"),
         (&["serve", "--id", "0", "--config", "x", "--log", "a=b=c"], "--log"),

@@ -25,7 +25,7 @@ mod session;
 mod tests;
 
 pub use self::error::ClientError;
-pub(crate) use self::form::answer_of;
-pub use self::form::{Ask, READ_ROUTE, ROUTE, Refused};
+pub use self::form::{Ask, MEMBERS_ROUTE, READ_ROUTE, ROUTE, Refused};
+pub(crate) use self::form::{answer_of, mark};
 pub use self::serve::{Requests, answer};
 pub use self::session::{Client, ClientOptions, ClientSession};

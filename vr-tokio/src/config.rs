@@ -3,6 +3,9 @@
 //! Owns the file's shape, its defaults and what is refused. The section `[cluster]` is replicated: its digest is in
 //! every message, and nodes whose sections differ do not talk. Must not open a socket or a log. DESIGN 9.7.
 
+#[cfg(test)]
+mod tests;
+
 use crate::disk::ScrubOptions;
 use crate::flight::RecordConfig;
 use crate::tls::{ListenerTlsFiles, PeerTlsFiles};
@@ -30,8 +33,10 @@ pub struct NodeConfig {
     pub peer: SocketAddr,
     /// Where it listens for operators, if not with its clients: metrics, status, health, the trace stream.
     pub ops: Option<SocketAddr>,
-    /// All nodes of the cluster, this one included.
+    /// All nodes of the cluster that the file knows, this one included.
     pub nodes: Vec<NodeAddresses>,
+    /// EXPERIMENTAL: it is none of the first members, and waits until a reconfiguration adds it (VRR §7).
+    pub joins: bool,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// How requests become batches.
@@ -72,13 +77,17 @@ pub struct NodeAddresses {
     pub client_listen: Option<SocketAddr>,
     /// Where it listens for its peers, if that is not where they reach it.
     pub peer_listen: Option<SocketAddr>,
+    /// EXPERIMENTAL: it is none of the first members, and waits to be added (VRR §7).
+    #[serde(default)]
+    pub joins: bool,
 }
 
 impl NodeAddresses {
     /// A node that listens where it is reached, and serves operators with its clients.
     #[must_use]
     pub fn new(id: u16, dir: impl Into<PathBuf>, client: SocketAddr, peer: SocketAddr) -> Self {
-        Self { id, dir: dir.into(), client, peer, ops: None, client_listen: None, peer_listen: None }
+        let dir = dir.into();
+        Self { id, dir, client, peer, ops: None, client_listen: None, peer_listen: None, joins: false }
     }
 }
 
@@ -284,6 +293,7 @@ impl NodeConfig {
             events: EventsConfig::default(),
             record: None,
             allow_plaintext: false,
+            joins: me.joins,
             nodes,
             cluster,
         };
@@ -296,11 +306,22 @@ impl NodeConfig {
     /// # Errors
     /// When the file cannot be read or says something that cannot be.
     pub fn load(path: &Path, id: ReplicaId) -> Result<Self, NodeConfigError> {
+        Self::read(path, id, false)
+    }
+
+    /// As [`NodeConfig::load`], of a node that joins whether the file says so or not.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_newcomer(path: &Path, id: ReplicaId) -> Result<Self, NodeConfigError> {
+        Self::read(path, id, true)
+    }
+
+    fn read(path: &Path, id: ReplicaId, joins: bool) -> Result<Self, NodeConfigError> {
         let read = |source| NodeConfigError::Read { path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(read)?;
         let parse = |source| NodeConfigError::Parse { path: path.to_owned(), source: Box::new(source) };
-        let file: File = toml::from_str(&text).map_err(parse)?;
-        Self::from_file(file, id, path.parent().unwrap_or(Path::new("")))
+        Self::from_file(toml::from_str(&text).map_err(parse)?, id, path.parent().unwrap_or(Path::new("")), joins)
     }
 
     /// What `text` says of node `id`; relative paths are relative to `base`.
@@ -309,10 +330,10 @@ impl NodeConfig {
     /// When it says something that cannot be.
     pub fn parse(text: &str, id: ReplicaId, base: &Path) -> Result<Self, NodeConfigError> {
         let parse = |source| NodeConfigError::Parse { path: PathBuf::from("(text)"), source: Box::new(source) };
-        Self::from_file(toml::from_str(text).map_err(parse)?, id, base)
+        Self::from_file(toml::from_str(text).map_err(parse)?, id, base, false)
     }
 
-    fn from_file(file: File, id: ReplicaId, base: &Path) -> Result<Self, NodeConfigError> {
+    fn from_file(file: File, id: ReplicaId, base: &Path, joins: bool) -> Result<Self, NodeConfigError> {
         let cluster = file.cluster.checked()?;
         let me = file.node.iter().find(|node| node.id == id.0);
         let me = me.ok_or_else(|| wrong(format!("there is no [[node]] with id = {id}")))?.clone();
@@ -341,6 +362,7 @@ impl NodeConfig {
             events: file.events,
             record: file.record.map(|record| RecordConfig { dir: rooted(&record.dir), ..record }),
             allow_plaintext: file.allow_plaintext,
+            joins: joins || me.joins,
             nodes: file.node,
             cluster,
         };
@@ -353,10 +375,21 @@ impl NodeConfig {
     /// # Errors
     /// The first thing that cannot be.
     pub fn validate(&self) -> Result<(), NodeConfigError> {
+        let is_first = self.cluster.position(self.id).is_some();
+        if self.joins && is_first {
+            return Err(wrong(format!("replica {} is one of the first members: it does not join", self.id)));
+        }
+        if !self.joins && !is_first {
+            return Err(wrong(format!(
+                "replica {} is not a member of this cluster; one that is added later says joins = true",
+                self.id
+            )));
+        }
         self.core().validate().map_err(|error| wrong(error.to_string()))?;
         self.transport.validate().map_err(wrong)?;
         for member in &self.cluster.members {
-            if !self.nodes.iter().any(|node| node.id == member.0) {
+            // One that joins is told where the others are by whoever adds it.
+            if !self.joins && !self.nodes.iter().any(|node| node.id == member.0) {
                 return Err(wrong(format!("member {member} has no [[node]] that says where it is")));
             }
         }
@@ -392,16 +425,10 @@ impl NodeConfig {
     #[must_use]
     pub fn core(&self) -> Config {
         let mut config = Config::new(self.cluster.clone(), self.id);
+        config.joins = self.joins;
         config.timeouts = self.timeouts;
         config.batching = self.batching;
         config
-    }
-
-    /// Where the peers of this node are served.
-    #[must_use]
-    pub fn peers(&self) -> Vec<(ReplicaId, SocketAddr)> {
-        let others = self.nodes.iter().filter(|node| node.id != self.id.0);
-        others.map(|node| (ReplicaId(node.id), node.peer)).collect()
     }
 
     /// Where a replica serves clients.
@@ -451,43 +478,5 @@ impl FileBatching {
             batch_entries: self.batch_entries.unwrap_or(default.batch_entries),
             queue_entries: self.queue_entries.unwrap_or(default.queue_entries),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EXAMPLE: &str = include_str!("../cluster.example.toml");
-
-    fn refused(change: (&str, &str)) -> String {
-        let text = EXAMPLE.replace(change.0, change.1);
-        assert_ne!(text, EXAMPLE, "the example has changed: {change:?} changes nothing");
-        NodeConfig::parse(&text, ReplicaId(0), Path::new("")).map(|_| ()).expect_err("it must be refused").to_string()
-    }
-
-    #[test]
-    fn the_worked_example_is_a_configuration_of_three_nodes() {
-        let config = NodeConfig::parse(EXAMPLE, ReplicaId(1), Path::new("/etc/vr")).expect("it is valid");
-        assert_eq!(config.cluster.members.len(), 3);
-        assert_eq!(config.dir, Path::new("/etc/vr/data/1"));
-        assert_eq!(config.peers().len(), 2);
-        assert_eq!(config.client_of(ReplicaId(2)).map(|address| address.port()), Some(8100));
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused_in_words() {
-        assert!(refused(("members = [0, 1, 2]", "members = [0, 1, 2, 3]")).contains("member 3 has no [[node]]"));
-        assert!(refused(("members = [0, 1, 2]", "members = [1, 2]")).contains("replica 0 is not a member"));
-        assert!(refused(("members = [0, 1, 2]", "members = [0, 0, 1]")).contains("twice"));
-        assert!(refused(("id = \"", "id = \"f")).contains("32 hexadecimal digits"));
-        assert!(refused(("\"127.0.0.1:8080\"", "\"0.0.0.0:8080\"")).contains("has no TLS"));
-        assert!(refused(("[cluster]", "[cluster]\ncolour = \"red\"")).contains("colour"));
-    }
-
-    #[test]
-    fn a_node_that_the_file_does_not_know_is_refused() {
-        let error = NodeConfig::parse(EXAMPLE, ReplicaId(9), Path::new("")).map(|_| ()).expect_err("no such node");
-        assert!(error.to_string().contains("no [[node]] with id = 9"));
     }
 }

@@ -67,13 +67,13 @@ impl Observer {
         config: &NodeConfig,
         origin: Time,
         wall_ns: u64,
-        now: &Snapshot,
+        (now, group): (&Snapshot, &vr_core::Group),
         metrics: &EventsMetrics,
     ) -> Self {
         let me = Node::Replica(config.id);
         // No index of an earlier life is as large: a cursor tells which life it is of. JavaScript counts as far.
         let mut recorder = Recorder::new(config.events.redact, WINDOW).starting_at(wall_ns / 1_000);
-        let meta = recorder.record(TraceEvent::at(0, me, What::Meta(Box::new(meta(config, wall_ns)))));
+        let meta = recorder.record(TraceEvent::at(0, me, What::Meta(Box::new(meta(config, group, wall_ns)))));
         let ring = Ring::new(config.events.ring, meta, metrics.readers.clone());
         let (made, traffic) = (metrics.made.clone(), Traffic::new(me));
         Self { recorder, ring, made, origin, is_asleep: true, unseen: 0, told: *now, traffic }
@@ -195,14 +195,14 @@ impl Observer {
 }
 
 /// What the trace is of, and the wall clock at its `t` = 0.
-fn meta(config: &NodeConfig, wall_ns: u64) -> Meta {
+fn meta(config: &NodeConfig, of: &vr_core::Group, wall_ns: u64) -> Meta {
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let cluster = &config.cluster;
     let group = Group {
-        members: cluster.members.iter().copied().map(Node::Replica).collect(),
-        epoch: 0,
-        f: number(faults_tolerated(cluster.members.len())),
-        quorum: number(cluster.quorum()),
+        members: of.members().iter().map(|member| Node::Replica(member.id)).collect(),
+        epoch: of.epoch().0,
+        f: number(faults_tolerated(of.members().len())),
+        quorum: number(of.quorum()),
         clients: None,
         checkpoint_every: Some(cluster.checkpoint_interval.into()),
     };

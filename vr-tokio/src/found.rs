@@ -9,8 +9,8 @@ use crate::wal::{Identity, Wal, WalError};
 use std::fmt;
 use std::io;
 use vr_core::{
-    Action, Checkpoint, ClusterConfig, Config, Context, Durability, Entries, Event, HaltReason, Input, Op, OpenError,
-    Replica, ReplicaId, Service, Stored, Time, View, Write, WriteId,
+    Action, Checkpoint, ClusterConfig, Config, Context, Durability, Entries, Epoch, Event, HaltReason, Input, Op,
+    OpenError, Replica, ReplicaId, Service, Stored, Time, View, Write, WriteId,
 };
 
 /// A lone replica that has its log commits it within so many ticks.
@@ -78,6 +78,12 @@ pub fn found<S: Service>(from: &NodeConfig, to: &[NodeConfig], service: S) -> Re
     check(from, to)?;
     let old = Identity { cluster: from.cluster.clone(), id: from.id };
     let stored = Wal::open(&from.dir, &old, from.disk.options())?.stored;
+    if stored.epoch > Epoch::ZERO {
+        // A lone replica is no quorum of the group that the checkpoint holds.
+        return Err(FoundError::Unfit(
+            "the old cluster was reconfigured: founding from a later epoch is not there yet",
+        ));
+    }
     let (log_view, of, is_damaged) = (stored.log_view, from.id, stored.damage.is_some());
     let through = stored.log.op();
     let checkpoint = replay(&from.cluster, stored, service)?;

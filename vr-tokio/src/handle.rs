@@ -3,6 +3,9 @@
 //! Owns the waiting for one answer and its deadline. Must not know how a request travels or what it means.
 //! Paper: VRR §4.1 steps 1 and 7; DESIGN 9.4.
 
+mod members;
+
+use crate::members::Book;
 use crate::metrics::Metrics;
 use crate::node::{Arrival, Asker, Inbox, Place, Question};
 use crate::upcalls::Upcalls;
@@ -13,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use vr_core::{
-    ClientId, Kind, NoHandOver, Op, Predicted, Reject, ReplicaId, Reply, Request, RequestNumber, Session, Snapshot,
-    StatusName, View,
+    BadGroup, ClientId, Epoch, Hash, Instance, Kind, NoHandOver, Op, Predicted, Reject, ReplicaId, Reply, Request,
+    RequestNumber, Session, Snapshot, StatusName, View,
 };
 
 /// Why a request has no reply.
@@ -54,6 +57,9 @@ pub enum RequestError {
     /// The request contradicts itself.
     #[error("the request contradicts itself")]
     Malformed,
+    /// The group that was asked for may not follow the present one.
+    #[error("there is no reconfiguration: {}", crate::members::reason_of(*.0))]
+    BadGroup(BadGroup),
     /// The node has stopped. The outcome of what waited is unknown.
     #[error("the node has stopped")]
     Halted,
@@ -72,6 +78,7 @@ impl RequestError {
             Self::NoSpace => "no_space",
             Self::TooLarge => "too_large",
             Self::Malformed => "malformed",
+            Self::BadGroup(_) => "bad_group",
             Self::Halted => "halted",
         }
     }
@@ -103,6 +110,7 @@ impl From<Reject> for RequestError {
             Reject::NoSpace => Self::NoSpace,
             Reject::TooLarge => Self::TooLarge,
             Reject::Malformed => Self::Malformed,
+            Reject::Reconfiguration(why) => Self::BadGroup(why),
             // Also whatever a later version refuses for: asking again is always right.
             Reject::Busy | _ => Self::Busy,
         }
@@ -118,7 +126,9 @@ pub struct NodeStatus {
     pub incarnation: u64,
     /// Status and role.
     pub status: StatusName,
-    /// The view-number.
+    /// The epoch: which group it is of.
+    pub epoch: Epoch,
+    /// The view-number; its high 24 bits are the epoch.
     pub view: View,
     /// The last view in which it was normal.
     pub log_view: View,
@@ -152,6 +162,7 @@ impl NodeStatus {
             id: snapshot.id,
             incarnation: snapshot.incarnation.0,
             status: snapshot.status,
+            epoch: snapshot.epoch,
             view: snapshot.view,
             log_view: snapshot.log_view,
             primary: snapshot.primary,
@@ -188,6 +199,9 @@ pub struct Handle {
     sessions: Arc<Mutex<HashMap<ClientId, Session>>>,
     sessions_max: usize,
     metrics: Arc<Metrics>,
+    book: Arc<Book>,
+    /// Which disk it is, and of which configuration.
+    disk: (Instance, Hash),
 }
 
 impl Handle {
@@ -195,11 +209,11 @@ impl Handle {
         inbox: Inbox,
         upcalls: Upcalls,
         status: watch::Receiver<NodeStatus>,
-        timeout: Duration,
-        sessions_max: usize,
+        (timeout, sessions_max): (Duration, usize),
         metrics: Arc<Metrics>,
+        (book, disk): (Arc<Book>, (Instance, Hash)),
     ) -> Self {
-        Self { inbox, upcalls, status, timeout, sessions: Arc::default(), sessions_max, metrics }
+        Self { inbox, upcalls, status, timeout, sessions: Arc::default(), sessions_max, metrics, book, disk }
     }
 
     /// Opens a session for a client; a client that has one gets the same.

@@ -45,6 +45,7 @@ mod flight;
 mod found;
 pub mod fuzz;
 mod handle;
+mod members;
 mod metrics;
 mod node;
 mod ops;
@@ -57,6 +58,7 @@ pub use self::config::{DiskConfig, EventsConfig, NodeAddresses, NodeConfig, Node
 pub use self::flight::RecordConfig;
 pub use self::found::{FoundError, Founded, found};
 pub use self::handle::{HandOverError, Handle, NodeStatus, RequestError};
+pub use self::members::{KnownMember, MemberAddress, Members, NextMember, ReconfigureError};
 pub use self::node::{Node, StartError, StopReason};
 pub use self::ops::{AnswerBody, Routes};
 pub use bytes::Bytes;

@@ -63,6 +63,7 @@ pub(crate) struct Metrics {
 
 #[derive(Clone, Debug, Default)]
 struct Gauges {
+    epoch: Gauge,
     view: Gauge,
     log_view: Gauge,
     op: Gauge,
@@ -78,7 +79,8 @@ struct Gauges {
 
 impl Gauges {
     fn register(&self, registry: &mut Registry) {
-        registry.register("view", "The view-number", self.view.clone());
+        registry.register("epoch", "The epoch", self.epoch.clone());
+        registry.register("view", "The view-number; its high 24 bits are the epoch", self.view.clone());
         registry.register("log_view", "The last view in which this replica was normal", self.log_view.clone());
         registry.register("op", "The op-number: where the log ends", self.op.clone());
         registry.register("durable_op", "Through here the log is durable", self.durable.clone());
@@ -209,6 +211,7 @@ impl Metrics {
         let set = |gauge: &Gauge, value: u64| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
+        set(&gauges.epoch, status.epoch.0);
         set(&gauges.view, status.view.0);
         set(&gauges.log_view, status.log_view.0);
         set(&gauges.op, status.op.0);

@@ -4,6 +4,7 @@
 //! and the service. What comes from outside is bounded and counted; completions are bounded by the core. Must not
 //! know the protocol. DESIGN §5.
 
+mod grouped;
 mod leaving;
 mod reading;
 mod run;

@@ -1,7 +1,9 @@
 //! What clients and operators ask a node over HTTP: requests, metrics, status, health, the trace stream.
 //!
 //! Owns the routes under the listener for clients; an embedder with routes of its own answers what it does not know
-//! with these. Nothing but a request and a hand-over changes anything. Must not know the service.
+//! with these. Nothing but a request, a hand-over and a reconfiguration changes anything. Must not know the service.
+
+mod members;
 
 use crate::client::{self, Ask, Refused, Requests};
 use crate::events::Ring;
@@ -15,7 +17,6 @@ use hyper::body::{Body, Frame};
 use hyper::service::{Service, service_fn};
 use std::convert::Infallible;
 use std::error::Error;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use vr_core::{NoHandOver, ReplicaId, Reply, RequestNumber, StatusName};
 
@@ -39,7 +40,6 @@ pub struct Routes {
 struct Shared {
     handle: Handle,
     ring: Option<Ring>,
-    clients: Vec<(ReplicaId, SocketAddr)>,
     max_request_bytes: usize,
     scheme: &'static str,
 }
@@ -48,12 +48,11 @@ impl Routes {
     pub(crate) fn new(
         handle: Handle,
         ring: Option<Ring>,
-        clients: Vec<(ReplicaId, SocketAddr)>,
         max_request_bytes: usize,
         scheme: &'static str,
         ops: bool,
     ) -> Self {
-        let shared = Arc::new(Shared { handle, ring, clients, max_request_bytes, scheme });
+        let shared = Arc::new(Shared { handle, ring, max_request_bytes, scheme });
         Self { shared, client: true, ops }
     }
 
@@ -80,8 +79,8 @@ impl Routes {
     }
 
     /// Answers a request; 404 when the route is none of these: `POST /vr/v1/request`, `POST /vr/v1/read`, `GET /vr/v1/events`,
-    /// `PUT /vr/v1/primary`, `GET /metrics`, `/status`, `/healthz`, `/readyz`; only the first two when operators have an
-    /// address of their own.
+    /// `GET` and `PUT /vr/v1/members`, `PUT /vr/v1/primary`, `GET /metrics`, `/status`, `/healthz`, `/readyz`; only the first two
+    /// and `GET /vr/v1/members` when operators have an address of their own.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<AnswerBody>
     where
         B: Body<Data = Bytes>,
@@ -90,14 +89,26 @@ impl Routes {
         let shared = &self.shared;
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
         let path = request.uri().path();
-        let is_served = if [client::ROUTE, client::READ_ROUTE].contains(&path) { self.client } else { self.ops };
+        let is_served = match path {
+            client::ROUTE | client::READ_ROUTE => self.client,
+            // Clients read it too: who knew the old members finds the new ones.
+            client::MEMBERS_ROUTE if is_get => true,
+            _ => self.ops,
+        };
         match path {
             _ if !is_served => refused(StatusCode::NOT_FOUND, "no_such_route", ""),
             client::ROUTE | client::READ_ROUTE if request.method() == Method::POST => {
-                client::answer(self, request).await.map(BodyExt::boxed_unsync)
+                let mut response = client::answer(self, request).await.map(BodyExt::boxed_unsync);
+                client::mark(response.headers_mut(), shared.handle.epoch());
+                response
             }
             client::ROUTE | client::READ_ROUTE => refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "POST"),
             PRIMARY_ROUTE if request.method() == Method::PUT => shared.hand_over(request.uri().query()).await,
+            client::MEMBERS_ROUTE if is_get => members::show(&shared.handle),
+            client::MEMBERS_ROUTE if request.method() == Method::PUT => {
+                members::change(&shared.handle, request.into_body()).await
+            }
+            client::MEMBERS_ROUTE => refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "GET, HEAD, PUT"),
             PRIMARY_ROUTE => refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "PUT"),
             "/metrics" | "/status" | "/healthz" | "/readyz" | "/vr/v1/events" if !is_get => {
                 refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "GET, HEAD")
@@ -154,10 +165,6 @@ impl Shared {
         let said = serde_json::json!({"ok": is_well, "status": status.status, "view": status.view.0, "stopped": status.stopped});
         text(code, "application/json", format!("{said}\n"))
     }
-
-    fn client_of(&self, id: ReplicaId) -> Option<String> {
-        self.clients.iter().find(|(known, _)| *known == id).map(|(_, address)| address.to_string())
-    }
 }
 
 impl Requests for Routes {
@@ -189,8 +196,8 @@ impl Routes {
     fn refused(&self, error: RequestError) -> Refused {
         match error {
             RequestError::NotPrimary { primary, view } => {
-                let address = primary.and_then(|id| Some((id, self.shared.client_of(id)?)));
-                Refused::NotPrimary { primary: address, view }
+                let known = self.shared.handle.elsewhere(primary);
+                Refused::NotPrimary { primary: known.map(|(id, address)| (id, address.to_string())), view }
             }
             RequestError::Deposed { view } => Refused::Deposed { view },
             RequestError::Timeout => Refused::Timeout,
@@ -198,7 +205,8 @@ impl Routes {
             RequestError::Busy => Refused::Busy,
             RequestError::NoSpace => Refused::NoSpace,
             RequestError::TooLarge => Refused::TooLarge,
-            RequestError::Malformed => Refused::Malformed,
+            // Clients ask for no reconfigurations.
+            RequestError::Malformed | RequestError::BadGroup(_) => Refused::Malformed,
             RequestError::Halted => Refused::Halted,
         }
     }

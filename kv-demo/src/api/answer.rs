@@ -2,7 +2,7 @@
 //!
 //! Owns status codes, codes of errors and headers. Must not know how an answer came about.
 
-use super::{Answer, AnswerBody, ClientId, ReplicaId, Revision, Session};
+use super::{Answer, AnswerBody, ClientId, Revision, Session};
 use crate::op::{Expiry, Found};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use vr_tokio::View;
+use vr_tokio::{ReplicaId, View};
 
 /// An answer, before it is one of HTTP.
 #[derive(Debug)]

@@ -16,10 +16,14 @@ pub(super) struct Args {
     /// The configuration of the cluster.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// EXPERIMENTAL: it is none of the first members, and waits until `member add` adds it; for the rest of its life.
+    #[arg(long)]
+    join: bool,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let config = match NodeConfig::load(&args.config, ReplicaId(args.id)) {
+    let load = if args.join { NodeConfig::load_newcomer } else { NodeConfig::load };
+    let config = match load(&args.config, ReplicaId(args.id)) {
         Ok(config) => config,
         Err(error) => return misused(error),
     };

@@ -2,12 +2,13 @@
 //!
 //! Owns the finding of the primary and the waiting for the next one. Must not know the protocol.
 
-use super::wire::{Connection, address_of, write_request};
+use super::wire::{address_of, once};
 use super::{ENDPOINTS, failed, misused};
 use serde::Deserialize;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
+use vr_tokio::View;
 
 /// `hand-over`.
 #[derive(clap::Args, Debug)]
@@ -23,7 +24,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// How long one node may take.
+/// How long the other one may take to lead.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the nodes are asked whether one of them leads.
 const EVERY: Duration = Duration::from_millis(20);
@@ -64,7 +65,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
     };
     match outcome {
         Ok(outcome) if args.json => println!("{}", serde_json::to_string(&outcome).unwrap_or_default()),
-        Ok(Outcome { from, to, view }) => println!("replica {from} gave way to replica {to}, which leads view {view}"),
+        Ok(Outcome { from, to, view }) => {
+            println!("replica {from} gave way to replica {to}, which leads view {}", View(view));
+        }
         Err(why) => return failed(why),
     }
     ExitCode::SUCCESS
@@ -73,7 +76,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 async fn hand_over(addresses: &[String], to: Option<u16>) -> Result<Outcome, String> {
     let (address, Status { id, .. }) = primary_of(addresses, 0).await.ok_or("none of the nodes leads")?;
     let path = to.map_or_else(|| "/vr/v1/primary".to_owned(), |to| format!("/vr/v1/primary?to={to}"));
-    let body = exchange(address, "PUT", &path).await?;
+    let (_, body) = once(address, "PUT", &path, b"").await?;
     let said: Said = serde_json::from_slice(&body).map_err(|_| format!("{address} does not know how to give way"))?;
     let Some(view) = said.view else {
         let why = said.reason.unwrap_or_else(|| "it does not say why".to_owned());
@@ -86,14 +89,14 @@ async fn hand_over(addresses: &[String], to: Option<u16>) -> Result<Outcome, Str
         }
         sleep(EVERY).await;
     }
-    Err(format!("replica {id} gave way, but none of the nodes leads view {view}"))
+    Err(format!("replica {id} gave way, but none of the nodes leads view {}", View(view)))
 }
 
 /// The node that leads the latest view, of `from` at least.
 async fn primary_of(addresses: &[String], from: u64) -> Option<(&String, Status)> {
     let mut newest: Option<(&String, Status)> = None;
     for address in addresses {
-        let Ok(body) = exchange(address, "GET", "/status").await else { continue };
+        let Ok((_, body)) = once(address, "GET", "/status", b"").await else { continue };
         let Ok(status) = serde_json::from_slice::<Status>(&body) else { continue };
         let leads = status.status == "Primary" && status.view >= from;
         if leads && newest.as_ref().is_none_or(|(_, other)| other.view < status.view) {
@@ -101,15 +104,4 @@ async fn primary_of(addresses: &[String], from: u64) -> Option<(&String, Status)
         }
     }
     newest
-}
-
-async fn exchange(address: &str, method: &'static str, path: &str) -> Result<Vec<u8>, String> {
-    let asked = timeout(PATIENCE, async {
-        let mut request = Vec::new();
-        write_request(&mut request, method, path, address, "", b"");
-        let mut connection = Connection::open(address).await.map_err(|error| error.to_string())?;
-        let response = connection.exchange(&request).await.map_err(|error| error.to_string())?;
-        Ok(response.body.to_vec())
-    });
-    asked.await.unwrap_or_else(|_| Err("no answer".to_owned())).map_err(|why: String| format!("{address}: {why}"))
 }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use vr_tokio::vr_core::{Entry, Kind};
+use vr_tokio::vr_core::{Entry, Kind, Reconfiguration};
 use vr_tokio::wal::{Inspection, Record, RecordKind, RecordState, inspect};
 
 /// `log DIR`.
@@ -71,7 +71,7 @@ fn print(args: &Args, log: Inspection, out: &mut impl Write) -> Printed {
         writeln!(out, "{}", json!({ "log": head }))?;
     } else {
         writeln!(out, "replica {} of cluster {cluster:032x}", log.id())?;
-        writeln!(out, "incarnation {}, view {}, log_view {}", incarnation.0, view.0, log_view.0)?;
+        writeln!(out, "incarnation {}, view {view}, log_view {log_view}", incarnation.0)?;
         if log.lacks_a_promise_record() {
             writeln!(out, "one of the two promise records is bad; the other one serves")?;
         }
@@ -125,6 +125,7 @@ fn show(args: &Args, record: &Record, seen: &mut Seen, out: &mut impl Write) -> 
             writeln!(out, "{}", json!({"entry": said, "state": record.state}))?;
         } else {
             let broken = if is_whole { "" } else { "  (torn)" };
+            let view = entry.view().to_string();
             writeln!(out, "op {op:>6}  view {view:>3}  {}{broken}", words_of(&said))?;
         }
     }
@@ -141,7 +142,7 @@ fn line_of(record: &Record) -> String {
         let _ = write!(line, " of ops {} to {}", from.0, to.0);
     }
     if let Some(view) = record.view {
-        let _ = write!(line, " {}", view.0);
+        let _ = write!(line, " {view}");
     }
     if let Some(incarnation) = record.incarnation {
         let _ = write!(line, " {}", incarnation.0);
@@ -157,6 +158,11 @@ fn line_of(record: &Record) -> String {
 fn what_of(entry: &Entry) -> Value {
     if matches!(entry.kind(), Kind::Register) {
         return json!({"session": "opened"});
+    }
+    if matches!(entry.kind(), Kind::Reconfiguration) {
+        let next = Reconfiguration::decode(entry.body().clone());
+        let ids: Vec<u16> = next.iter().flat_map(|next| &next.members).map(|member| member.id.0).collect();
+        return json!({"members": ids, "epoch_ends": entry.epoch()});
     }
     match Op::decode(entry.body().clone()) {
         Some(op) => said_of(&op),
@@ -192,6 +198,9 @@ fn words_of(said: &Value) -> String {
     let text = |name: &str| said[name].as_str().map(|text| text.escape_debug().to_string());
     if let Some(all) = said["batch"].as_array() {
         return format!("batch: {}", all.iter().map(words_of).collect::<Vec<_>>().join("; "));
+    }
+    if !said["members"].is_null() {
+        return format!("epoch {} ends: the next members are {}", said["epoch_ends"], said["members"]);
     }
     let condition = if said["if_match"].is_null() { String::new() } else { format!(" if at {}", said["if_match"]) };
     if let (Some(key), Some(value)) = (text("put"), text("value")) {

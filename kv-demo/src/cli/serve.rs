@@ -19,6 +19,9 @@ pub(super) struct Args {
     /// The configuration of the cluster: one file for all replicas.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// EXPERIMENTAL: it is none of the first members, and waits until `member add` adds it; for the rest of its life.
+    #[arg(long)]
+    join: bool,
     /// What is logged, to standard error: error, warn, info, debug, trace, or a filter as of tracing's `EnvFilter`.
     #[arg(long, default_value = "info", env = "KV_LOG", value_name = "FILTER")]
     log: String,
@@ -41,7 +44,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
     } else {
         logs.with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()).init();
     }
-    let config = match NodeConfig::load(&args.config, ReplicaId(args.id)) {
+    let load = if args.join { NodeConfig::load_newcomer } else { NodeConfig::load };
+    let config = match load(&args.config, ReplicaId(args.id)) {
         Ok(config) => config,
         Err(error) => return misused(error),
     };

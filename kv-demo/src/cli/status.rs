@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::timeout;
+use vr_tokio::View;
 
 /// `status`.
 #[derive(clap::Args, Debug)]
@@ -33,6 +34,7 @@ struct NodeLine {
     error: Option<String>,
     id: Option<u16>,
     status: Option<String>,
+    epoch: Option<u64>,
     view: Option<u64>,
     op: Option<u64>,
     commit: Option<u64>,
@@ -94,7 +96,7 @@ fn table(lines: &[NodeLine]) -> String {
             line.endpoint.clone(),
             shown(line.id.map(u64::from)),
             status.unwrap_or_else(|| "-".to_owned()),
-            shown(line.view),
+            line.view.map_or_else(|| "-".to_owned(), |view| View(view).to_string()),
             shown(line.op),
             shown(line.commit),
             shown(line.executed),

@@ -190,6 +190,21 @@ pub(super) fn write_request(out: &mut Vec<u8>, method: &str, path: &str, host: &
     out.extend_from_slice(body);
 }
 
+/// How long one node may take that is asked for once.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks a node one thing, over a connection of its own: the status and the body of its answer.
+pub(super) async fn once(address: &str, method: &str, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
+    let asked = timeout(PATIENCE, async {
+        let mut request = Vec::new();
+        write_request(&mut request, method, path, address, "", body);
+        let mut connection = Connection::open(address).await.map_err(|error| error.to_string())?;
+        let response = connection.exchange(&request).await.map_err(|error| error.to_string())?;
+        Ok((response.status, response.body.to_vec()))
+    });
+    asked.await.unwrap_or_else(|_| Err("no answer".to_owned())).map_err(|why: String| format!("{address}: {why}"))
+}
+
 /// The `host:port` of `http://host:port/…`, or of an address that is nothing else.
 pub(super) fn address_of(url: &str) -> Result<String, String> {
     if url.starts_with("https://") {

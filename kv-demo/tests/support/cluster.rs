@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -48,6 +48,8 @@ impl Default for Plan {
 struct Process {
     client: SocketAddr,
     child: Option<Child>,
+    /// It is no first member, and has a configuration of its own.
+    joins: bool,
 }
 
 /// The processes, all of which end with it.
@@ -80,7 +82,7 @@ impl Cluster {
             let port = free_ports();
             text += &format!("[[node]]\nid = {id}\ndir = \"replica-{id}\"\n");
             text += &format!("client = \"127.0.0.1:{port}\"\npeer = \"127.0.0.1:{}\"\n", port + 1);
-            processes.push(Process { client: SocketAddr::from(([127, 0, 0, 1], port)), child: None });
+            processes.push(Process { client: SocketAddr::from(([127, 0, 0, 1], port)), child: None, joins: false });
         }
         fs::write(path.join("cluster.toml"), text).expect("the configuration is written");
         let cluster = Self { dir: Some(dir), path, processes };
@@ -100,6 +102,30 @@ impl Cluster {
     /// The ids of all replicas.
     pub fn ids(&self) -> std::ops::Range<u16> {
         0..u16::try_from(self.processes.len()).expect("few replicas")
+    }
+
+    /// One more, formatted and not started, which waits to be added once it is: no other node knows of it.
+    pub fn newcomer(&mut self) -> u16 {
+        let (id, port) = (u16::try_from(self.processes.len()).expect("few replicas"), free_ports());
+        let text = fs::read_to_string(self.config()).expect("the configuration is there");
+        let node = format!("[[node]]\nid = {id}\ndir = \"replica-{id}\"\nclient = \"127.0.0.1:{port}\"\n");
+        let own = format!("{text}{node}peer = \"127.0.0.1:{}\"\n", port + 1);
+        self.processes.push(Process { client: SocketAddr::from(([127, 0, 0, 1], port)), child: None, joins: true });
+        fs::write(self.config_of(id), own).expect("the configuration is written");
+        self.format(id);
+        id
+    }
+
+    fn config_of(&self, id: u16) -> PathBuf {
+        if self.processes[usize::from(id)].joins { self.path.join(format!("own-{id}.toml")) } else { self.config() }
+    }
+
+    /// What a command about a replica begins with.
+    fn about(&self, command: &str, id: u16) -> Command {
+        let mut all = kv_demo();
+        all.args([command, "--id", &id.to_string(), "--config"]).arg(self.config_of(id));
+        all.args(self.processes[usize::from(id)].joins.then_some("--join"));
+        all
     }
 
     /// Where the configuration is.
@@ -129,16 +155,15 @@ impl Cluster {
 
     /// Formats a replica's log.
     pub fn format(&self, id: u16) {
-        let output = kv_demo().args(["format", "--id", &id.to_string(), "--config"]).arg(self.config()).output();
-        let output = output.expect("the program runs");
+        let output = self.about("format", id).output().expect("the program runs");
         assert!(output.status.success(), "format: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Starts a replica.
     pub fn start(&mut self, id: u16) {
         let log = File::options().create(true).append(true).open(self.log_of(id)).expect("a file for its log lines");
-        let mut command = kv_demo();
-        command.args(["serve", "--log", "info", "--id", &id.to_string(), "--config"]).arg(self.config());
+        let mut command = self.about("serve", id);
+        command.args(["--log", "info"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
         let old = self.processes[usize::from(id)].child.replace(child);
         assert!(old.is_none(), "replica {id} runs already");
@@ -298,7 +323,11 @@ impl Client {
                 let location = answer.header("location").expect("a redirection says where");
                 let rest = location.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("a URL");
                 let address = rest.0.parse().expect("an address");
-                self.at = self.nodes.iter().position(|node| *node == address).expect("a node of the cluster");
+                self.at = self.nodes.iter().position(|node| *node == address).unwrap_or_else(|| {
+                    // A member that was added since.
+                    self.nodes.push(address);
+                    self.nodes.len() - 1
+                });
                 None
             }
             Some(answer) if answer.status == 503 || answer.status == 504 => {

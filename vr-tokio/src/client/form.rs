@@ -23,18 +23,24 @@
 //! body, from the primary's state, linearizable, without an entry in the log; or with an error as above, of which none
 //! says anything about an effect, as there is none.
 //!
+//! Whatever is answered, `VR-Epoch` says of which epoch the replica is, unless it is the first: who finds a later one than it
+//! knew asks `GET /vr/v1/members` for the members (VRR §7).
+//!
 //! Must not know connections, nor who the primary is.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Deserialize;
-use vr_core::{ClientId, Op, ReplicaId, Reply, RequestNumber, Session, View};
+use std::net::SocketAddr;
+use vr_core::{ClientId, Epoch, Op, ReplicaId, Reply, RequestNumber, Session, View};
 
 /// Where clients' requests go.
 pub const ROUTE: &str = "/vr/v1/request";
 /// Where clients' reads go.
 pub const READ_ROUTE: &str = "/vr/v1/read";
+/// Where the members of the group are told.
+pub const MEMBERS_ROUTE: &str = "/vr/v1/members";
 
 const CLIENT: HeaderName = HeaderName::from_static("vr-client");
 const SESSION: HeaderName = HeaderName::from_static("vr-session");
@@ -42,6 +48,7 @@ const REQUEST: HeaderName = HeaderName::from_static("vr-request");
 const OP: HeaderName = HeaderName::from_static("vr-op");
 const VIEW: HeaderName = HeaderName::from_static("vr-view");
 const DUPLICATE: HeaderName = HeaderName::from_static("vr-duplicate");
+const EPOCH: HeaderName = HeaderName::from_static("vr-epoch");
 
 /// A client's request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -260,6 +267,38 @@ fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
         _ => return Answer::Nonsense(status),
     };
     Answer::Refused(refused)
+}
+
+/// Says of which epoch the replica is that answers. Nothing is said of the first, so that who never changes the group sees none.
+pub(crate) fn mark(headers: &mut HeaderMap, epoch: Epoch) {
+    if epoch != Epoch::ZERO {
+        headers.insert(EPOCH, HeaderValue::from(epoch.0));
+    }
+}
+
+/// Of which epoch the replica was that answered.
+pub(super) fn epoch_in(headers: &HeaderMap) -> Epoch {
+    let said = headers.get(EPOCH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    Epoch(said.unwrap_or(0))
+}
+
+/// The parts of `GET /vr/v1/members` that a client reads.
+#[derive(Deserialize)]
+pub(super) struct GroupBody {
+    pub(super) epoch: u64,
+    members: Vec<MemberBody>,
+}
+
+#[derive(Deserialize)]
+struct MemberBody {
+    client: Option<SocketAddr>,
+}
+
+impl GroupBody {
+    /// The addresses of the members, if all of them are known.
+    pub(super) fn addresses(&self) -> Option<Vec<String>> {
+        self.members.iter().map(|member| member.client.map(|client| client.to_string())).collect()
+    }
 }
 
 /// The `host:port` of a URL, or of an address that is nothing else.

@@ -4,17 +4,20 @@
 //! once; what a failure says about its effect is decided here. Must not know HTTP. Paper: VRR §4, §4.1 steps 1 and 2.
 
 use super::error::ClientError;
-use super::form::{Answer, Ask, READ_ROUTE, ROUTE, Refused, address_of, answer_of, headers_of, read_of};
+use super::form::{
+    Answer, Ask, GroupBody, MEMBERS_ROUTE, READ_ROUTE, ROUTE, Refused, address_of, answer_of, epoch_in, headers_of,
+    read_of,
+};
 use super::pool::{Failed, Manner, Pool};
 use crate::tls::ClientTls;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
-use vr_core::{ClientId, Op, Reply, RequestNumber, Session, View};
+use vr_core::{ClientId, Epoch, Op, Reply, RequestNumber, Session, View};
 
 /// More addresses than members that a cluster can have are nonsense.
 const ADDRESSES_MAX: usize = 64;
@@ -63,7 +66,11 @@ pub struct Client(Arc<Shared>);
 struct Shared {
     options: ClientOptions,
     manner: Manner,
+    /// The members, as far as they are known, then the addresses that it was given.
     pools: RwLock<Vec<Arc<Pool>>>,
+    given: Vec<Arc<Pool>>,
+    /// Of which epoch the members are.
+    epoch: AtomicU64,
     /// Which of the pools leads to the primary, as far as is known.
     primary: AtomicUsize,
 }
@@ -95,7 +102,9 @@ impl Client {
             idle_max: options.max_idle_connections,
             tls: options.tls.clone(),
         };
-        Ok(Self(Arc::new(Shared { options, manner, pools: RwLock::new(pools), primary: AtomicUsize::new(0) })))
+        let (given, pools) = (pools.clone(), RwLock::new(pools));
+        let (primary, epoch) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Ok(Self(Arc::new(Shared { options, manner, pools, given, epoch, primary })))
     }
 
     /// Opens a session, for a client id drawn at random.
@@ -184,6 +193,36 @@ impl Shared {
     fn pool(&self, at: usize) -> Arc<Pool> {
         let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&pools[at % pools.len()])
+    }
+
+    /// A replica of this epoch answered at `pool`: whoever is a member by now is asked from here on, if that is news.
+    async fn follow(&self, epoch: Epoch, pool: &Pool, by: Instant) {
+        if epoch.0 <= self.epoch.load(Ordering::Relaxed) {
+            return;
+        }
+        let exchange = pool.exchange(get_of(MEMBERS_ROUTE, &pool.address), &self.manner);
+        let Ok(Ok(response)) = timeout_at(by, exchange).await else { return };
+        let Ok(group) = serde_json::from_slice::<GroupBody>(&response.body) else { return };
+        let Some(addresses) = group.addresses().filter(|all| !all.is_empty() && all.len() <= ADDRESSES_MAX) else {
+            return;
+        };
+        let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
+        if group.epoch <= self.epoch.load(Ordering::Relaxed) {
+            return;
+        }
+        let leads = pools.get(self.primary.load(Ordering::Relaxed)).map(|pool| pool.address.clone());
+        let known = |address: &String| pools.iter().find(|pool| pool.address == *address).map(Arc::clone);
+        let pool_of = |address: String| known(&address).unwrap_or_else(|| Arc::new(Pool::new(address)));
+        let mut all: Vec<_> = addresses.into_iter().map(pool_of).collect();
+        for given in &self.given {
+            if !all.iter().any(|pool| pool.address == given.address) {
+                all.push(Arc::clone(given));
+            }
+        }
+        let primary = all.iter().position(|pool| Some(&pool.address) == leads.as_ref()).unwrap_or(0);
+        *pools = all;
+        self.primary.store(primary, Ordering::Relaxed);
+        self.epoch.store(group.epoch, Ordering::Relaxed);
     }
 
     fn count(&self) -> usize {
@@ -284,6 +323,7 @@ impl<'a> Call<'a> {
     }
 
     async fn attempt(&mut self, said: &Said) -> Next {
+        let before = self.shared.epoch.load(Ordering::Relaxed);
         let pool = self.shared.pool(self.target);
         let by = self.deadline.min(Instant::now() + self.shared.options.attempt_timeout);
         let exchange = pool.exchange(request_of(said, &pool.address), &self.shared.manner);
@@ -299,6 +339,12 @@ impl<'a> Call<'a> {
                 return Next::Elsewhere;
             }
         };
+        self.shared.follow(epoch_in(&response.headers), &pool, by).await;
+        if self.shared.epoch.load(Ordering::Relaxed) != before {
+            // They stand in other places now.
+            self.tried.clear();
+            self.target = self.shared.find(&pool.address).unwrap_or(0);
+        }
         match said.answered(response.status, &response.headers, response.body) {
             Answer::Reply(reply) => {
                 self.shared.primary.store(self.target, Ordering::Relaxed);
@@ -362,6 +408,15 @@ impl<'a> Call<'a> {
     fn give_up(&self) -> ClientError {
         if self.is_uncertain && !self.last.is_outcome_unknown() { ClientError::Timeout } else { self.last.clone() }
     }
+}
+
+fn get_of(route: &'static str, address: &str) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
+    *request.uri_mut() = http::Uri::from_static(route);
+    if let Ok(host) = HeaderValue::try_from(address) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    request
 }
 
 fn request_of(said: &Said, address: &str) -> Request<Full<Bytes>> {

@@ -32,7 +32,7 @@ impl Watched {
         let mut config = NodeConfig::new(ClusterConfig::of_size(ClusterId(7), 3), ReplicaId(0), nodes).expect("valid");
         config.events.ring = ring;
         let (now, metrics, clock) = (snapshot(), EventsMetrics::default(), 1);
-        let observer = Observer::new(&config, Time(clock), 1_000_000_000, &now, &metrics);
+        let observer = Observer::new(&config, Time(clock), 1_000_000_000, (&now, &config.cluster.group()), &metrics);
         Self { ring: observer.ring(), observer, metrics, now, clock }
     }
 

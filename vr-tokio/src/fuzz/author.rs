@@ -5,8 +5,8 @@
 use crate::wal::Identity;
 use bytes::Bytes;
 use vr_core::{
-    Checkpoint, ClientId, ClusterConfig, ClusterId, Entries, Entry, Epoch, Hash, Head, Instance, Kind, Log, Op,
-    Predicted, ReplicaId, Request, RequestNumber, Session, Stored, View, Write,
+    Checkpoint, ClientId, ClusterConfig, ClusterId, Entries, Entry, Hash, Head, Instance, Kind, Log, Op, Predicted,
+    ReplicaId, Request, RequestNumber, Session, Stored, View, Write,
 };
 
 /// One decision.
@@ -56,6 +56,11 @@ pub enum Step {
         /// How many entries follow it.
         entries: usize,
     },
+    /// An epoch begins, with a checkpoint.
+    Epoch {
+        /// So many ops behind the end of the log.
+        ahead: u64,
+    },
     /// Everything so far becomes durable.
     Sync,
     /// The log says how far it is durable.
@@ -88,7 +93,7 @@ fn entries(log: &Log, after: Op, view: View, count: usize, body: usize) -> Optio
             predicted: Predicted { wall_ns: op.0, seed: u64::try_from(i).unwrap_or(0) },
             body: Bytes::from(vec![b'b'; body]),
         };
-        let entry = Entry::new(Epoch::ZERO, view, op, parent, request);
+        let entry = Entry::new(view.epoch(), view, op, parent, request);
         parent = entry.hash();
         entry
     };
@@ -141,15 +146,18 @@ pub fn write_of(step: Step, stored: &Stored) -> Option<Write> {
             let checkpoint = stored.checkpoint.as_ref()?;
             Some(Write::Cut { through: Op(checkpoint.op().0.saturating_sub(back)) })
         }
-        Step::Install { ahead, entries: count } => {
-            let op = stored.log.op().plus(ahead + 1);
-            let head = Head { op, hash: Hash(u128::from(op.0) << 32) };
-            let (view, log) = (stored.view.next(), Log::new(head));
-            // No two are the same: a checkpoint that was lost would be back with the next one like it.
-            let state = 900 + usize::try_from(view.0 % 512).unwrap_or(0);
-            let entries = entries(&log, op, view, count, 40)?;
-            Some(Write::Install { checkpoint: Box::new(checkpoint(head, state)), entries, view })
-        }
+        Step::Install { ahead, entries: count } => install(stored, ahead + 1, stored.view.next(), count),
+        Step::Epoch { ahead } => install(stored, ahead, View::first_of(stored.view.epoch().next()), 0),
         Step::Sync | Step::Mark => None,
     }
+}
+
+/// A checkpoint from elsewhere, so many ops behind the end of the log, and `count` entries that follow it.
+fn install(stored: &Stored, ahead: u64, view: View, count: usize) -> Option<Write> {
+    let op = stored.log.op().plus(ahead).max(floor(stored).next());
+    let head = Head { op, hash: stored.log.hash(op).unwrap_or(Hash(u128::from(op.0) << 32)) };
+    // No two are the same: a checkpoint that was lost would be back with the next one like it.
+    let state = 900 + usize::try_from((view.0 + 37 * view.epoch().0) % 512).unwrap_or(0);
+    let entries = entries(&Log::new(head), op, view, count, 40)?;
+    Some(Write::Install { checkpoint: Box::new(checkpoint(head, state)), entries, view })
 }

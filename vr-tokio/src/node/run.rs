@@ -4,6 +4,7 @@
 //! for, in order: so that one wake-up, one sync and one request to each peer serve many requests. It decides nothing.
 //! DESIGN §5.
 
+use super::grouped::{Grouped, Heed};
 use super::leaving::Leaving;
 use super::reading::{READER, Reading};
 use super::waiting::Waiting;
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 use vr_core::trace::Step;
 use vr_core::{
-    Action, Event, HaltReason, Input, Note, Op, Predicted, Replica, Request, StatusName, Time, Wait, WriteId,
+    Action, Event, HaltReason, Input, Instance, Note, Op, Predicted, Replica, Request, StatusName, Time, Wait, WriteId,
 };
 
 /// How much is taken from the inbox at once.
@@ -50,6 +51,9 @@ pub enum StopReason {
     /// The replica must not go on.
     #[error("the replica must not go on: {0:?}")]
     Halted(HaltReason),
+    /// The group knows its id on another disk: it must not take its place (PROTOCOL D97).
+    #[error("this id belongs to disk {0:?} in the group: another disk does not take its place")]
+    AnotherDisk(Instance),
     /// The service panicked.
     #[error("the service panicked: {0}")]
     ServicePanicked(String),
@@ -66,6 +70,7 @@ pub(super) struct Loop {
     pub(super) replica: Replica,
     pub(super) arrivals: Arrivals,
     pub(super) peers: Peers,
+    pub(super) group: Grouped,
     pub(super) disk: Disk,
     pub(super) upcalls: Upcalls,
     pub(super) metrics: Arc<Metrics>,
@@ -186,7 +191,14 @@ impl Loop {
         match arrival {
             Arrival::Messages(messages) => {
                 for message in messages {
-                    self.step(Input::Message(message), now, actions);
+                    match self.group.heed(&message) {
+                        Heed::Take => self.step(Input::Message(message), now, actions),
+                        Heed::Drop => {}
+                        Heed::Stop(reason) => {
+                            tracing::error!(%reason, "this node must not go on");
+                            self.progress.ended.get_or_insert(reason);
+                        }
+                    }
                 }
             }
             Arrival::Question(question) => self.question(question, now),
@@ -335,6 +347,7 @@ impl Loop {
     fn note(&mut self, note: Note) {
         self.metrics.note(&note);
         self.leaving.note(&note);
+        self.group.note(&note, &self.replica, &self.peers);
         if let Note::Committed { op } = note {
             self.metrics.committed.inc_by(op.0.saturating_sub(self.progress.commit.0));
             self.progress.commit = self.progress.commit.max(op);
@@ -354,6 +367,10 @@ impl Loop {
             | Note::Recovered { .. }
             | Note::RepairedLog { .. }
             | Note::Stopped { .. }
+            | Note::EpochEnds { .. }
+            | Note::EpochBegan { .. }
+            | Note::LearnedEpoch { .. }
+            | Note::EpochSettled { .. }
             | Note::CheckpointInstalled { .. } => tracing::info!(?note),
             Note::DamagedLog { .. } | Note::Outnumbered { .. } | Note::Abdicated { .. } | Note::Truncated { .. } => {
                 tracing::warn!(?note);

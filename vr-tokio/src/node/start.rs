@@ -2,6 +2,7 @@
 //!
 //! Owns the order of starting and stopping, and what can go wrong before the first step. Must not know the protocol.
 
+use super::grouped::Grouped;
 use super::leaving::Leaving;
 use super::reading::Reading;
 use super::run::{Loop, Progress, StopReason};
@@ -10,9 +11,10 @@ use super::{Bounds, Inbox};
 use crate::clock;
 use crate::config::{NodeConfig, NodeConfigError};
 use crate::disk::{self, DiskOptions};
-use crate::events::Observer;
+use crate::events::{Observer, Ring};
 use crate::flight::Flight;
 use crate::handle::{Handle, NodeStatus};
+use crate::members::Book;
 use crate::metrics::Metrics;
 use crate::node::Arrival;
 use crate::ops::Routes;
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use vr_core::{Action, Epoch, Incarnation, Instance, OpenError, Opening, Replica, Service, Snapshot, Stored, Time};
+use vr_core::{Action, Group, Incarnation, Instance, OpenError, Opening, Replica, Service, Snapshot, Stored, Time};
 
 /// How many connections may wait to be accepted; the system may allow fewer.
 const LISTEN_BACKLOG: u32 = 4096;
@@ -120,9 +122,11 @@ impl Node {
         let mut actions = Vec::new();
         let now = clock::now();
         let opening = config.record.as_ref().map(|_| opening(&config, &opened.stored, now));
+        let disk = opened.stored.instance;
         let replica = Replica::open(config.core(), opened.stored, now, &mut actions)?;
+        let book = Arc::new(Book::new(&config, replica.group()));
         let flight = flight(&config, replica.snapshot().incarnation, opening, &metrics)?;
-        let observer = observer(&config, now, &replica.snapshot(), &metrics);
+        let observer = observer(&config, now, (&replica.snapshot(), replica.group()), &metrics);
         let ring = observer.as_ref().map(Observer::ring);
         let (status, shown) = watch::channel(NodeStatus::of(&replica.snapshot(), true));
         let to_node = inbox.clone();
@@ -132,19 +136,19 @@ impl Node {
         };
         let (durability, scrub) = (config.cluster.durability, config.disk.scrub());
         let options = DiskOptions { durability, scrub, ..DiskOptions::default() };
-        let disk = disk::start(opened.wal, options, metrics.wal.clone(), answer).map_err(system)?;
+        let writer = disk::start(opened.wal, options, metrics.wal.clone(), answer).map_err(system)?;
         upcalls::run(service, served, inbox.clone()).map_err(system)?;
-        let peers = Peers::start(peer_options(&config, tls.as_ref().map(|tls| tls.1.clone())), &metrics.transport);
-        let server = peer_server(&config, listener, tls.map(|tls| tls.0), &metrics, inbox.clone());
-        let server = server.map_err(|source| StartError::Listen { address: config.peer, source })?;
+        let (peers, server) = peers_of(&config, (listener, tls), &book, &metrics, inbox.clone())?;
         let capacity = usize::try_from(config.cluster.client_capacity).unwrap_or(usize::MAX);
-        let handle =
-            Handle::new(inbox, upcalls.clone(), shown, config.requests.timeout(), capacity, Arc::clone(&metrics));
+        let known = (Arc::clone(&book), (disk, config.cluster.digest()));
+        let (timeout, counted) = (config.requests.timeout(), Arc::clone(&metrics));
+        let handle = Handle::new(inbox, upcalls.clone(), shown, (timeout, capacity), counted, known);
         let node = Loop {
             replica,
             arrivals,
             peers,
-            disk,
+            group: Grouped::new(book, disk),
+            disk: writer,
             upcalls,
             metrics: Arc::clone(&metrics),
             status,
@@ -159,12 +163,8 @@ impl Node {
             seed: getrandom::u64().map_err(|error| StartError::System(error.to_string()))?,
         };
         let task = tokio::spawn(run(node, actions));
-        let scheme = if client_tls.is_some() { "https" } else { "http" };
-        let max_bytes = config.cluster.max_request_bytes;
-        let clients = config.nodes.iter().map(|node| (vr_core::ReplicaId(node.id), node.client)).collect();
-        let limit = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-        let routes = Routes::new(handle.clone(), ring, clients, limit, scheme, config.ops.is_none());
-        let (client_address, max_body_bytes) = (config.client, u64::from(max_bytes));
+        let routes = routes(&config, &handle, ring);
+        let (client_address, max_body_bytes) = (config.client, u64::from(config.cluster.max_request_bytes));
         let (peer_address, servers) = (server.local_addr(), vec![server]);
         let mut this =
             Self { handle, routes, task, servers, peer_address, metrics, client_address, client_tls, max_body_bytes };
@@ -336,8 +336,8 @@ fn peer_tls(config: &NodeConfig) -> Result<Option<(ServerTls, ClientTls)>, TlsEr
     })
 }
 
-fn observer(config: &NodeConfig, now: Time, snapshot: &Snapshot, metrics: &Metrics) -> Option<Observer> {
-    let new = || Observer::new(config, now, clock::wall_ns(), snapshot, &metrics.events);
+fn observer(config: &NodeConfig, now: Time, of: (&Snapshot, &Group), metrics: &Metrics) -> Option<Observer> {
+    let new = || Observer::new(config, now, clock::wall_ns(), of, &metrics.events);
     config.events.enabled.then(new)
 }
 
@@ -358,28 +358,40 @@ fn flight(
     flight.map(Some).map_err(|error| StartError::System(format!("recording in {}: {error}", record.dir.display())))
 }
 
-fn peer_options(config: &NodeConfig, tls: Option<ClientTls>) -> PeerOptions {
-    PeerOptions {
-        me: config.id,
-        cluster: config.cluster.clone(),
-        epoch: Epoch::ZERO,
-        peers: config.peers(),
-        transport: config.transport.clone(),
-        tls,
-    }
+fn routes(config: &NodeConfig, handle: &Handle, ring: Option<Ring>) -> Routes {
+    let scheme = if config.client_tls.is_some() { "https" } else { "http" };
+    let limit = usize::try_from(config.cluster.max_request_bytes).unwrap_or(usize::MAX);
+    Routes::new(handle.clone(), ring, limit, scheme, config.ops.is_none())
+}
+
+/// The ways to the peers, and where they come in.
+fn peers_of(
+    config: &NodeConfig,
+    (listener, tls): (TcpListener, Option<(ServerTls, ClientTls)>),
+    book: &Arc<Book>,
+    metrics: &Metrics,
+    inbox: Inbox,
+) -> Result<(Peers, Server), StartError> {
+    let (for_server, for_clients) = tls.unzip();
+    let peers = Peers::start(peer_options(config, book, for_clients), &metrics.transport);
+    let server = peer_server(config, (listener, for_server), book, metrics, inbox);
+    Ok((peers, server.map_err(|source| StartError::Listen { address: config.peer, source })?))
+}
+
+fn peer_options(config: &NodeConfig, book: &Arc<Book>, tls: Option<ClientTls>) -> PeerOptions {
+    PeerOptions { cluster: config.cluster.clone(), book: Arc::clone(book), transport: config.transport.clone(), tls }
 }
 
 fn peer_server(
     config: &NodeConfig,
-    listener: TcpListener,
-    tls: Option<ServerTls>,
+    (listener, tls): (TcpListener, Option<ServerTls>),
+    book: &Arc<Book>,
     metrics: &Metrics,
     inbox: Inbox,
 ) -> io::Result<Server> {
     let options = PeerServerOptions {
-        me: config.id,
         cluster: config.cluster.clone(),
-        epoch: Epoch::ZERO,
+        book: Arc::clone(book),
         transport: config.transport.clone(),
         tls,
     };

@@ -8,6 +8,7 @@ mod group;
 mod leaving;
 mod limits;
 mod measure;
+mod members;
 mod operator;
 mod reads;
 mod recorded;
@@ -85,7 +86,7 @@ impl Service for Counter {
 struct Cluster {
     configs: Vec<NodeConfig>,
     nodes: Vec<Option<Node>>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// A free address, outside the range from which outgoing connections take theirs.
@@ -118,7 +119,7 @@ impl Cluster {
         for config in &configs {
             Node::format(config).expect("an empty directory");
         }
-        Self { configs, nodes: vec![None, None, None], _dir: dir }
+        Self { configs, nodes: vec![None, None, None], dir }
     }
 
     /// Three nodes that run.

@@ -4,9 +4,11 @@
 //! is refused. Everything here is decided before the first byte of a body is read. Must not know messages.
 
 use super::Codec;
+use crate::members::{Book, MemberAddress};
 use http::{HeaderMap, Method, StatusCode, header};
 use std::fmt::Write as _;
-use vr_core::{ClusterConfig, Epoch, Hash, PROTOCOL_VERSION, ReplicaId};
+use std::sync::Arc;
+use vr_core::{Epoch, Hash, PROTOCOL_VERSION, ReplicaId};
 
 /// Where messages between replicas go.
 pub(crate) const ROUTE: &str = "/vr/v1/messages";
@@ -15,6 +17,10 @@ const PROTOCOL: &str = "vr-protocol";
 const CONFIG: &str = "vr-config";
 const EPOCH: &str = "vr-epoch";
 const FROM: &str = "vr-from";
+const ADDRESS: &str = "vr-address";
+
+/// No view has an epoch as large as this.
+const EPOCHS_MAX: u64 = 1 << 22;
 
 /// Why a request between replicas is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,9 +35,9 @@ pub(crate) enum Refusal {
     Version,
     /// Another cluster, or another configuration of it.
     Cluster,
-    /// From an epoch that lies ahead.
+    /// From an epoch that none can be.
     Epoch,
-    /// The sender is no member, or is this replica.
+    /// The sender says that it is this replica, which nobody else is.
     NotAMember,
     /// The sender's certificate is not that of the replica it says it is.
     Identity,
@@ -88,12 +94,52 @@ impl Refusal {
 
 /// The part of a head that is the same in every request over a connection.
 pub(crate) fn prefix(host: &str, config: Hash, epoch: Epoch, from: ReplicaId, codec: Codec) -> String {
+    spelled((host, config, epoch, from, codec), "")
+}
+
+/// The same with another line.
+fn spelled((host, config, epoch, from, codec): (&str, Hash, Epoch, ReplicaId, Codec), line: &str) -> String {
     let config = config.0;
     let kind = codec.content_type();
     format!(
         "POST {ROUTE} HTTP/1.1\r\nhost: {host}\r\n{PROTOCOL}: {PROTOCOL_VERSION}\r\n{CONFIG}: {config:032x}\r\n\
-         {EPOCH}: {epoch}\r\n{FROM}: {from}\r\ncontent-type: {kind}\r\ncontent-length: "
+         {EPOCH}: {epoch}\r\n{FROM}: {from}\r\n{line}content-type: {kind}\r\ncontent-length: "
     )
+}
+
+/// [`prefix`], as long as one connection lasts: the epoch may change meanwhile.
+pub(crate) struct Prefix {
+    host: String,
+    config: Hash,
+    codec: Codec,
+    book: Arc<Book>,
+    epoch: Epoch,
+    text: String,
+}
+
+impl Prefix {
+    pub(crate) fn new(host: String, config: Hash, codec: Codec, book: Arc<Book>) -> Self {
+        let mut prefix = Self { host, config, codec, epoch: book.epoch(), book, text: String::new() };
+        prefix.spell();
+        prefix
+    }
+
+    fn spell(&mut self) {
+        // Whoever hears of this node for the first time answers it there.
+        let line = |MemberAddress { client, peer, disk: _ }| format!("{ADDRESS}: {client} {peer}\r\n");
+        let line = self.book.own().map_or_else(String::new, line);
+        self.text = spelled((&self.host, self.config, self.epoch, self.book.me(), self.codec), &line);
+    }
+
+    /// Puts it in front.
+    pub(crate) fn put(&mut self, head: &mut String) {
+        let epoch = self.book.epoch();
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.spell();
+        }
+        head.push_str(&self.text);
+    }
 }
 
 /// The end of a head that [`prefix`] began.
@@ -105,9 +151,7 @@ pub(crate) fn finish(head: &mut String, body_bytes: usize) {
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     pub(crate) me: ReplicaId,
-    pub(crate) cluster: ClusterConfig,
     pub(crate) config: Hash,
-    pub(crate) epoch: Epoch,
 }
 
 /// What a head said.
@@ -115,6 +159,8 @@ pub(crate) struct Expected {
 pub(crate) struct Said {
     pub(crate) from: ReplicaId,
     pub(crate) codec: Codec,
+    /// Where it is, by its own word.
+    pub(crate) address: Option<MemberAddress>,
 }
 
 impl Expected {
@@ -134,17 +180,19 @@ impl Expected {
         if Hash(config) != self.config {
             return Err(Refusal::Cluster);
         }
-        let epoch = one(headers, EPOCH)?.parse().map_err(|_| Refusal::Head)?;
-        if Epoch(epoch) > self.epoch {
+        // Whoever is ahead brings the news of its epoch, and whoever is behind is told: what may be done in which is the core's.
+        let epoch: u64 = one(headers, EPOCH)?.parse().map_err(|_| Refusal::Head)?;
+        if epoch >= EPOCHS_MAX {
             return Err(Refusal::Epoch);
         }
         let from = ReplicaId(one(headers, FROM)?.parse().map_err(|_| Refusal::Head)?);
-        if from == self.me || self.cluster.position(from).is_none() {
+        if from == self.me {
             return Err(Refusal::NotAMember);
         }
         let kind = one(headers, header::CONTENT_TYPE.as_str())?;
         let codec = Codec::of_content_type(kind).ok_or(Refusal::ContentType)?;
-        Ok(Said { from, codec })
+        let address = headers.get(ADDRESS).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+        Ok(Said { from, codec, address })
     }
 }
 

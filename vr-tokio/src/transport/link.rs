@@ -7,7 +7,7 @@
 
 use super::Codec;
 use super::answer::{Answers, Nonsense};
-use super::head;
+use super::head::{self, Prefix};
 use super::metrics::LinkMetrics;
 use super::queue::Queue;
 use super::stream::{Guarded, ReadBy};
@@ -52,7 +52,7 @@ pub(crate) struct Link<'a> {
     manner: &'a Manner,
     metrics: &'a LinkMetrics,
     /// The head up to the length of the body.
-    prefix: String,
+    prefix: Prefix,
     /// How many messages each unanswered request carries, oldest first.
     unanswered: VecDeque<usize>,
     answers: Answers,
@@ -70,7 +70,7 @@ impl<'a> Link<'a> {
         queue: &'a Queue,
         manner: &'a Manner,
         metrics: &'a LinkMetrics,
-        prefix: String,
+        prefix: Prefix,
     ) -> Self {
         Self {
             stream,
@@ -126,7 +126,7 @@ impl<'a> Link<'a> {
         let [open, between, close] = self.manner.codec.punctuation();
         let body_bytes = bytes + open.len() + close.len() + between.len() * (self.batch.len() - 1);
         self.head.clear();
-        self.head.push_str(&self.prefix);
+        self.prefix.put(&mut self.head);
         head::finish(&mut self.head, body_bytes);
         self.out.clear();
         self.out.extend_from_slice(self.head.as_bytes());

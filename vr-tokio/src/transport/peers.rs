@@ -1,24 +1,28 @@
 //! The ways to all peers: a queue and a task for each, which connects, and connects again.
 //!
-//! Owns who is connected and the waits between attempts. What waits for a peer that cannot be reached is dropped at
-//! every failed attempt: it would be stale when the peer returns. Must not know what is sent.
+//! Owns who is connected and the waits between attempts; who is of the group, and where, the book says. What waits for a peer
+//! that cannot be reached is dropped at every failed attempt: it would be stale when the peer returns. Must not know what is
+//! sent.
 
-use super::head;
+use super::head::Prefix;
 use super::link::{Ended, Link, Manner};
 use super::metrics::{LinkMetrics, Metrics};
 use super::queue::{Bounds, Queue};
-use super::{Codec, Guarded, ReadBy, Stream, TransportConfig};
+use super::{Guarded, ReadBy, Stream, TransportConfig};
+use crate::members::Book;
 use crate::tls::{ClientTls, peer_name};
+use prometheus_client::metrics::gauge::Gauge;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
-use vr_core::{ClusterConfig, Epoch, Message, ReplicaId, To};
+use vr_core::{ClusterConfig, Message, ReplicaId, To};
 
 /// So many attempts in a row may fail before it is said; with the waits between them about half a second.
 const FAILURES_UNTOLD: u32 = 4;
@@ -28,53 +32,130 @@ const SCRATCH_BYTES_MAX: usize = 1 << 20;
 /// To whom a node talks, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerOptions {
-    pub(crate) me: ReplicaId,
     pub(crate) cluster: ClusterConfig,
-    pub(crate) epoch: Epoch,
-    /// Every other member and where it listens for its peers.
-    pub(crate) peers: Vec<(ReplicaId, SocketAddr)>,
+    /// Who the others are, and where each listens for its peers.
+    pub(crate) book: Arc<Book>,
     pub(crate) transport: TransportConfig,
     pub(crate) tls: Option<ClientTls>,
 }
 
 /// The ways to all peers. Dropping it closes them.
 pub(crate) struct Peers {
-    queues: Vec<(ReplicaId, Arc<Queue>)>,
-    codec: Codec,
-    scratch: Mutex<Vec<u8>>,
-    _tasks: JoinSet<()>,
+    ways: Mutex<Ways>,
+    options: Arc<PeerOptions>,
+    metrics: Metrics,
+}
+
+struct Ways {
+    all: Vec<Known>,
+    scratch: Vec<u8>,
+    tasks: JoinSet<()>,
+}
+
+/// A way to somebody.
+struct Known {
+    id: ReplicaId,
+    address: SocketAddr,
+    /// Is it of the group? To whoever is not, this node connects only when there is something to say.
+    is_member: Arc<AtomicBool>,
+    queue: Arc<Queue>,
+    task: AbortHandle,
+}
+
+impl Known {
+    fn is_member(&self) -> bool {
+        self.is_member.load(Ordering::Relaxed)
+    }
 }
 
 impl Peers {
-    /// Starts connecting to every peer.
+    /// Starts connecting to every other member of the group.
     pub(crate) fn start(options: PeerOptions, metrics: &Metrics) -> Self {
-        let transport = &options.transport;
-        let bounds = Bounds { messages: transport.queue_messages, bytes: transport.queue_bytes };
-        let codec = transport.body;
-        let (mut queues, mut tasks) = (Vec::new(), JoinSet::new());
-        let options = Arc::new(options);
-        for (id, address) in options.peers.iter().copied().filter(|(id, _)| *id != options.me) {
-            let metrics = metrics.link(id);
-            let queue = Arc::new(Queue::new(bounds, metrics.clone()));
-            queues.push((id, Arc::clone(&queue)));
-            tasks.spawn(Way::new(id, address, queue, metrics, Arc::clone(&options)).keep());
-        }
-        Self { queues, codec, scratch: Mutex::default(), _tasks: tasks }
+        let ways = Ways { all: Vec::new(), scratch: Vec::new(), tasks: JoinSet::new() };
+        let this = Self { ways: Mutex::new(ways), options: Arc::new(options), metrics: metrics.clone() };
+        this.regroup();
+        this
     }
 
-    /// Queues a message. Never waits; encodes once, whomever it is for.
-    pub(crate) fn send(&self, to: To, message: &Message) {
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let encoded = self.codec.encode(message, &mut scratch);
-        scratch.shrink_to(SCRATCH_BYTES_MAX);
-        drop(scratch);
-        let is_meant = |id: ReplicaId| match to {
-            To::One(one) => one == id,
-            To::Others => true,
-        };
-        for (_, queue) in self.queues.iter().filter(|(id, _)| is_meant(*id)) {
-            queue.push(encoded.clone());
+    /// The group is another one, as the book says: its members are connected to. Those of the group before are kept for what
+    /// there is still to be said to them; whoever was in none of the two is not.
+    pub(crate) fn regroup(&self) {
+        let mut ways = self.lock();
+        ways.all.retain(|known| {
+            let stays = known.is_member();
+            if !stays {
+                known.task.abort();
+            }
+            stays
+        });
+        ways.all.iter().for_each(|known| known.is_member.store(false, Ordering::Relaxed));
+        for (id, address) in self.options.book.others() {
+            if let Some(at) = address.map(|address| self.way(&mut ways, id, address)) {
+                ways.all[at].is_member.store(true, Ordering::Relaxed);
+                ways.all[at].queue.wake();
+            }
         }
+    }
+
+    /// Queues a message. Never waits; encodes once, whomever it is for. What is for somebody whose address nobody knows is
+    /// dropped.
+    pub(crate) fn send(&self, to: To, message: &Message) {
+        let mut ways = self.lock();
+        let encoded = self.options.transport.body.encode(message, &mut ways.scratch);
+        ways.scratch.shrink_to(SCRATCH_BYTES_MAX);
+        match to {
+            To::Others => ways.all.iter().filter(|way| way.is_member()).for_each(|way| way.queue.push(encoded.clone())),
+            To::One(id) => {
+                let known = ways.all.iter().position(|way| way.id == id && way.is_member());
+                let found = || self.options.book.find(id).map(|address| address.peer);
+                let known = known.or_else(|| found().map(|address| self.way(&mut ways, id, address)));
+                if let Some(at) = known {
+                    ways.all[at].queue.push(encoded);
+                }
+            }
+        }
+    }
+
+    /// The way to somebody at this address: a new one, if there is none.
+    fn way(&self, ways: &mut Ways, id: ReplicaId, address: SocketAddr) -> usize {
+        if let Some(at) = ways.all.iter().position(|known| known.id == id) {
+            if ways.all[at].address == address {
+                return at;
+            }
+            ways.all.swap_remove(at).task.abort();
+        }
+        let transport = &self.options.transport;
+        let bounds = Bounds { messages: transport.queue_messages, bytes: transport.queue_bytes };
+        let metrics = self.metrics.link(id);
+        let (queue, is_member) = (Arc::new(Queue::new(bounds, metrics.clone())), Arc::new(AtomicBool::new(false)));
+        let way =
+            Way::new((id, address), Arc::clone(&queue), Arc::clone(&is_member), metrics, Arc::clone(&self.options));
+        let task = ways.tasks.spawn(way.keep());
+        ways.all.push(Known { id, address, is_member, queue, task });
+        // Those that were given up are not kept.
+        while ways.tasks.try_join_next().is_some() {}
+        ways.all.len() - 1
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn lock(&self) -> MutexGuard<'_, Ways> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Shows that there is a connection, as long as there is one.
+struct Connected<'a>(&'a Gauge);
+
+impl<'a> Connected<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.set(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.set(0);
     }
 }
 
@@ -83,17 +164,17 @@ struct Way {
     id: ReplicaId,
     address: SocketAddr,
     queue: Arc<Queue>,
+    is_member: Arc<AtomicBool>,
     metrics: LinkMetrics,
     manner: Manner,
-    prefix: String,
     options: Arc<PeerOptions>,
 }
 
 impl Way {
     fn new(
-        id: ReplicaId,
-        address: SocketAddr,
+        (id, address): (ReplicaId, SocketAddr),
         queue: Arc<Queue>,
+        is_member: Arc<AtomicBool>,
         metrics: LinkMetrics,
         options: Arc<PeerOptions>,
     ) -> Self {
@@ -104,15 +185,16 @@ impl Way {
             batch_bytes: transport.batch_bytes.min(usize::try_from(cluster.max_message_bytes).unwrap_or(usize::MAX)),
             answer_timeout: Duration::from_millis(transport.answer_timeout_ms),
         };
-        let host = address.to_string();
-        let prefix = head::prefix(&host, cluster.digest(), options.epoch, options.me, transport.body);
-        Self { id, address, queue, metrics, manner, prefix, options }
+        Self { id, address, queue, is_member, metrics, manner, options }
     }
 
     /// Stays connected, for good.
     async fn keep(self) {
         let mut failures = 0;
         loop {
+            while self.queue.is_empty() && !self.is_member.load(Ordering::Relaxed) {
+                self.queue.ready().await;
+            }
             match self.connect().await {
                 Ok((stream, read_by)) => {
                     let (has_succeeded, ended) = self.use_up(stream, read_by).await;
@@ -144,12 +226,12 @@ impl Way {
 
     async fn use_up(&self, stream: Guarded, read_by: ReadBy) -> (bool, Ended) {
         self.metrics.connects.inc();
-        self.metrics.connected.set(1);
+        let _connected = Connected::new(&self.metrics.connected);
         tracing::debug!(peer = self.id.0, address = %self.address, "connected");
-        let prefix = self.prefix.clone();
+        let PeerOptions { cluster, book, transport, .. } = &*self.options;
+        let prefix = Prefix::new(self.address.to_string(), cluster.digest(), transport.body, Arc::clone(book));
         let mut link = Link::new(stream, read_by, &self.queue, &self.manner, &self.metrics, prefix);
         let ended = link.run().await;
-        self.metrics.connected.set(0);
         (link.has_succeeded, ended)
     }
 

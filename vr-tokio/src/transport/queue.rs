@@ -84,6 +84,16 @@ impl Queue {
         messages
     }
 
+    /// Somebody who waits for the queue to fill looks at it again.
+    pub(crate) fn wake(&self) {
+        self.ready.notify_one();
+    }
+
+    /// Does nothing wait?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().messages.is_empty()
+    }
+
     /// Waits until something may have been added to an empty queue.
     pub(crate) async fn ready(&self) {
         self.ready.notified().await;

@@ -1,27 +1,29 @@
 //! What peers send, taken in: checked head, bounded body, decoded, handed to the node.
 //!
 //! Owns the order of the checks. A request is refused by the first that fails, counted by its reason, and nothing of
-//! it is delivered; what is delivered is from the member that the head, every message and, with TLS, the
-//! certificate name. Must not know what messages mean.
+//! it is delivered; what is delivered is from the replica that the head, every message and, with TLS, the
+//! certificate name. Whether it is a member, and of which epoch, the core judges. Must not know what messages mean.
 
 use super::Codec;
 use super::TransportConfig;
 use super::head::{Expected, Refusal, Said};
 use super::metrics::{Metrics, SourceMetrics};
 use super::server::{BodyError, Connection, RequestBody, Server, ServerOptions, serve};
+use crate::members::Book;
 use crate::tls::{ServerTls, peer_name};
 use bytes::Bytes;
 use http_body_util::Full as FullBody;
 use hyper::body::Body;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use vr_core::wire::Limits;
-use vr_core::{ClusterConfig, Epoch, Message, ReplicaId};
+use vr_core::{ClusterConfig, ClusterId, Message, ReplicaId};
 
 /// There is no room for more messages now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,9 +38,8 @@ pub(crate) trait Deliver: Send + Sync + 'static {
 /// Whom a node listens to, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerServerOptions {
-    pub(crate) me: ReplicaId,
     pub(crate) cluster: ClusterConfig,
-    pub(crate) epoch: Epoch,
+    pub(crate) book: Arc<Book>,
     pub(crate) transport: TransportConfig,
     pub(crate) tls: Option<ServerTls>,
 }
@@ -50,7 +51,7 @@ pub(crate) fn serve_peers(
     metrics: &Metrics,
     deliver: Arc<dyn Deliver>,
 ) -> io::Result<Server> {
-    let PeerServerOptions { me, cluster, epoch, transport, tls } = options;
+    let PeerServerOptions { cluster, book, transport, tls } = options;
     let server = ServerOptions {
         max_connections: transport.max_connections,
         max_head_bytes: 256 << 10,
@@ -63,10 +64,10 @@ pub(crate) fn serve_peers(
         tls,
     };
     let is_certified = server.tls.is_some();
-    let inlet = Arc::new(Inlet::new(me, cluster, epoch, metrics, deliver));
+    let inlet = Arc::new(Inlet::new(&cluster, book, metrics, deliver));
     serve(listener, server, metrics.server.clone(), move |connection| {
         let inlet = Arc::clone(&inlet);
-        let certified: Option<Arc<[ReplicaId]>> = is_certified.then(|| inlet.identities(connection).into());
+        let certified = is_certified.then(|| Arc::new(Certified::new(connection, cluster.cluster)));
         service_fn(move |request| {
             let (inlet, certified) = (Arc::clone(&inlet), certified.clone());
             async move { Ok::<_, Infallible>(inlet.answer(certified.as_deref(), request).await) }
@@ -74,39 +75,52 @@ pub(crate) fn serve_peers(
     })
 }
 
+/// Whom the certificate of a connection names.
+pub(crate) struct Certified {
+    connection: Connection,
+    cluster: ClusterId,
+    /// The one who spoke first, and was it.
+    known: OnceLock<ReplicaId>,
+}
+
+impl Certified {
+    fn new(connection: &Connection, cluster: ClusterId) -> Self {
+        Self { connection: connection.clone(), cluster, known: OnceLock::new() }
+    }
+
+    fn names(&self, id: ReplicaId) -> bool {
+        if self.known.get() == Some(&id) {
+            return true;
+        }
+        let is_it = self.connection.is_certified_as(&peer_name(self.cluster, id));
+        if is_it {
+            let _ = self.known.set(id);
+        }
+        is_it
+    }
+}
+
 /// The end of all connections from peers.
 pub(crate) struct Inlet {
     expected: Expected,
     limits: Limits,
     metrics: Metrics,
-    sources: Vec<(ReplicaId, SourceMetrics)>,
+    sources: Mutex<HashMap<ReplicaId, SourceMetrics>>,
+    book: Arc<Book>,
     deliver: Arc<dyn Deliver>,
 }
 
 impl Inlet {
-    pub(crate) fn new(
-        me: ReplicaId,
-        cluster: ClusterConfig,
-        epoch: Epoch,
-        metrics: &Metrics,
-        deliver: Arc<dyn Deliver>,
-    ) -> Self {
+    pub(crate) fn new(cluster: &ClusterConfig, book: Arc<Book>, metrics: &Metrics, deliver: Arc<dyn Deliver>) -> Self {
         let sources = cluster.members.iter().map(|id| (*id, metrics.source(*id))).collect();
-        let limits = Limits::of(&cluster);
-        let expected = Expected { me, config: cluster.digest(), cluster, epoch };
-        Self { expected, limits, metrics: metrics.clone(), sources, deliver }
-    }
-
-    /// The members whose certificate this is: one, or none.
-    fn identities(&self, connection: &Connection) -> Vec<ReplicaId> {
-        let cluster = &self.expected.cluster;
-        let is_its = |id: &ReplicaId| connection.is_certified_as(&peer_name(cluster.cluster, *id));
-        cluster.members.iter().copied().filter(is_its).collect()
+        let expected = Expected { me: book.me(), config: cluster.digest() };
+        let (limits, sources) = (Limits::of(cluster), Mutex::new(sources));
+        Self { expected, limits, metrics: metrics.clone(), sources, book, deliver }
     }
 
     pub(crate) async fn answer(
         &self,
-        certified: Option<&[ReplicaId]>,
+        certified: Option<&Certified>,
         request: Request<RequestBody>,
     ) -> Response<FullBody<Bytes>> {
         let Err(refusal) = self.take(certified, request).await else {
@@ -124,9 +138,9 @@ impl Inlet {
     }
 
     /// Every check in its order, then the delivery.
-    async fn take(&self, certified: Option<&[ReplicaId]>, request: Request<RequestBody>) -> Result<(), Refusal> {
+    async fn take(&self, certified: Option<&Certified>, request: Request<RequestBody>) -> Result<(), Refusal> {
         let said = self.expected.check(request.method(), request.uri().path(), request.headers())?;
-        if certified.is_some_and(|identities| !identities.contains(&said.from)) {
+        if certified.is_some_and(|certified| !certified.names(said.from)) {
             return Err(Refusal::Identity);
         }
         let body = self.read(said.codec, request.into_body()).await?;
@@ -154,7 +168,14 @@ impl Inlet {
         let counted = |amount: usize| u64::try_from(amount).unwrap_or(u64::MAX);
         let count = counted(messages.len());
         self.deliver.deliver(messages).map_err(|Full| Refusal::InboxFull)?;
-        if let Some((_, source)) = self.sources.iter().find(|(id, _)| *id == said.from) {
+        if let Some(address) = said.address {
+            self.book.hear(said.from, address);
+        }
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = sources.contains_key(&said.from) || self.book.knows(said.from);
+        // Whoever is nobody we know has no counters of its own: names are free, and there are many.
+        if known {
+            let source = sources.entry(said.from).or_insert_with(|| self.metrics.source(said.from));
             source.requests.inc();
             source.messages.inc_by(count);
             source.bytes.inc_by(counted(bytes));

@@ -10,6 +10,7 @@ mod secured;
 mod serving;
 
 use super::*;
+use crate::members::Book;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,6 +69,12 @@ fn prepare(from: ReplicaId, seq: u64, entries: u64, bytes: usize) -> Message {
     Message::new(header(from, seq), Body::Prepare { entries, commit: Op(0), beat: Beat(1) })
 }
 
+/// What `me` knows of who is where.
+fn book(me: ReplicaId, peers: &[(ReplicaId, SocketAddr)]) -> Arc<Book> {
+    let places = peers.iter().map(|(id, address)| (*id, *address, *address));
+    Arc::new(Book::of(me, places, &cluster().group(), true))
+}
+
 /// A node's inbox.
 struct Inbox(mpsc::Sender<Message>);
 
@@ -101,7 +108,7 @@ impl Ear {
         let listener = TcpListener::bind(address).await.expect("a free port");
         let (sender, inbox) = mpsc::channel(capacity);
         let transport = TransportConfig::default();
-        let mut options = PeerServerOptions { me, cluster: cluster(), epoch: Epoch::ZERO, transport, tls: None };
+        let mut options = PeerServerOptions { cluster: cluster(), book: book(me, &[]), transport, tls: None };
         adjust(&mut options);
         let metrics = Metrics::default();
         let server = serve_peers(listener, options, &metrics, Arc::new(Inbox(sender))).expect("it listens");
@@ -120,8 +127,7 @@ impl Ear {
 /// The ways of `me` to these peers.
 fn mouth(me: ReplicaId, peers: &[(ReplicaId, SocketAddr)], adjust: impl FnOnce(&mut PeerOptions)) -> (Peers, Metrics) {
     let transport = TransportConfig { reconnect_max_ms: 20, ..TransportConfig::default() };
-    let (cluster, peers) = (cluster(), peers.to_vec());
-    let mut options = PeerOptions { me, cluster, epoch: Epoch::ZERO, peers, transport, tls: None };
+    let mut options = PeerOptions { cluster: cluster(), book: book(me, peers), transport, tls: None };
     adjust(&mut options);
     let metrics = Metrics::default();
     (Peers::start(options, &metrics), metrics)

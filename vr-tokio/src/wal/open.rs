@@ -19,7 +19,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use vr_core::{Checkpoint, Epoch, Instance, Log, Op, Stored, genesis};
+use vr_core::{Checkpoint, Instance, Log, Op, Stored, genesis};
 
 /// The one who reads: what it knows of the files, and how it complains.
 pub(super) struct Reader<'a> {
@@ -180,7 +180,6 @@ pub(super) fn make(files: &dyn Files, stamp: &Stamp, options: &Options) -> io::R
         first: 1,
         chain: 0,
         incarnation: vr_core::Incarnation::ZERO,
-        epoch: Epoch::ZERO,
         view: vr_core::View::ZERO,
         log_view: vr_core::View::ZERO,
         base: vr_core::Head { op: Op::ZERO, hash: genesis(stamp.cluster) },
@@ -471,6 +470,7 @@ fn stored(files: &dyn Files, vows: &Vows, read: &mut Read, findings: &mut Vec<Fi
     let checkpoint = checkpoint.flatten().filter(|_| log.is_some());
     Ok(Stored {
         incarnation: read.fold.incarnation,
+        epoch: read.fold.view.epoch(),
         view: read.fold.view,
         log_view: read.fold.log_view,
         log: log.unwrap_or_else(nothing),

@@ -23,7 +23,6 @@ pub(crate) struct Promise {
     /// The newest slot has the larger one.
     pub(crate) sequence: u64,
     pub(crate) incarnation: Incarnation,
-    pub(crate) epoch: Epoch,
     pub(crate) view: View,
     pub(crate) log_view: View,
     /// Every record up to this one is durable.
@@ -44,7 +43,7 @@ impl Promise {
             .put(MAGIC)
             .u64(self.sequence)
             .u64(self.incarnation.0)
-            .u64(self.epoch.0)
+            .u64(self.view.epoch().0)
             .u64(self.view.0)
             .u64(self.log_view.0)
             .u64(self.confirmed)
@@ -73,10 +72,10 @@ impl Promise {
             return Err((WalErrorKind::Promises, "the promise record does not check".to_owned()));
         }
         let mut rest = Take(&slot[STAMP_BYTES..]);
+        let (sequence, incarnation, epoch) = (rest.u64(), Incarnation(rest.u64()), Epoch(rest.u64()));
         let promise = Self {
-            sequence: rest.u64(),
-            incarnation: Incarnation(rest.u64()),
-            epoch: Epoch(rest.u64()),
+            sequence,
+            incarnation,
             view: View(rest.u64()),
             log_view: View(rest.u64()),
             confirmed: rest.u64(),
@@ -85,6 +84,13 @@ impl Promise {
             first_segment: rest.u64(),
             checkpoint: Reference::take(&mut rest),
         };
+        if epoch != promise.view.epoch() {
+            // They are one number: it was written by nobody (PROTOCOL D92).
+            return Err((
+                WalErrorKind::Promises,
+                format!("the promise record is of epoch {epoch} and of view {}", promise.view),
+            ));
+        }
         let counts = [promise.sequence, promise.confirmed, promise.replaced_by, promise.first_segment];
         if !counts.into_iter().all(is_count) {
             return Err((WalErrorKind::Promises, "the promise record counts what was never written".to_owned()));
@@ -122,5 +128,29 @@ pub(crate) fn read(file: &[u8]) -> Result<Vows, (u64, WalErrorKind, String)> {
         // Both do not check: the operator is told of another version only when both say so.
         (Err((a, what)), Err((b, _))) if a == b && a != WalErrorKind::Promises => Err((0, a, what)),
         (Err(_), Err(_)) => Err((0, WalErrorKind::Promises, "neither of the two promise records checks".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bytes::Put;
+    use super::super::stamp::Identity;
+    use super::super::writer::virgin;
+    use super::*;
+    use vr_core::{ClusterConfig, ClusterId, Instance, ReplicaId};
+
+    #[test]
+    fn a_promise_of_an_epoch_that_its_view_does_not_have_is_none() {
+        let identity = Identity { cluster: ClusterConfig::of_size(ClusterId(1), 3), id: ReplicaId(0) };
+        let stamp = Stamp::new(&identity, Instance(5));
+        let promise = Promise { view: View::first_of(Epoch(3)), ..virgin(1) };
+        let slot = promise.encode(&stamp);
+        assert_eq!(Promise::decode(&slot).expect("it is whole"), (stamp, promise));
+        let at = STAMP_BYTES + 16;
+        assert_eq!(slot[at], 3, "the epoch stands here");
+        let other = Put::default().bytes(&slot[..at]).u64(2).bytes(&slot[at + 8..COVERED]).sum(0);
+        let mut other = other.0;
+        other.resize(SLOT_BYTES, 0);
+        assert!(Promise::decode(&other).is_err_and(|(kind, _)| kind == WalErrorKind::Promises));
     }
 }

@@ -41,7 +41,6 @@ pub(crate) struct Start {
     /// What the first record is chained to.
     pub(crate) chain: u64,
     pub(crate) incarnation: Incarnation,
-    pub(crate) epoch: Epoch,
     pub(crate) view: View,
     pub(crate) log_view: View,
     /// The log began here …
@@ -86,7 +85,7 @@ impl Start {
             .u64(self.first)
             .u64(self.chain)
             .u64(self.incarnation.0)
-            .u64(self.epoch.0)
+            .u64(self.view.epoch().0)
             .u64(self.view.0)
             .u64(self.log_view.0)
             .u64(self.base.op.0)
@@ -109,12 +108,13 @@ impl Start {
             return Err((WalErrorKind::Inconsistent, "the header of the segment does not check".to_owned()));
         }
         let mut rest = Take(&copy[STAMP_BYTES..]);
+        let (segment, first, chain) = (rest.u64(), rest.u64(), rest.u64());
+        let (incarnation, epoch) = (Incarnation(rest.u64()), Epoch(rest.u64()));
         let start = Self {
-            segment: rest.u64(),
-            first: rest.u64(),
-            chain: rest.u64(),
-            incarnation: Incarnation(rest.u64()),
-            epoch: Epoch(rest.u64()),
+            segment,
+            first,
+            chain,
+            incarnation,
             view: View(rest.u64()),
             log_view: View(rest.u64()),
             base: vr_core::Head { op: Op(rest.u64()), hash: Hash(rest.u128()) },
@@ -123,6 +123,10 @@ impl Start {
             flags: rest.u64(),
             checkpoint: Reference::take(&mut rest),
         };
+        if epoch != start.view.epoch() {
+            let what = format!("the header of the segment is of epoch {epoch} and of view {}", start.view);
+            return Err((WalErrorKind::Inconsistent, what));
+        }
         if !is_count(start.segment) || !is_count(start.first) {
             let what = "the header of the segment counts what was never written".to_owned();
             return Err((WalErrorKind::Inconsistent, what));

@@ -16,7 +16,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use vr_core::{Checkpoint, Entries, Epoch, Hash, Head, Incarnation, Instance, Log, Op, Stored, View, Write, WriteId};
+use vr_core::{Checkpoint, Entries, Hash, Head, Incarnation, Instance, Log, Op, Stored, View, Write, WriteId};
 
 /// What an operator may choose about the files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -298,14 +298,13 @@ impl Wal {
     }
 
     fn start(&self) -> Start {
-        let Promise { incarnation, epoch, view, log_view, .. } = self.promise;
+        let Promise { incarnation, view, log_view, .. } = self.promise;
         let Place { number, chain, .. } = self.place;
         Start {
             segment: self.current().number + 1,
             first: number + 1,
             chain,
             incarnation,
-            epoch,
             view,
             log_view,
             base: self.log.base(),
@@ -322,7 +321,6 @@ pub(super) const fn virgin(sequence: u64) -> Promise {
     Promise {
         sequence,
         incarnation: Incarnation::ZERO,
-        epoch: Epoch::ZERO,
         view: View::ZERO,
         log_view: View::ZERO,
         confirmed: 0,

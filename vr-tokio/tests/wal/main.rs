@@ -6,6 +6,7 @@
 mod crash;
 mod cuts;
 mod damage;
+mod epochs;
 mod holes;
 mod real;
 mod refusals;

@@ -16,6 +16,7 @@ pub(crate) fn steps(longest: usize) -> impl Strategy<Value = Vec<Step>> {
         1 => (0u64..5, 0usize..3000).prop_map(|(back, state)| Step::Checkpoint { back, state }),
         2 => (0u64..3).prop_map(|back| Step::Cut { back }),
         1 => (0u64..9, 0usize..4).prop_map(|(ahead, entries)| Step::Install { ahead, entries }),
+        1 => (0u64..3).prop_map(|ahead| Step::Epoch { ahead }),
         5 => Just(Step::Sync),
         1 => Just(Step::Mark),
     ];

@@ -3,6 +3,7 @@
 //! Owns the gate before the disk and the peers that the kit speaks for. Must not know what the kit tries.
 
 use super::*;
+use crate::members::Book;
 use crate::transport::{Metrics, PeerOptions, PeerServerOptions, Peers, TransportConfig, serve_peers, server};
 use crate::wal::{Directory, File, Files};
 use std::any::Any;
@@ -10,7 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::MutexGuard;
 use tokio::runtime::Runtime;
-use vr_core::{Epoch, To};
+use vr_core::To;
 use vr_sim::conformance::host::{Host, Said, try_all};
 
 #[derive(Clone, Copy, Default)]
@@ -144,16 +145,17 @@ impl Real {
     }
 
     fn peer(&mut self, id: ReplicaId, config: &NodeConfig) {
-        let (cluster, epoch, transport) = (config.cluster.clone(), Epoch::ZERO, TransportConfig::default());
+        let (cluster, transport) = (config.cluster.clone(), TransportConfig::default());
         let at = config.nodes.iter().find(|node| node.id == id.0).expect("a member").peer;
         let listener = self.runtime.block_on(tokio::net::TcpListener::bind(at)).expect("a free port");
         let _in = self.runtime.enter();
-        let options = PeerServerOptions { me: id, cluster, epoch, transport, tls: None };
+        let places = [(config.id, config.client, config.peer)];
+        let book = Arc::new(Book::of(id, places, &cluster.group(), true));
+        let options = PeerServerOptions { cluster, book: Arc::clone(&book), transport, tls: None };
         let metrics = Metrics::default();
         let server = serve_peers(listener, options, &metrics, Arc::new(self.heard.clone())).expect("it listens");
         let (cluster, transport) = (config.cluster.clone(), TransportConfig::default());
-        let peers = vec![(config.id, config.peer)];
-        let peers = Peers::start(PeerOptions { me: id, cluster, epoch, peers, transport, tls: None }, &metrics);
+        let peers = Peers::start(PeerOptions { cluster, book, transport, tls: None }, &metrics);
         self.peers.push((id, peers, server));
     }
 }

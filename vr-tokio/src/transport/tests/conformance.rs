@@ -3,6 +3,7 @@
 //! Owns the proxy, which passes whole requests. Must not know what the kit tries.
 
 use super::*;
+use crate::members::Book;
 use std::sync::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -51,7 +52,7 @@ impl Transport for Real {
         self.trouble = watch::channel(Trouble::None).0;
         let bind = || self.runtime.block_on(TcpListener::bind("127.0.0.1:0")).map_err(|error| error.to_string());
         let (listener, between) = (bind()?, bind()?);
-        let (cluster, epoch) = (kit::cluster(), Epoch::ZERO);
+        let cluster = kit::cluster();
         let transport = TransportConfig {
             queue_bytes: QUEUE_BYTES,
             queue_messages: 4096,
@@ -60,19 +61,16 @@ impl Transport for Real {
             reconnect_max_ms: 20,
             ..TransportConfig::default()
         };
-        let options = PeerServerOptions {
-            me: RECEIVER,
-            cluster: cluster.clone(),
-            epoch,
-            transport: transport.clone(),
-            tls: None,
-        };
+        let places = |to: SocketAddr| [(RECEIVER, to, to)];
+        let book = Arc::new(Book::blank(RECEIVER, &cluster));
+        let options = PeerServerOptions { cluster: cluster.clone(), book, transport: transport.clone(), tls: None };
         let server = serve_peers(listener, options, &Metrics::default(), Arc::new(self.inbox.clone()));
         let server = server.map_err(|error| error.to_string())?;
-        let peers = vec![(RECEIVER, between.local_addr().map_err(|error| error.to_string())?)];
+        let places = places(between.local_addr().map_err(|error| error.to_string())?);
+        let book = Arc::new(Book::of(SENDER, places, &cluster.group(), true));
         self.runtime.spawn(proxy(between, server.local_addr(), self.trouble.subscribe()));
         let metrics = Metrics::default();
-        let peers = Peers::start(PeerOptions { me: SENDER, cluster, epoch, peers, transport, tls: None }, &metrics);
+        let peers = Peers::start(PeerOptions { cluster, book, transport, tls: None }, &metrics);
         self.running = Some((peers, metrics, server));
         Ok(())
     }
