@@ -34,10 +34,10 @@ fn added(cluster: &Cluster, at: usize) -> NextMember {
 }
 
 impl Cluster {
-    /// Asks whoever leads until the group is another one, and waits until it is complete.
-    async fn becomes(&self, next: &[NextMember]) -> Members {
+    /// Asks whoever leads until the group is another one.
+    async fn decides(&self, next: &[NextMember]) -> Epoch {
         let epoch = self.epoch();
-        let changed = timely(async {
+        timely(async {
             loop {
                 for handle in self.nodes.iter().flatten().map(Node::handle) {
                     if handle.epoch() == epoch && handle.status().status == StatusName::Primary {
@@ -49,8 +49,13 @@ impl Cluster {
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-        });
-        let epoch = changed.await;
+        })
+        .await
+    }
+
+    /// [`Cluster::decides`], and waits until the group is complete.
+    async fn becomes(&self, next: &[NextMember]) -> Members {
+        let epoch = self.decides(next).await;
         let ids: Vec<ReplicaId> = next.iter().map(|member| member.id).collect();
         let members = self.nodes.iter().flatten().filter(|node| ids.contains(&node.handle().status().id));
         for node in members {
@@ -83,10 +88,6 @@ impl Cluster {
     fn epoch(&self) -> Epoch {
         self.nodes.iter().flatten().map(|node| node.handle().epoch()).max().expect("somebody runs")
     }
-}
-
-async fn register(handle: Handle, client: ClientId) -> Result<vr_core::Session, RequestError> {
-    handle.register(client).await
 }
 
 /// Three nodes and a client that never stops; gives what was answered last.
@@ -180,9 +181,7 @@ async fn a_newcomer_that_was_down_when_it_was_added_finds_the_group_by_what_reac
     cluster.up(at).await;
     let next = [stays(0), stays(1), stays(2), added(&cluster, at)];
     cluster.kill(at).await;
-    let primary = cluster.primary_from(0).await;
-    let changed = timely(cluster.handle(primary).reconfigure(Epoch::ZERO, &next)).await.expect("answered");
-    assert_eq!(changed.epoch, Epoch(1));
+    assert_eq!(cluster.decides(&next).await, Epoch(1));
     // The others are a quorum without it, and tell nobody any more when it is back: what they say all the time is enough.
     cluster.settles(0..3).await;
     cluster.up(at).await;
@@ -196,15 +195,15 @@ async fn a_newcomer_that_is_killed_while_it_catches_up_gets_there_when_it_return
         config.cluster.max_message_bytes = 4 << 10;
     })
     .await;
-    let primary = cluster.primary_from(0).await;
     // Its state comes in many parts.
-    let opened = (1..=300).map(|id| register(cluster.handle(primary), ClientId(id)));
-    futures_util::future::join_all(opened).await.into_iter().for_each(|opened| assert!(opened.is_ok()));
+    let client = cluster.client();
+    let opened = (1..=300).map(|id| client.session_of(ClientId(id)));
+    futures_util::future::join_all(opened).await.into_iter().for_each(|opened| drop(opened.expect("opened")));
     let (stop, load) = loaded(&cluster).await;
     let at = newcomer(&mut cluster, 3);
     cluster.up(at).await;
     let next = [stays(0), stays(1), stays(2), added(&cluster, at)];
-    timely(cluster.handle(primary).reconfigure(Epoch::ZERO, &next)).await.expect("answered");
+    cluster.decides(&next).await;
     timely(async {
         while !cluster.handle(at).metrics().contains("vr_events_total{kind=\"learned_epoch\"}") {
             tokio::task::yield_now().await;
