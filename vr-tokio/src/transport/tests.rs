@@ -6,6 +6,7 @@ mod conformance;
 mod measure;
 mod parts;
 mod refusals;
+mod regrouped;
 mod secured;
 mod serving;
 

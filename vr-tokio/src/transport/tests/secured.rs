@@ -85,6 +85,21 @@ async fn who_shows_another_replicas_certificate_is_refused_and_changes_nothing()
 }
 
 #[tokio::test]
+async fn a_replica_that_was_added_later_is_who_its_certificate_says() {
+    let authority = Authority::new();
+    let mut ear = secured_ear(R0, &authority.of(R0)).await;
+    let newcomer = ReplicaId(9);
+    let (peers, metrics) = secured_mouth(newcomer, newcomer, &authority.of(newcomer), &ear);
+    until(|| metrics.link(R0).connected.get() == 1).await;
+    peers.send(To::One(R0), &beat(newcomer, 1));
+    assert_eq!(ear.hears().await, beat(newcomer, 1));
+    let (peers, metrics) = secured_mouth(ReplicaId(8), newcomer, &authority.of(newcomer), &ear);
+    until(|| metrics.link(R0).connected.get() == 1).await;
+    peers.send(To::One(R0), &beat(ReplicaId(8), 1));
+    until(|| ear.metrics.refused("identity") == 1).await;
+}
+
+#[tokio::test]
 async fn who_is_certified_may_not_send_what_another_said() {
     let authority = Authority::new();
     let mut ear = secured_ear(R0, &authority.of(R0)).await;
