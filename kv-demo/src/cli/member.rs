@@ -129,7 +129,7 @@ fn tell(Outcome { node, added, removed }: &Outcome, json: bool) {
         return;
     }
     let ids: Vec<_> = node.members.iter().map(|member| member.id.to_string()).collect();
-    println!("epoch {}: the members are {}, and have everything", node.epoch, ids.join(", "));
+    println!("epoch {}: the members are {}; a majority of them has everything", node.epoch, ids.join(", "));
     if let Some(id) = removed {
         println!("replica {id} is not needed any more: stop it");
     }
