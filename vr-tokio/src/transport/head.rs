@@ -115,30 +115,34 @@ pub(crate) struct Prefix {
     book: Arc<Book>,
     epoch: Epoch,
     text: String,
+    /// Nothing was said on this connection yet.
+    is_first: bool,
 }
 
 impl Prefix {
     pub(crate) fn new(host: String, config: Hash, codec: Codec, book: Arc<Book>) -> Self {
-        let mut prefix = Self { host, config, codec, epoch: book.epoch(), book, text: String::new() };
-        prefix.spell();
+        let mut prefix = Self { host, config, codec, epoch: book.epoch(), book, text: String::new(), is_first: true };
+        prefix.text = prefix.spell("");
         prefix
     }
 
-    fn spell(&mut self) {
-        // Whoever hears of this node for the first time answers it there.
-        let line = |MemberAddress { client, peer, disk: _ }| format!("{ADDRESS}: {client} {peer}\r\n");
-        let line = self.book.own().map_or_else(String::new, line);
-        self.text = spelled((&self.host, self.config, self.epoch, self.book.me(), self.codec), &line);
+    fn spell(&self, line: &str) -> String {
+        spelled((&self.host, self.config, self.epoch, self.book.me(), self.codec), line)
     }
 
-    /// Puts it in front.
+    /// Puts it in front. The first one says where this node is: whoever hears of it for the first time answers it there.
     pub(crate) fn put(&mut self, head: &mut String) {
         let epoch = self.book.epoch();
         if epoch != self.epoch {
             self.epoch = epoch;
-            self.spell();
+            self.text = self.spell("");
         }
-        head.push_str(&self.text);
+        let line = |MemberAddress { client, peer, disk: _ }| format!("{ADDRESS}: {client} {peer}\r\n");
+        match self.book.own().filter(|_| self.is_first).map(line) {
+            Some(line) => head.push_str(&self.spell(&line)),
+            None => head.push_str(&self.text),
+        }
+        self.is_first = false;
     }
 }
 

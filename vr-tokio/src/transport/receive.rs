@@ -143,6 +143,9 @@ impl Inlet {
         if certified.is_some_and(|certified| !certified.names(said.from)) {
             return Err(Refusal::Identity);
         }
+        if let Some(address) = said.address {
+            self.book.hear(said.from, address);
+        }
         let body = self.read(said.codec, request.into_body()).await?;
         let bytes = body.len();
         let messages = said.codec.decode(body, &self.limits)?;
@@ -168,14 +171,12 @@ impl Inlet {
         let counted = |amount: usize| u64::try_from(amount).unwrap_or(u64::MAX);
         let count = counted(messages.len());
         self.deliver.deliver(messages).map_err(|Full| Refusal::InboxFull)?;
-        if let Some(address) = said.address {
-            self.book.hear(said.from, address);
-        }
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = sources.contains_key(&said.from) || self.book.knows(said.from);
         // Whoever is nobody we know has no counters of its own: names are free, and there are many.
-        if known {
-            let source = sources.entry(said.from).or_insert_with(|| self.metrics.source(said.from));
+        if !sources.contains_key(&said.from) && self.book.knows(said.from) {
+            sources.insert(said.from, self.metrics.source(said.from));
+        }
+        if let Some(source) = sources.get(&said.from) {
             source.requests.inc();
             source.messages.inc_by(count);
             source.bytes.inc_by(counted(bytes));
