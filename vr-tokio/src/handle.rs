@@ -200,8 +200,8 @@ pub struct Handle {
     sessions_max: usize,
     metrics: Arc<Metrics>,
     book: Arc<Book>,
-    /// Which disk it is, and of which configuration.
-    disk: (Instance, Hash),
+    /// Which disk it is, of which configuration, and how many members a group of that has at least.
+    disk: (Instance, Hash, usize),
 }
 
 impl Handle {
@@ -211,7 +211,7 @@ impl Handle {
         status: watch::Receiver<NodeStatus>,
         (timeout, sessions_max): (Duration, usize),
         metrics: Arc<Metrics>,
-        (book, disk): (Arc<Book>, (Instance, Hash)),
+        (book, disk): (Arc<Book>, (Instance, Hash, usize)),
     ) -> Self {
         Self { inbox, upcalls, status, timeout, sessions: Arc::default(), sessions_max, metrics, book, disk }
     }

@@ -104,6 +104,9 @@ pub enum ReconfigureError {
     /// A member is to be added, and nobody knows where it is. Nothing was done.
     #[error("replica {0} is no member, and it was not said where it is")]
     Nowhere(ReplicaId),
+    /// A present member is to be on another disk than the group knows: it would be somebody else. Nothing was done.
+    #[error("replica {0} is a member already: which disk it is on is not said anew")]
+    Rebound(ReplicaId),
     /// A member is at an address that is not of this machine alone, and there is no TLS between replicas. Nothing was done.
     #[error("{0} is not of this machine alone, and there is no TLS between replicas")]
     Exposed(SocketAddr),

@@ -6,7 +6,7 @@
 use super::{Handle, RequestError};
 use crate::members::{Members, NextMember, ReconfigureError};
 use std::net::SocketAddr;
-use vr_core::{ClientId, Epoch, Hash, Instance, Kind, Reconfiguration, ReplicaId, RequestNumber, StatusName};
+use vr_core::{BadGroup, ClientId, Epoch, Hash, Instance, Kind, Reconfiguration, ReplicaId, RequestNumber, StatusName};
 
 impl Handle {
     /// EXPERIMENTAL. The group of this node's epoch: its members, where each is, and whether it is complete.
@@ -23,12 +23,20 @@ impl Handle {
     /// # Errors
     /// Why there is no other group, or that this is unknown: then look at [`Handle::group`] and ask again.
     pub async fn reconfigure(&self, epoch: Epoch, next: &[NextMember]) -> Result<Members, ReconfigureError> {
-        let members = self.book.fill(next)?;
+        // Judged here first, where this node leads: what is refused then was not even logged.
+        let leads = self.status.borrow().status == StatusName::Primary;
+        if leads && epoch != self.epoch() {
+            return Err(ReconfigureError::Refused(BadGroup::WrongEpoch { is: self.epoch() }));
+        }
+        let asked = Reconfiguration { epoch, members: self.book.fill(next)? };
+        if let Some(why) = self.book.refuses(&asked, self.disk.2).filter(|_| leads) {
+            return Err(ReconfigureError::Refused(why));
+        }
         let (high, low) = (getrandom::u64(), getrandom::u64());
         let (Ok(high), Ok(low)) = (high, low) else { return Err(RequestError::Busy.into()) };
         let client = ClientId(u128::from(high) << 64 | u128::from(low));
         let session = self.register_reply(client).await?.session;
-        let body = Reconfiguration { epoch, members }.encode();
+        let body = asked.encode();
         match self.ask(client, session, RequestNumber(1), Kind::Reconfiguration, body).await {
             Ok(_) => {}
             Err(RequestError::BadGroup(why)) => return Err(ReconfigureError::Refused(why)),

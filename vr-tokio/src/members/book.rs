@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use vr_core::{BadGroup, ClusterConfig, Epoch, Group, Instance, Member, ReplicaId, View};
+use vr_core::{BadGroup, ClusterConfig, Epoch, Group, Instance, Member, Reconfiguration, ReplicaId, View};
 
 /// So many replicas are known by what they say of themselves.
 const HEARSAY_MAX: usize = 256;
@@ -23,6 +23,8 @@ const FILE: u64 = 1;
 #[derive(Debug)]
 pub(crate) struct Book {
     me: ReplicaId,
+    /// Where everybody listens for its peers by this node's file.
+    filed: Vec<(ReplicaId, SocketAddr)>,
     /// Where this node is.
     own: Option<MemberAddress>,
     /// Plain text may leave this machine, or nothing goes in plain text.
@@ -74,10 +76,11 @@ impl Book {
         let of_place = |(id, client, peer)| (id, (FILE, MemberAddress { client, peer, disk: None }));
         let known: HashMap<_, _> = places.into_iter().map(of_place).collect();
         let own = known.get(&me).map(|(_, address)| *address);
+        let filed = known.iter().map(|(id, (_, address))| (*id, address.peer)).collect();
         let mut pages = Pages { group: group.clone(), is_settled: group.epoch() == Epoch::ZERO, known };
         pages.note_all(group, may_leave);
         let epoch = AtomicU64::new(group.epoch().0);
-        Self { me, own, may_leave, epoch, pages: RwLock::new(pages) }
+        Self { me, filed, own, may_leave, epoch, pages: RwLock::new(pages) }
     }
 
     /// One of a cluster that is never reconfigured, without anybody's address.
@@ -134,6 +137,11 @@ impl Book {
         self.read().known.get(&id).map(|(_, address)| *address)
     }
 
+    /// Where it listens for its peers by this node's file: a second place to look for it, when nobody is in the first.
+    pub(crate) fn filed(&self, id: ReplicaId) -> Option<SocketAddr> {
+        self.filed.iter().find(|(known, _)| *known == id).map(|(_, at)| *at)
+    }
+
     /// Has this node ever heard of it?
     pub(crate) fn knows(&self, id: ReplicaId) -> bool {
         let pages = self.read();
@@ -180,6 +188,11 @@ impl Book {
         }
     }
 
+    /// Would the core refuse these members, as far as this node knows? Asked before anything is logged for it.
+    pub(crate) fn refuses(&self, next: &Reconfiguration, least: usize) -> Option<BadGroup> {
+        self.read().group.admits(next, least).err()
+    }
+
     /// The members of a group that is asked for, each with its address. Who is a member already stays on its disk.
     ///
     /// # Errors
@@ -194,7 +207,11 @@ impl Book {
             if !self.may_leave && !address.peer.ip().is_loopback() {
                 return Err(ReconfigureError::Exposed(address.peer));
             }
-            let disk = named.and_then(|named| named.disk).or(address.disk);
+            let bound = named.and_then(|named| named.disk);
+            if present(next.id) && address.disk.is_some() && address.disk != bound {
+                return Err(ReconfigureError::Rebound(next.id));
+            }
+            let disk = bound.or(address.disk);
             Ok(Member { id: next.id, address: MemberAddress { disk, ..address }.encode() })
         };
         let members: Vec<Member> = next.iter().map(filled).collect::<Result<_, _>>()?;
@@ -276,6 +293,8 @@ mod tests {
         let moved = MemberAddress { client: at(93), peer: at(94), disk: None };
         let again = book.fill(&[NextMember { address: Some(moved), ..added }]).expect("it moves");
         assert_eq!(address_of(&again[0]).and_then(|address| address.disk), Some(Instance(5)));
+        let rebound = NextMember { address: Some(MemberAddress { disk: Some(Instance(6)), ..moved }), ..added };
+        assert_eq!(book.fill(&[rebound]), Err(ReconfigureError::Rebound(ReplicaId(3))));
     }
 
     #[test]

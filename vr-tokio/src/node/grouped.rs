@@ -7,6 +7,7 @@
 use super::run::StopReason;
 use crate::members::Book;
 use crate::transport::Peers;
+use std::collections::HashSet;
 use std::sync::Arc;
 use vr_core::{Body, Group, Instance, Message, Note, Replica, ReplicaId, StatusName};
 
@@ -16,7 +17,12 @@ pub(super) struct Grouped {
     disk: Instance,
     /// The disks that the group names.
     disks: Vec<(ReplicaId, Instance)>,
+    /// Who was complained of already.
+    told: HashSet<(ReplicaId, Instance)>,
 }
+
+/// So many are complained of.
+const TOLD_MAX: usize = 256;
 
 /// What becomes of a message.
 pub(super) enum Heed {
@@ -29,16 +35,24 @@ pub(super) enum Heed {
 impl Grouped {
     pub(super) fn new(book: Arc<Book>, disk: Instance) -> Self {
         let disks = book.disks();
-        Self { book, disk, disks }
+        Self { book, disk, disks, told: HashSet::new() }
+    }
+
+    /// Does the group know this id on another disk?
+    pub(super) fn foreign(&self) -> Option<StopReason> {
+        let mine = self.disks.iter().find(|(id, _)| *id == self.book.me());
+        mine.filter(|(_, disk)| *disk != self.disk).map(|(_, disk)| StopReason::AnotherDisk(*disk))
     }
 
     /// A message came: is it from whom it says, and does the group that it tells of know this node?
-    pub(super) fn heed(&self, message: &Message) -> Heed {
+    pub(super) fn heed(&mut self, message: &Message) -> Heed {
         let header = &message.header;
         let is_another = |(id, disk): &(ReplicaId, Instance)| *id == header.from && *disk != header.instance;
         // Whoever asks which epoch it is has to be told, to find out that it is somebody else.
         if self.disks.iter().any(is_another) && !matches!(message.body, Body::CheckEpoch) {
-            tracing::warn!(from = header.from.0, disk = %header.instance, "it speaks under an id of another disk: dropped");
+            if self.told.len() < TOLD_MAX && self.told.insert((header.from, header.instance)) {
+                tracing::warn!(from = header.from.0, disk = %header.instance, "it speaks under an id of another disk: dropped");
+            }
             return Heed::Drop;
         }
         if let Body::StartEpoch(group) | Body::NewEpoch(group) = &message.body
@@ -105,12 +119,13 @@ mod tests {
     fn what_comes_under_an_id_from_another_disk_is_dropped() {
         let cluster = ClusterConfig::of_size(ClusterId(1), 3);
         let book = Arc::new(Book::of(ReplicaId(1), [], &group(&cluster), true));
-        let grouped = Grouped::new(book, Instance(1));
-        let heed = |from, disk| grouped.heed(&message(from, disk, Body::CommitOk { beat: Beat(1) }));
+        let mut grouped = Grouped::new(book, Instance(1));
+        let mut heed = |from, disk| grouped.heed(&message(from, disk, Body::CommitOk { beat: Beat(1) }));
         assert!(matches!(heed(3, 7), Heed::Take), "its own disk");
         assert!(matches!(heed(3, 8), Heed::Drop), "another one");
         assert!(matches!(heed(2, 8), Heed::Take), "of this id no disk is known");
         assert!(matches!(grouped.heed(&message(3, 8, Body::CheckEpoch)), Heed::Take), "it has to find out");
+        assert_eq!(grouped.told.len(), 1, "each is complained of once");
     }
 
     #[test]
@@ -120,5 +135,10 @@ mod tests {
         let on = |disk| Grouped::new(Arc::new(Book::blank(ReplicaId(3), &cluster)), Instance(disk)).heed(&news);
         assert!(matches!(on(7), Heed::Take));
         assert!(matches!(on(8), Heed::Stop(StopReason::AnotherDisk(Instance(7)))));
+        let started = |disk| {
+            let book = Book::of(ReplicaId(3), [], &group(&cluster), true);
+            Grouped::new(Arc::new(book), Instance(disk)).foreign()
+        };
+        assert_eq!((started(7), started(8)), (None, Some(StopReason::AnotherDisk(Instance(7)))));
     }
 }

@@ -109,6 +109,7 @@ impl Loop {
         let mut taken = Vec::with_capacity(TAKEN_AT_ONCE);
         let mut timer = Box::pin(sleep_until(Instant::now()));
         self.carry_out(&mut actions);
+        self.progress.ended = self.progress.ended.take().or_else(|| self.group.foreign());
         loop {
             self.show();
             if let Some(reason) = self.ended() {
@@ -348,6 +349,9 @@ impl Loop {
         self.metrics.note(&note);
         self.leaving.note(&note);
         self.group.note(&note, &self.replica, &self.peers);
+        if let Note::EpochBegan { .. } = note {
+            self.progress.ended = self.progress.ended.take().or_else(|| self.group.foreign());
+        }
         if let Note::Committed { op } = note {
             self.metrics.committed.inc_by(op.0.saturating_sub(self.progress.commit.0));
             self.progress.commit = self.progress.commit.max(op);

@@ -140,7 +140,7 @@ impl Node {
         upcalls::run(service, served, inbox.clone()).map_err(system)?;
         let (peers, server) = peers_of(&config, (listener, tls), &book, &metrics, inbox.clone())?;
         let capacity = usize::try_from(config.cluster.client_capacity).unwrap_or(usize::MAX);
-        let known = (Arc::clone(&book), (disk, config.cluster.digest()));
+        let known = (Arc::clone(&book), (disk, config.cluster.digest(), config.cluster.least_members()));
         let (timeout, counted) = (config.requests.timeout(), Arc::clone(&metrics));
         let handle = Handle::new(inbox, upcalls.clone(), shown, (timeout, capacity), counted, known);
         let node = Loop {

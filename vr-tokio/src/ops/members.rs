@@ -13,7 +13,7 @@ use hyper::body::Body;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::net::SocketAddr;
-use vr_core::{Epoch, Hash, Instance, ReplicaId, StatusName};
+use vr_core::{Epoch, Hash, Instance, ReplicaId, StatusName, View};
 
 /// 64 members and what stands around them take a quarter of this.
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -28,6 +28,9 @@ struct Shown {
     client: Option<SocketAddr>,
     peer: Option<SocketAddr>,
     status: StatusName,
+    view: View,
+    /// It would rather have another primary.
+    wants_view_change: bool,
     /// The primary, as far as this node knows.
     primary: Option<ReplicaId>,
     #[serde(flatten)]
@@ -72,12 +75,13 @@ pub(super) fn show(handle: &Handle) -> Response<AnswerBody> {
 }
 
 fn shown(handle: &Handle) -> Shown {
-    let (NodeStatus { id, status, primary, .. }, Instance(disk)) = (handle.status(), handle.disk());
+    let (NodeStatus { id, status, view, primary, wants_view_change, .. }, Instance(disk)) =
+        (handle.status(), handle.disk());
     let ((client, peer), Hash(config)) = (handle.own().unzip(), handle.config());
     let knows = matches!(status, StatusName::Primary | StatusName::Backup);
     let primary = Some(primary).filter(|_| knows);
     let (disk, config) = (format!("{disk:032x}"), format!("{config:032x}"));
-    Shown { id, disk, config, client, peer, status, primary, group: handle.group() }
+    Shown { id, disk, config, client, peer, status, view, wants_view_change, primary, group: handle.group() }
 }
 
 /// Another group is to follow.
@@ -99,6 +103,7 @@ where
             refused(StatusCode::CONFLICT, code_of(why), &ReconfigureError::Refused(why).to_string())
         }
         Err(error @ ReconfigureError::Nowhere(_)) => refused(StatusCode::CONFLICT, "nowhere", &error.to_string()),
+        Err(error @ ReconfigureError::Rebound(_)) => refused(StatusCode::CONFLICT, "rebound", &error.to_string()),
         Err(error @ ReconfigureError::Exposed(_)) => refused(StatusCode::CONFLICT, "exposed", &error.to_string()),
         Err(ReconfigureError::Request(RequestError::NotPrimary { primary, view })) => {
             let (reason, known) = (RequestError::NotPrimary { primary, view }.to_string(), handle.elsewhere(primary));

@@ -162,7 +162,9 @@ impl Drop for Connected<'_> {
 /// The way to one peer.
 struct Way {
     id: ReplicaId,
+    /// Where it is by the group, and where it was tried last.
     address: SocketAddr,
+    at: SocketAddr,
     queue: Arc<Queue>,
     is_member: Arc<AtomicBool>,
     metrics: LinkMetrics,
@@ -185,11 +187,11 @@ impl Way {
             batch_bytes: transport.batch_bytes.min(usize::try_from(cluster.max_message_bytes).unwrap_or(usize::MAX)),
             answer_timeout: Duration::from_millis(transport.answer_timeout_ms),
         };
-        Self { id, address, queue, is_member, metrics, manner, options }
+        Self { id, address, at: address, queue, is_member, metrics, manner, options }
     }
 
     /// Stays connected, for good.
-    async fn keep(self) {
+    async fn keep(mut self) {
         let mut failures = 0;
         loop {
             while self.queue.is_empty() && !self.is_member.load(Ordering::Relaxed) {
@@ -211,6 +213,7 @@ impl Way {
                     }
                 }
                 Err(error) => {
+                    self.look_elsewhere();
                     let dropped = u64::try_from(self.queue.clear()).unwrap_or(u64::MAX);
                     self.metrics.dropped_unreachable.inc_by(dropped);
                     // Those that start together find each other within a few attempts: that is worth no line.
@@ -224,12 +227,18 @@ impl Way {
         }
     }
 
+    /// Nobody is there: a member that moved, or the whole cluster, is where the file says, until the group says so too.
+    fn look_elsewhere(&mut self) {
+        let filed = self.options.book.filed(self.id);
+        self.at = if self.at == self.address { filed.unwrap_or(self.address) } else { self.address };
+    }
+
     async fn use_up(&self, stream: Guarded, read_by: ReadBy) -> (bool, Ended) {
         self.metrics.connects.inc();
         let _connected = Connected::new(&self.metrics.connected);
-        tracing::debug!(peer = self.id.0, address = %self.address, "connected");
+        tracing::debug!(peer = self.id.0, address = %self.at, "connected");
         let PeerOptions { cluster, book, transport, .. } = &*self.options;
-        let prefix = Prefix::new(self.address.to_string(), cluster.digest(), transport.body, Arc::clone(book));
+        let prefix = Prefix::new(self.at.to_string(), cluster.digest(), transport.body, Arc::clone(book));
         let mut link = Link::new(stream, read_by, &self.queue, &self.manner, &self.metrics, prefix);
         let ended = link.run().await;
         (link.has_succeeded, ended)
@@ -243,7 +252,7 @@ impl Way {
     }
 
     async fn greet(&self) -> io::Result<Stream> {
-        let tcp = TcpStream::connect(self.address).await?;
+        let tcp = TcpStream::connect(self.at).await?;
         tcp.set_nodelay(true)?;
         let Some(tls) = &self.options.tls else { return Ok(Stream::Plain(tcp)) };
         let name = ServerName::try_from(peer_name(self.options.cluster.cluster, self.id)).map_err(io::Error::other)?;

@@ -108,11 +108,15 @@ impl Change {
                 // Perhaps an earlier try, of which the answer was lost.
                 return if ids(&later.members).eq(ids(next)) {
                     Ok(())
-                } else {
+                } else if later.epoch == now.epoch + 1 {
                     Err(failed("another reconfiguration came first: nothing was done"))
+                } else {
+                    Err(failed("others changed the group meanwhile: `member list` says what became of it"))
                 };
             }
-            if let Some(primary) = nodes.iter().find(|node| node.leads() && node.epoch == now.epoch) {
+            // One that was deposed and does not know it leads an earlier view.
+            let leads = nodes.iter().filter(|node| node.leads() && node.epoch == now.epoch);
+            if let Some(primary) = leads.max_by_key(|node| node.view) {
                 match once(&primary.address, "PUT", ROUTE, body.as_bytes()).await {
                     Ok((200, _)) => return Ok(()),
                     Ok((404 | 405, _)) => return Err(failed(elsewhere(primary))),
@@ -173,7 +177,10 @@ async fn reach(now: &Node, next: &[Member], newcomer: Option<&Node>) -> Result<(
         let is_new = newcomer.is_some_and(|node| node.id == member.id);
         let answers = match &member.client {
             Some(_) if is_new => true,
-            Some(address) => ask(address).await.is_ok_and(|node| node.id == member.id && node.config == now.config),
+            Some(address) => ask(address).await.is_ok_and(|node| {
+                let is_it = node.id == member.id && node.config == now.config;
+                is_it && node.epoch == now.epoch && node.works()
+            }),
             None => false,
         };
         there.extend(answers.then_some(member.id));
@@ -184,7 +191,8 @@ async fn reach(now: &Node, next: &[Member], newcomer: Option<&Node>) -> Result<(
     }
     let silent: Vec<_> = ids(next).filter(|id| !there.contains(id)).map(|id| id.to_string()).collect();
     Err(failed(format!(
-        "no majority of the new group can be reached: of {} members {} must answer, and replicas {} do not; nothing was done",
+        "no majority of the new group can be reached: of {} members {} must take part and hear their primary, and replicas {} do not; \
+         nothing was done",
         next.len(),
         majority,
         silent.join(", ")
@@ -235,6 +243,8 @@ mod tests {
             client: None,
             peer: None,
             status: "Primary".to_owned(),
+            view: 0,
+            wants_view_change: false,
             epoch: 0,
             members: members.iter().map(|id| member(*id)).collect(),
             quorum: 0,

@@ -20,6 +20,8 @@ pub(super) struct Node {
     pub(super) client: Option<String>,
     pub(super) peer: Option<String>,
     pub(super) status: String,
+    pub(super) view: u64,
+    pub(super) wants_view_change: bool,
     pub(super) epoch: u64,
     pub(super) members: Vec<Member>,
     pub(super) quorum: usize,
@@ -39,6 +41,11 @@ pub(super) struct Member {
 impl Node {
     pub(super) fn leads(&self) -> bool {
         self.status == "Primary"
+    }
+
+    /// Does it take part in the epoch, and hear its primary?
+    pub(super) fn works(&self) -> bool {
+        ["Primary", "Backup"].contains(&&*self.status) && !self.wants_view_change
     }
 
     pub(super) fn has(&self, id: u16) -> bool {
@@ -78,5 +85,5 @@ async fn ask_all(addresses: &[String]) -> Vec<Node> {
 
 /// Whose group is the latest: the primary's, if it is there.
 pub(super) fn newest(nodes: &[Node]) -> Option<&Node> {
-    nodes.iter().max_by_key(|node| (node.epoch, node.leads(), node.has(node.id)))
+    nodes.iter().max_by_key(|node| (node.epoch, node.leads(), node.view, node.has(node.id)))
 }

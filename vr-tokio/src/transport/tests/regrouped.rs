@@ -47,6 +47,23 @@ async fn members_of_the_next_group_are_reached_where_it_says_and_those_of_the_la
 }
 
 #[tokio::test]
+async fn a_member_that_is_not_where_the_group_says_is_found_where_the_file_says() {
+    let mut moved = Ear::of(R1).await;
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").and_then(|bound| bound.local_addr()).expect("a free port");
+    let at = |address| Some(MemberAddress { client: address, peer: address, disk: None });
+    let next = [(R0, nowhere), (R1, nowhere)].map(|(id, address)| NextMember { id, address: at(address) });
+    let group = next_group(&cluster(), book(R0, &[]).fill(&next).expect("all are somewhere"));
+    let places = [(R1, moved.address, moved.address)];
+    let book = Arc::new(Book::of(R0, places, &group, true));
+    let transport = TransportConfig { reconnect_max_ms: 20, ..TransportConfig::default() };
+    let metrics = Metrics::default();
+    let peers = Peers::start(PeerOptions { cluster: cluster(), book, transport, tls: None }, &metrics);
+    until(|| metrics.link(R1).connected.get() == 1).await;
+    peers.send(To::One(R1), &beat(R0, 1));
+    assert_eq!(moved.hears().await, beat(R0, 1));
+}
+
+#[tokio::test]
 async fn an_epoch_that_begins_is_in_the_heads_of_a_connection_that_lasts() {
     let mut ear = Ear::of(R1).await;
     let book = book(R0, &[(R0, ear.address), (R1, ear.address)]);
