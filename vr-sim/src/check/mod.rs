@@ -305,7 +305,7 @@ impl Checkers {
                 Action::Reply(reply) => {
                     Views::replies(&self.shadow, who, reply)?;
                     self.at_most_once.answers(&self.shadow, Some(who), reply.into())?;
-                    self.reads.iter_mut().for_each(|reads| reads.replied(reply));
+                    self.reads.iter_mut().for_each(|reads| reads.replied(&self.shadow, reply));
                 }
                 Action::Reject(rejection) => {
                     Views::rejects(&self.shadow, who, rejection)?;
