@@ -4,9 +4,11 @@
 //! know other sections.
 
 use super::epochs::{begin, story};
-use crate::scenario::Role::{All, R, R0, R1, R2, R3, R4};
+use crate::scenario::Role::{All, P, R, R0, R1, R2, R3, R4};
 use crate::scenario::{SYNC, Scenario, ScenarioInfo, Verdict};
-use vr_core::MessageKind::{CheckpointPart, Commit, DoViewChange, NewEpoch, NewState, Prepare, StartEpoch, StartView};
+use vr_core::MessageKind::{
+    CheckpointPart, Commit, DoViewChange, GetCheckpoint, NewEpoch, NewState, Prepare, StartEpoch, StartView,
+};
 use vr_core::{Epoch, Note, ReplicaId, StatusName, Wait};
 
 pub(super) const SCENARIOS: &[ScenarioInfo] = &[
@@ -26,6 +28,16 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         ("loss of CheckpointPart, crash of the primary", "L7 reconfigured"),
         whoever_tells_is_asked,
     ),
+    ScenarioInfo {
+        modes: SYNC,
+        ..story(
+            "d94-all-who-told-are-asked",
+            "Two groups are replaced one after the other, and one of those who know what the second epoch begins with tells the new \
+         one again and again, but hears nothing: the other, who told it once, is asked.",
+            ("one-way cut, loss of GetCheckpoint and StartEpoch", "L7 reconfigured"),
+            all_who_told_are_asked,
+        )
+    },
     ScenarioInfo {
         modes: SYNC,
         ..story(
@@ -117,6 +129,23 @@ fn whoever_tells_is_asked(t: &mut Scenario) -> Verdict {
     }
     t.crash(R0);
     t.expect_epoch(1, &[3, 4, 5])
+}
+
+fn all_who_told_are_asked(t: &mut Scenario) -> Verdict {
+    begin(t)?;
+    t.reconfigure(R0, 1, 0, &[3, 4]);
+    t.expect_epoch(1, &[3, 4])?;
+    t.lose(GetCheckpoint, R(5), R4);
+    t.lose(NewEpoch, R(5), All);
+    t.cut(R(5), R3);
+    t.reconfigure(P, 2, 1, &[5]);
+    t.run(t.heartbeat().times(4))?;
+    let told = |note: &Note| matches!(note, Note::LearnedEpoch { epoch: Epoch(2), .. });
+    t.expect_note(R(5), "that there is an epoch 2", told)?;
+    t.lose(StartEpoch, R4, All);
+    t.run(t.heartbeat().times(16))?;
+    t.pass(GetCheckpoint, R(5), R4);
+    t.expect_epoch(2, &[5])
 }
 
 fn one_member_answers(t: &mut Scenario) -> Verdict {
