@@ -31,7 +31,7 @@
 
 use super::shadow::{Mirror, Shadow};
 use super::{Violation, short};
-use vr_core::{Group, Head, Op};
+use vr_core::{Epoch, Group, Head, Op, View};
 
 const S9: &str = "S9 ack durability";
 /// Every so many commits of primaries the count is taken, beside every start, crash and recovery.
@@ -73,6 +73,22 @@ impl Durability {
         let next = shadow.present();
         let held = is_held(shadow.deciding(), &counts) || (next.base() == head && is_held(next, &keeps));
         if held { Ok(()) } else { Err(Self::lost(shadow, head)) }
+    }
+
+    /// A replica says that enough members have on their disks what their epoch begins with (PROTOCOL D93).
+    pub(super) fn settles(shadow: &Shadow, who: usize, epoch: Epoch) -> Result<(), Violation> {
+        let group = shadow.group(View::first_of(epoch));
+        let places = group.members().iter().filter_map(|member| shadow.place(member.id));
+        let begun = places.filter(|place| shadow.has_begun(*place, epoch)).count();
+        if begun >= group.quorum() {
+            return Ok(());
+        }
+        let id = shadow.id(who);
+        let message = format!(
+            "{id:?} says that a quorum of epoch {epoch} has what it begins with, but only {begun} members have it on \
+             their disks"
+        );
+        Err(Violation::safety(S9, message, &[id], &[group.base().op]))
     }
 
     #[cold]

@@ -412,6 +412,8 @@ impl Checkers {
             self.promises.chose(&self.shadow, who, (view, of), reports)
         } else if let Note::EnteredView { view, cause: EnterCause::Quorum } = *note {
             self.votes.enters(&self.shadow, who, view)
+        } else if let Note::EpochSettled { epoch } = *note {
+            Durability::settles(&self.shadow, who, epoch)
         } else if let Note::EnteredView { view, cause: EnterCause::HandOver } = *note {
             hand_over::leaves(&self.shadow, who, view)
         } else {
