@@ -16,7 +16,8 @@
 //!   its memory (in the asynchronous mode by any crash): it counts as not healed; the rest must still be a quorum,
 //!   with its hub if it is a star;
 //! - a healed replica whose disk is full: it takes no entries, and counts as not healed; whoever it leads is not excused;
-//! - in a star, whoever has no link to the primary: service is kept by those that have (DESIGN §10);
+//! - in a star, whoever has no link to the primary: service is kept by those that have (DESIGN §10); but who was told of the
+//!   last epoch has to be in it;
 //! - in a star, everything, while its hub has lost its memory, no healed replica can lend it what it lost by name, and none
 //!   that it may follow leads: the others hear nobody but the hub, which takes no part in votes, so that no view can begin;
 //! - a replica that was replaced, as long as it can hear of that from nobody: from no healed member of its own epoch, or of
@@ -383,7 +384,11 @@ impl Liveness {
     /// member any more knows it.
     fn in_place(&self, shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> Result<(), Complaint> {
         let group = shadow.present();
-        if let Some((seen, _)) = able.iter().find(|(seen, _)| seen.epoch != group.epoch()) {
+        let (hub, primary) = able.first().map(|(seen, _)| (seen.id, seen.primary)).unzip();
+        let hears = |seen: &Snapshot| heal.mesh || hub == primary || Some(seen.id) == hub || Some(seen.id) == primary;
+        let told = |seen: &Snapshot| shadow.place(seen.id).is_some_and(|who| self.told[who] >= Some(group.epoch()));
+        let behind = |(seen, _): &&&Seen| seen.epoch != group.epoch() && (hears(seen) || told(seen));
+        if let Some((seen, _)) = able.iter().find(behind) {
             let (id, now, is) = (seen.id, group.epoch(), seen.epoch);
             return Err((L7, format!("{id:?} is a member of epoch {now}, but still in epoch {is}"), vec![id]));
         }

@@ -23,7 +23,21 @@ impl<A: App> World<A> {
             .collect()
     }
 
-    /// The same, and all groups that the plan still brings.
+    /// The members of the group that a replica believes in, in a cluster with a plan.
+    pub(super) fn own_body(&self, on: usize) -> Option<Vec<usize>> {
+        let life = self.nodes[on].life.as_ref().filter(|_| self.setup.plan.is_some())?;
+        Some(places(life.replica.group().members().iter().map(|member| member.id)))
+    }
+
+    /// Is the last entry of its epoch at the end of a disk's log, so that the next one is about to begin?
+    pub(super) fn ends_epoch(&self, on: usize) -> bool {
+        let (node, log) = (&self.nodes[on], &self.nodes[on].disk.durable().log);
+        let (group, least) = (node.life.as_ref().map(|life| life.replica.group()), node.config.cluster.least_members());
+        let last = log.after(log.base().op).last();
+        group.zip(last).is_some_and(|(group, last)| group.after(last, least).is_some())
+    }
+
+    /// The groups that something depends on, and all that the plan still brings.
     pub(super) fn bodies_to_come(&self) -> Vec<Vec<usize>> {
         let mut bodies = self.bodies();
         let last = self.groups.len() - 1;

@@ -170,14 +170,16 @@ impl<A: App> World<A> {
         let Some(all) = lives.map(|life| life.map(|l| l.replica.snapshot())).collect::<Option<Vec<_>>>() else {
             return false;
         };
-        // Whoever is a member has to be in the epoch, wherever its links lead.
-        let lives = core.iter().filter_map(|on| self.nodes[*on].life.as_ref());
-        if lives.filter(|life| life.replica.group().epoch() < group.epoch()).count() > 0 {
-            return false;
-        }
         // In a star led by a leaf, the other leaves have no link to it (DESIGN §10).
         let (hub, primary) = (all[0].id, all[0].primary);
         let linked = |id: ReplicaId| mesh || primary == hub || id == hub || id == primary;
+        // Whoever is a member has to be in the epoch, once it was told of that, wherever its links lead; and the last entry of
+        // an epoch is no rest.
+        let told = |on: &usize| self.nodes[*on].told.as_ref().is_some_and(|told| told.epoch() >= group.epoch());
+        let behind = |(on, seen): (&usize, &Snapshot)| seen.epoch < group.epoch() && (linked(seen.id) || told(on));
+        if core.iter().zip(&all).any(behind) || core.iter().any(|on| self.ends_epoch(*on)) {
+            return false;
+        }
         let served: Vec<&Snapshot> = all.iter().filter(|s| linked(s.id)).collect();
         let led = served.iter().any(|s| s.status == StatusName::Primary && !s.wants_view_change);
         let where_is = |s: &Snapshot| (s.view, s.op, s.commit, s.executed);

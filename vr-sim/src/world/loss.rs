@@ -114,8 +114,9 @@ impl<A: App> World<A> {
             **at != on && other.life.is_some() && holds(other.disk.durable())
         };
         let bears = |members: &Vec<usize>| members.iter().filter(is_holder).count() >= vr_core::quorum(members.len());
-        // While one epoch follows another, the quorums of both count.
-        head.op > image.log.op() && self.bodies().iter().all(bears)
+        // While one epoch follows another, the quorums of both count; and that of its own, however far the others are: those who
+        // were left behind in it with this one must be no quorum without what it forgets.
+        head.op > image.log.op() && self.bodies().iter().chain(self.own_body(on).iter()).all(bears)
     }
 
     /// Records that were confirmed rot in a crash, if enough good copies are left.
