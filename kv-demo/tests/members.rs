@@ -131,7 +131,11 @@ fn what_cannot_be_done_is_refused_in_one_line_and_changes_nothing() {
     // Of 0, 2 and 3, the only ones left, one does not answer; of 0 and 2 it is one too many.
     let ran = run(&["member", "remove", "1", "--endpoints", &endpoints]);
     assert_eq!(ran.code, Some(1), "{} {}", ran.out, ran.err);
-    assert!(ran.err.contains("of 2 members 2 must take part and hear their primary, and replicas 2 do not"), "{}", ran.err);
+    assert!(
+        ran.err.contains("of 2 members 2 must take part and hear their primary, and replicas 2 do not"),
+        "{}",
+        ran.err
+    );
     cluster.start(2);
     cluster.await_primary();
     let ran = run(&["member", "list", "--endpoints", &endpoints]);

@@ -183,6 +183,12 @@ pub enum Mutant {
     StartEpochOnce,
     /// D95: only a member in normal status lends what an epoch begins with.
     BaseNeedsNormal,
+    /// D93: a member counts itself among those who have what an epoch begins with before that is on its disk.
+    CountsItselfEarly,
+    /// D93: whoever was replaced tells of its epoch though a later one has begun.
+    TellsForever,
+    /// D95: of those who told of an epoch only the last one is asked.
+    LastTellerOnly,
     /// D98: whoever is in an earlier epoch is not told.
     HintLost,
     /// D99: a reconfiguration that is asked for again is judged as if it were new.
@@ -421,6 +427,19 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "D95",
         "only a member in normal status lends what an epoch begins with",
     ),
+    (
+        Mutant::CountsItselfEarly,
+        "counts_itself_early",
+        "D93",
+        "a member counts itself among those who have what an epoch begins with before that is on its disk",
+    ),
+    (
+        Mutant::TellsForever,
+        "tells_forever",
+        "D93",
+        "whoever was replaced tells of its epoch though a later one has begun",
+    ),
+    (Mutant::LastTellerOnly, "last_teller_only", "D95", "of those who told of an epoch only the last one is asked"),
     (Mutant::HintLost, "hint_lost", "D98", "whoever is in an earlier epoch is not told"),
     (
         Mutant::DuplicateReconfiguration,

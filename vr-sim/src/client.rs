@@ -55,6 +55,8 @@ pub struct Client {
     body: Bytes,
     /// Its outstanding operation changes nothing and is not logged.
     reads: bool,
+    /// What it calls are reconfigurations.
+    operates: bool,
     /// The replica it believes in, by position.
     target: usize,
     /// The replica it tried last when it did not know whom to believe: it goes round.
@@ -102,6 +104,7 @@ impl Client {
             waiting: Waiting::Idle,
             body: Bytes::new(),
             reads: false,
+            operates: false,
             target: first,
             tour: first,
             replicas,
@@ -178,9 +181,26 @@ impl Client {
     pub fn request(&self) -> Request {
         let (kind, number, session, body) = match self.waiting {
             Waiting::Idle | Waiting::Session => (Kind::Register, RequestNumber::ZERO, Session::ZERO, Bytes::new()),
-            Waiting::Answer => (Kind::Operation, self.number, self.asks_in(), self.body.clone()),
+            Waiting::Answer => (self.kind(), self.number, self.asks_in(), self.body.clone()),
         };
         Request { client: self.id, session, number, kind, predicted: Predicted::default(), body }
+    }
+
+    /// The same, an operator: what it calls are reconfigurations, as many as there is reason for.
+    #[must_use]
+    pub const fn operating(mut self) -> Self {
+        (self.operates, self.left) = (true, u32::MAX);
+        self
+    }
+
+    const fn kind(&self) -> Kind {
+        if self.operates { Kind::Reconfiguration } else { Kind::Operation }
+    }
+
+    /// Waits no longer for the answer to its request, which it does not need any more.
+    pub fn give_up(&mut self) {
+        self.waiting = Waiting::Idle;
+        self.left = self.left.saturating_sub(1);
     }
 
     /// Asks for a session.

@@ -39,6 +39,7 @@ pub mod lab;
 pub mod marks;
 pub mod net;
 pub mod odds;
+pub mod plan;
 mod plants;
 pub mod queue;
 pub mod rng;

@@ -4,6 +4,7 @@
 //! know how it was drawn, nor any fault: those are decisions.
 
 use crate::digest::{Digest, joined};
+use crate::plan::Plan;
 use crate::workload::Mix;
 use serde::{Deserialize, Serialize};
 use vr_core::{Batching, ClusterConfig, ClusterId, Config, Durability, Instance, ReplicaId, Rules, Timeouts, Wait};
@@ -20,6 +21,9 @@ pub struct Setup {
     /// How many more wait to be added to the group: their ids follow.
     #[serde(default, skip_serializing_if = "is_none")]
     pub spares: u16,
+    /// What an operator wants of the group; nothing, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// When a promise may leave.
     pub durability: Durability,
     /// A planted bug, by name.
@@ -84,6 +88,7 @@ impl Setup {
             seed: 1,
             replicas,
             spares: 0,
+            plan: None,
             durability,
             mutant: None,
             heartbeat,
@@ -133,7 +138,8 @@ impl Setup {
         if self.clients > 10_000 || u64::from(self.ops) * u64::from(self.clients) > 100_000_000 {
             return Err("too many clients or operations".into());
         }
-        Ok(())
+        let least = self.cluster().least_members();
+        self.plan.as_ref().map_or(Ok(()), |plan| plan.validate(self.replicas, self.spares, least))
     }
 
     /// What all replicas share.
@@ -206,8 +212,11 @@ impl Setup {
     #[must_use]
     pub fn liveness_bound(&self) -> Wait {
         let slowest_view = self.heartbeat.times(self.view_change.1).times(8);
-        let views = slowest_view.times(u64::from(self.replicas) + 2);
-        Wait(views.0 + self.client_timeout.times(16).0)
+        let largest = self.plan.as_ref().map_or(0, Plan::largest).max(self.replicas.into());
+        // An epoch that ends then takes as long again, and what the next one begins with has to travel.
+        let epochs = if self.plan.is_some() { 4 } else { 1 };
+        let views = slowest_view.times(largest + 2);
+        Wait(views.0 + self.client_timeout.times(16).0).times(epochs)
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Owns the distributions. Regimes are drawn first, details second, so that quiet runs and bad ones of every kind
 //! occur; few operations and many view changes find more than long workloads. Must not know how anything is
-//! carried out. PROTOCOL §2 (F1–F14, W1–W4), §3.
+//! carried out. PROTOCOL §2 (F1–F14, W1–W5), §3.
+
+mod plans;
 
 use crate::faults::FAULT_KINDS;
 use crate::odds::{Fates, Odds, place_of};
@@ -82,11 +84,13 @@ pub struct Options {
     pub faults: FaultSet,
     /// A planted bug, by name.
     pub mutant: Option<String>,
+    /// Half of the clusters have an operator who changes their groups.
+    pub reconfigure: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { replicas: None, durability: None, faults: FaultSet::SWARM, mutant: None }
+        Self { replicas: None, durability: None, faults: FaultSet::SWARM, mutant: None, reconfigure: false }
     }
 }
 
@@ -153,6 +157,11 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
     draw_later(seed, &mut setup, &mut odds);
     restrict(&mut odds, &mut setup, options.faults);
     setup.together = Rng::fork(seed, "together").below(3) == 0;
+    let mut operator = Rng::fork(seed, "reconfigure");
+    if options.reconfigure && operator.below(RECONFIGURED) == 0 {
+        plans::plan(&mut setup, &mut operator);
+        trouble(&mut odds, options.faults, &mut operator);
+    }
     (setup, odds)
 }
 
@@ -170,6 +179,15 @@ fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {
     }
     if (2..=3).contains(&setup.replicas) && Rng::fork(seed, "far apart").below(FAR_APART) == 0 {
         be_far_apart(setup);
+    }
+}
+
+/// What epochs say to each other fares badly now and then, beyond what befalls everything.
+fn trouble(odds: &mut Odds, faults: FaultSet, rng: &mut Rng) {
+    let (lost, held) = (rng.pick(&[0, 0, 100, 500]), rng.pick(&[0, 0, 50, 300]));
+    let kinds: Vec<_> = MessageKind::ALL[11..].iter().copied().filter(|_| rng.below(2) == 0).collect();
+    if faults.net && lost + held > 0 {
+        spoil(odds, &kinds, Fates::per_mille([50, lost, 50, held, 0]));
     }
 }
 
@@ -279,10 +297,13 @@ fn draw_reads(setup: &mut Setup, rng: &mut Rng) {
 /// Of one of so many clusters the questions for state are lost.
 const LOST_QUESTIONS: u32 = 6;
 
+/// One of so many clusters has an operator who changes its group, if that is asked for.
+const RECONFIGURED: u32 = 2;
+
 /// One of so many clusters is far apart.
 const FAR_APART: u32 = 12;
 
-/// Those that a group which is never reconfigured sends: the swarm draws no reconfigurations yet.
+/// Those that a group sends which is never reconfigured; the others have a draw of their own.
 fn all_kinds() -> Vec<MessageKind> {
     MessageKind::ALL[..15].to_vec()
 }
@@ -425,8 +446,12 @@ mod tests {
 
     #[test]
     fn what_is_fixed_stays_fixed_and_what_is_forbidden_does_not_happen() {
-        let options =
-            Options { replicas: Some(4), durability: Some(Durability::Async), faults: FaultSet::NONE, mutant: None };
+        let options = Options {
+            replicas: Some(4),
+            durability: Some(Durability::Async),
+            faults: FaultSet::NONE,
+            ..Options::default()
+        };
         for seed in 0..200 {
             let (setup, odds) = draw(seed, &options);
             assert_eq!((setup.replicas, setup.durability, setup.drift_ppm), (4, Durability::Async, 0));

@@ -145,10 +145,22 @@ pub(super) fn hand_over(common: &mut Common, out: &mut Out) {
     if common.group.epoch() == Epoch::ZERO {
         return;
     }
-    let started = common.group.position(common.config.me).map(ReplicaSet::of).unwrap_or_default();
-    common.epochs.handover = Some(Handover { started, attempt: 0 });
-    settle_if_started(common, out);
+    common.epochs.handover = Some(Handover { started: ReplicaSet::default(), attempt: 0 });
+    persisted(common, out);
     say_start(common, out);
+}
+
+/// The disk moved on: a member counts itself as soon as what the epoch begins with is there (D93).
+pub(super) fn persisted(common: &mut Common, out: &mut Out) {
+    if common.epochs.handover.is_none() {
+        return;
+    }
+    let durable = common.view_is_durable().is_some() || common.rules.counts_itself_early();
+    let me = common.group.position(common.config.me).filter(|_| durable);
+    if let (Some(me), Some(handover)) = (me, &mut common.epochs.handover) {
+        handover.started.insert(me);
+        settle_if_started(common, out);
+    }
 }
 
 fn settle_if_started(common: &mut Common, out: &mut Out) {
@@ -167,7 +179,8 @@ fn say_start(common: &mut Common, out: &mut Out) {
         return;
     }
     for at in 0..common.group.members().len() {
-        if !started.iter().any(|position| position.index() == at) {
+        let missing = !started.iter().any(|position| position.index() == at);
+        if missing && common.group.around(at) != common.config.me {
             let (to, group) = (common.group.around(at), common.group.clone());
             common.send(out, to, Plain::start_epoch(group));
         }
@@ -273,8 +286,11 @@ fn learn(
     let joining = common.epochs.joining.as_mut().filter(|joining| joining.group.epoch() >= epoch);
     let known = joining.is_some();
     if let Some(joining) = joining.filter(|joining| joining.group.epoch() == epoch) {
-        // Whoever told us first may be gone.
-        joining.of = from;
+        joining.told(from, common.rules);
+    }
+    if !concerned && common.rules.later_epoch_settles() && common.epochs.handover.take().is_some() {
+        // It was a quorum of our epoch that ended it (VRR §7.2): they have had all that it began with.
+        out.push(Action::Note(Note::EpochSettled { epoch: common.group.epoch() }));
     }
     if !concerned || known || common.epochs.owed.is_some() {
         common.ignore(out, from, kind, if concerned { Ignored::Duplicate } else { Ignored::WrongEpoch });
@@ -299,7 +315,7 @@ fn learn(
     if common.rules.says_started_without_base() {
         common.send(out, from, Plain::epoch_started_early(epoch));
     }
-    common.epochs.joining = Some(Joining { group: group.clone(), of: from, attempt: 0 });
+    common.epochs.joining = Some(Joining::new(group.clone(), from));
     fetch(common, out, base, from);
     Next::Stay
 }
@@ -313,14 +329,15 @@ fn fetch(common: &mut Common, out: &mut Out, head: Head, of: ReplicaId) {
     arm(common, attempt);
 }
 
-/// The part did not come: from whoever brought the news, then from the members in turn, of the new group and of ours. They
-/// may not know yet that there is another epoch, and be the only ones who can end ours.
+/// The part did not come: from those who brought the news, each in turn, since one may be gone and another deaf, then from
+/// the members of the new group and of ours. They may not know yet that there is another epoch, and be the only ones who can
+/// end ours.
 fn ask_again(common: &mut Common, out: &mut Out, remembers: bool) {
     let Some(joining) = &mut common.epochs.joining else { return };
     joining.attempt = joining.attempt.saturating_add(1);
-    let (group, attempt, first) = (joining.group.clone(), index(u64::from(joining.attempt)), joining.of);
+    let (group, attempt, told_by) = (joining.group.clone(), index(u64::from(joining.attempt)), joining.told_by.clone());
     let asked = [&group, &common.group].into_iter().flat_map(Group::members).map(|member| member.id);
-    let asked: Vec<ReplicaId> = core::iter::once(first).chain(asked).filter(|id| *id != common.config.me).collect();
+    let asked: Vec<ReplicaId> = told_by.into_iter().chain(asked).filter(|id| *id != common.config.me).collect();
     let at = attempt % asked.len();
     let wanted = common.shelf.next().map(|next| next.head).filter(|head| head.op >= group.base().op);
     let head = wanted.filter(|_| at != 0).unwrap_or_else(|| group.base());

@@ -3,7 +3,7 @@
 //! Owns what each of these inputs means in each status. Must not know messages or timers. Paper: VRR §4.1 step 1.
 
 use super::common::Out;
-use super::{Replica, Status, checkpoints, primary};
+use super::{Replica, Status, checkpoints, epochs, primary};
 use crate::action::{Action, Note};
 use crate::entry::{Query, Request};
 use crate::hand_over::NoHandOver;
@@ -16,6 +16,7 @@ impl Replica {
         assert!(self.common.pending.persisted(upto), "the driver completes only writes that were issued");
         self.common.release(out);
         checkpoints::settle(&mut self.common, out);
+        epochs::persisted(&mut self.common, out);
     }
 
     /// The service answered one op.

@@ -5,8 +5,13 @@
 use crate::group::Group;
 use crate::id::{Op, ReplicaId, Time};
 use crate::quorum::ReplicaSet;
+use crate::rules::Rules;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+
+/// So many that told of an epoch are remembered: as many as two groups have.
+const TOLD_BY_MAX: usize = 128;
 
 /// What this replica does for epochs, whatever its status.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -30,8 +35,25 @@ pub(super) struct Handover {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) struct Joining {
     pub(super) group: Group,
-    pub(super) of: ReplicaId,
+    /// Who told of it, the first one first: each of them has what it begins with.
+    pub(super) told_by: Vec<ReplicaId>,
     pub(super) attempt: u32,
+}
+
+impl Joining {
+    pub(super) fn new(group: Group, told_by: ReplicaId) -> Self {
+        Self { group, told_by: Vec::from([told_by]), attempt: 0 }
+    }
+
+    /// One more told of it.
+    pub(super) fn told(&mut self, by: ReplicaId, rules: Rules) {
+        if rules.forgets_who_told() || self.told_by.len() >= TOLD_BY_MAX {
+            self.told_by.clear();
+        }
+        if !self.told_by.contains(&by) {
+            self.told_by.push(by);
+        }
+    }
 }
 
 impl Epochs {

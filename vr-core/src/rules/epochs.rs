@@ -39,6 +39,17 @@ impl Rules {
         planted!(self, EpochStartedEarly)
     }
 
+    /// A member counts itself among those who have what an epoch begins with when that is on its disk (D93).
+    pub(crate) fn counts_itself_early(self) -> bool {
+        planted!(self, CountsItselfEarly)
+    }
+
+    /// Whoever was replaced and hears of a later epoch than the one it knows need not tell of that any more: a quorum of its
+    /// members has ended it (VRR §7.2).
+    pub(crate) fn later_epoch_settles(self) -> bool {
+        !planted!(self, TellsForever)
+    }
+
     /// The members of a new group are told until a quorum of them has answered (D94).
     pub(crate) fn repeats_start_epoch(self) -> bool {
         !planted!(self, StartEpochOnce)
@@ -47,6 +58,11 @@ impl Rules {
     /// What an epoch begins with is lent by whoever has it, in whatever status and epoch (D95).
     pub(crate) fn lends_base_outside_normal(self) -> bool {
         !planted!(self, BaseNeedsNormal)
+    }
+
+    /// Whoever told of an epoch is asked for what it begins with, not only the last one to tell (D94, D95).
+    pub(crate) fn forgets_who_told(self) -> bool {
+        planted!(self, LastTellerOnly)
     }
 
     /// Whoever is still in an earlier epoch is told of ours (D98).

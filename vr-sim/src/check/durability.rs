@@ -21,6 +21,9 @@
 //!   had D before the acknowledgement was made (PROTOCOL D49); if the view is later, its log holds D as above.
 //!   With more than f down or recovering the count still holds; it then says nothing about being available.
 //!
+//! D is counted in the group that decided it. If it is the last of its epoch, a quorum of the next group that holds it is as
+//! good: whatever that group decides follows it, and who is left behind in the old one is told (PROTOCOL 1.9 R4).
+//!
 //! Both are stronger than the n − q + 1 copies that every quorum must meet, and say at once when a copy goes.
 //! A lost disk (PROTOCOL D60) holds nothing, and no quorum has its replica in it any more: with l of them lost, q − l
 //! copies are met by q of the n − l that are left. Where a log was cut, the checkpoint on
@@ -28,7 +31,7 @@
 
 use super::shadow::{Mirror, Shadow};
 use super::{Violation, short};
-use vr_core::{Head, Op};
+use vr_core::{Epoch, Group, Head, Op, View};
 
 const S9: &str = "S9 ack durability";
 /// Every so many commits of primaries the count is taken, beside every start, crash and recovery.
@@ -60,10 +63,32 @@ impl Durability {
         let Some(decision) = shadow.lineage.decision(op) else { return Ok(()) };
         let head = Head { op, hash: decision.hash };
         let counts = |mirror: &&Mirror| mirror.retains(head, shadow.sync) || mirror.is_amnesiac(shadow.sync);
-        let members = shadow.replicas.iter().filter(|mirror| shadow.deciding().position(mirror.id).is_some());
-        let (lost, left): (Vec<_>, Vec<_>) = members.partition(|mirror| mirror.lost);
-        let holders = left.into_iter().filter(counts).count();
-        if holders + lost.len() >= shadow.deciding().quorum() { Ok(()) } else { Err(Self::lost(shadow, head)) }
+        let keeps = |mirror: &&Mirror| mirror.retains(head, shadow.sync);
+        let is_held = |group: &Group, counts: &dyn Fn(&&Mirror) -> bool| {
+            let members = shadow.replicas.iter().filter(|mirror| group.position(mirror.id).is_some());
+            let (lost, left): (Vec<_>, Vec<_>) = members.partition(|mirror| mirror.lost);
+            left.into_iter().filter(|mirror| counts(mirror)).count() + lost.len() >= group.quorum()
+        };
+        // The last of its epoch is what the next one begins with: a quorum of either holds it.
+        let next = shadow.present();
+        let held = is_held(shadow.deciding(), &counts) || (next.base() == head && is_held(next, &keeps));
+        if held { Ok(()) } else { Err(Self::lost(shadow, head)) }
+    }
+
+    /// A replica says that enough members have on their disks what their epoch begins with (PROTOCOL D93).
+    pub(super) fn settles(shadow: &Shadow, who: usize, epoch: Epoch) -> Result<(), Violation> {
+        let group = shadow.group(View::first_of(epoch));
+        let places = group.members().iter().filter_map(|member| shadow.place(member.id));
+        let begun = places.filter(|place| shadow.has_begun(*place, epoch)).count();
+        if begun >= group.quorum() {
+            return Ok(());
+        }
+        let id = shadow.id(who);
+        let message = format!(
+            "{id:?} says that a quorum of epoch {epoch} has what it begins with, but only {begun} members have it on \
+             their disks"
+        );
+        Err(Violation::safety(S9, message, &[id], &[group.base().op]))
     }
 
     #[cold]

@@ -5,24 +5,30 @@
 //! Must not know timeouts: they are counted in heartbeats. VRR §8.2 "Liveness"; PROTOCOL §4, DESIGN 9.16, §10.
 //!
 //! Excused is
-//! - everything, in the asynchronous mode, once more than f replicas were down, halted or recovering at a time:
-//!   the group waits for its operator (PROTOCOL §6 b);
+//! - everything, in the asynchronous mode, once more than f replicas of a group that still counts were down, halted or
+//!   recovering at a time: the group waits for its operator (PROTOCOL §6 b);
 //! - everything, while the healed replicas that have their memory, or in the synchronous mode a whole log or one of
 //!   which every lost entry can be read on another healed disk, are no quorum (DESIGN §10 "Recovery"; D56, D58): others
 //!   may be stopped in order, which no memory is lost by;
+//! - everything, while nobody healed who has its memory has what the last epoch begins with, and those of the group before
+//!   are no quorum: what that epoch begins with cannot be had (PROTOCOL 1.9 R4);
 //! - a healed replica that, after the faults ended, halted because its disk failed, crashed and stayed down, or lost
 //!   its memory (in the asynchronous mode by any crash): it counts as not healed; the rest must still be a quorum,
 //!   with its hub if it is a star;
 //! - a healed replica whose disk is full: it takes no entries, and counts as not healed; whoever it leads is not excused;
-//! - in a star, whoever has no link to the primary: service is kept by those that have (DESIGN §10);
+//! - in a star, whoever has no link to the primary: service is kept by those that have (DESIGN §10); but who was told of the
+//!   last epoch has to be in it;
 //! - in a star, everything, while its hub has lost its memory, no healed replica can lend it what it lost by name, and none
 //!   that it may follow leads: the others hear nobody but the hub, which takes no part in votes, so that no view can begin;
+//! - a replica that was replaced, as long as it can hear of that from nobody: from no healed member of its own epoch, or of
+//!   the one it was last told of, that is in a later one; and who slept through all its epochs, and was told of none;
 //! - whoever is led by a replica that was not healed but hears a quorum all the same: its links are as they are.
 
 use super::shadow::{Mirror, Shadow, Standing};
 use super::{Violation, short};
 use vr_core::{
-    Body, ClientId, HaltReason, Hash, Head, Message, ReplicaId, RequestNumber, Snapshot, StatusName, Time, To, View,
+    Body, ClientId, Epoch, Group, HaltReason, Hash, Head, Message, ReplicaId, RequestNumber, Snapshot, StatusName,
+    Time, To, View,
 };
 
 const L1: &str = "L1 one view";
@@ -89,6 +95,8 @@ pub(super) struct Liveness {
     forgot_late: Vec<bool>,
     /// By position: heartbeats sent, in which view, after a quorum had left it.
     in_vain: Vec<(View, u32)>,
+    /// By position: the last epoch with it among the members that it was told of in this life.
+    told: Vec<Option<Epoch>>,
     heal: Option<Heal>,
     /// The largest view anybody entered.
     highest: View,
@@ -104,6 +112,7 @@ impl Liveness {
             full: vec![false; replicas],
             forgot_late: vec![false; replicas],
             in_vain: vec![(View::ZERO, 0); replicas],
+            told: vec![None; replicas],
             heal: None,
             highest: View::ZERO,
             invoked: 0,
@@ -121,15 +130,17 @@ impl Liveness {
     /// Somebody went down, halted, came back or recovered.
     pub(super) fn count_amnesiacs(&mut self, shadow: &Shadow) {
         if !shadow.sync && !self.void {
-            let member = |mirror: &Mirror| shadow.present().position(mirror.id).is_some();
-            let is_amnesiac = |mirror: &&Mirror| mirror.known && mirror.is_amnesiac(shadow.sync) && member(mirror);
-            let amnesiacs = shadow.replicas.iter().filter(is_amnesiac).count();
-            self.void = amnesiacs > shadow.tolerated();
+            let is_amnesiac = |mirror: &&Mirror| mirror.known && mirror.is_amnesiac(shadow.sync);
+            let overwhelms = |group: &Group| {
+                let members = shadow.replicas.iter().filter(|mirror| group.position(mirror.id).is_some());
+                members.filter(is_amnesiac).count() > group.members().len() - group.quorum()
+            };
+            self.void = shadow.bodies().iter().any(overwhelms);
         }
     }
 
     pub(super) fn opened(&mut self, shadow: &Shadow, who: usize) {
-        (self.failed_write[who], self.full[who]) = (false, false);
+        (self.failed_write[who], self.full[who], self.told[who]) = (false, false, None);
         self.count_repairable(shadow);
     }
 
@@ -180,6 +191,11 @@ impl Liveness {
 
     /// A message arrived. Once the faults have ended it matters whom a primary hears.
     pub(super) fn hears(&mut self, at: Time, shadow: &Shadow, who: usize, message: &Message) {
+        if let Body::StartEpoch(group) | Body::NewEpoch(group) = &message.body
+            && shadow.is_member(who, group)
+        {
+            self.told[who] = self.told[who].max(Some(group.epoch()));
+        }
         let Some(heal) = &mut self.heal else { return };
         if !matches!(message.body, Body::PrepareOk { .. } | Body::CommitOk { .. }) {
             return;
@@ -277,6 +293,9 @@ impl Liveness {
             let id = seen.0.id;
             is_whole(seen) || (heal.repairable.contains(&id) && can_still(id))
         };
+        if !Self::is_base_there(shadow, heal, end) {
+            return None;
+        }
         let quorum = shadow.present().quorum();
         if able.iter().filter(is_owed).count() < quorum {
             return None;
@@ -287,6 +306,28 @@ impl Liveness {
             hub.is_some_and(|seen| is_owed(&seen) || Self::can_follow(shadow, seen.0.id, &helpers))
         };
         (hub && able.len() >= quorum).then_some(able)
+    }
+
+    /// Can what the last epoch begins with be had from those who are healed and have their memory?
+    fn is_base_there(shadow: &Shadow, heal: &Heal, end: &End<'_>) -> bool {
+        let up = |id: &ReplicaId| end.replicas.iter().any(|(seen, _)| seen.id == *id);
+        let whole = |place: &usize| {
+            let mirror = &shadow.replicas[*place];
+            mirror.standing.is_running() && !mirror.is_amnesiac(shadow.sync)
+        };
+        let healed: Vec<usize> =
+            heal.core.iter().filter(|id| up(id)).filter_map(|id| shadow.place(*id)).filter(whole).collect();
+        for group in shadow.bodies().iter().rev() {
+            let begun = healed.iter().any(|place| shadow.has_begun(*place, group.epoch()));
+            if begun || group.epoch() == Epoch::ZERO {
+                return true;
+            }
+            let before = shadow.group(View::first_of(Epoch(group.epoch().0 - 1)));
+            if healed.iter().filter(|place| shadow.is_member(**place, before)).count() < before.quorum() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Does one of these lead a view that `follower` did not promise to leave behind?
@@ -316,7 +357,7 @@ impl Liveness {
     }
 
     fn owed(&self, shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> Result<(), Complaint> {
-        Self::in_place(shadow, heal, able, end)?;
+        self.in_place(shadow, heal, able, end)?;
         let served = Self::served(shadow, heal, able)?;
         if let Some((client, number)) = end.unanswered.first() {
             let count = end.unanswered.len();
@@ -341,9 +382,13 @@ impl Liveness {
 
     /// A reconfiguration that was committed is finished: the members of the new group are in its epoch, and whoever is no
     /// member any more knows it.
-    fn in_place(shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> Result<(), Complaint> {
+    fn in_place(&self, shadow: &Shadow, heal: &Heal, able: &[&Seen], end: &End<'_>) -> Result<(), Complaint> {
         let group = shadow.present();
-        if let Some((seen, _)) = able.iter().find(|(seen, _)| seen.epoch != group.epoch()) {
+        let (hub, primary) = able.first().map(|(seen, _)| (seen.id, seen.primary)).unzip();
+        let hears = |seen: &Snapshot| heal.mesh || hub == primary || Some(seen.id) == hub || Some(seen.id) == primary;
+        let told = |seen: &Snapshot| shadow.place(seen.id).is_some_and(|who| self.told[who] >= Some(group.epoch()));
+        let behind = |(seen, _): &&&Seen| seen.epoch != group.epoch() && (hears(seen) || told(seen));
+        if let Some((seen, _)) = able.iter().find(behind) {
             let (id, now, is) = (seen.id, group.epoch(), seen.epoch);
             return Err((L7, format!("{id:?} is a member of epoch {now}, but still in epoch {is}"), vec![id]));
         }
@@ -352,11 +397,30 @@ impl Liveness {
             place.is_some_and(|place| !shadow.is_member(place, group) && shadow.was_member(place))
         };
         let is_out = |seen: &&Seen| matches!(seen.0.status, StatusName::Retired | StatusName::Halted);
-        if let Some((seen, _)) = end.replicas.iter().filter(replaced).find(|seen| !is_out(seen)) {
+        let knows = |seen: &&Seen| is_out(seen) || !self.may_hear(shadow, heal, &seen.0, end);
+        if let Some((seen, _)) = end.replicas.iter().filter(replaced).find(|seen| !knows(seen)) {
             let (id, now, status) = (seen.id, group.epoch(), seen.status);
             return Err((L7, format!("{id:?} is no member in epoch {now}, but is {status:?}"), vec![id]));
         }
         Ok(())
+    }
+
+    /// Can a replica that is behind hear of a later epoch from somebody it asks?
+    fn may_hear(&self, shadow: &Shadow, heal: &Heal, who: &Snapshot, end: &End<'_>) -> bool {
+        let Some(place) = shadow.place(who.id) else { return false };
+        let told = self.told[place].map(View::first_of);
+        let asks = |id: ReplicaId| {
+            let waits = who.status == StatusName::Transitioning;
+            let ours = (!waits).then_some(shadow.replicas[place].memory.view);
+            ours.into_iter().chain(told).any(|view| shadow.group(view).position(id).is_some())
+        };
+        let hub = heal.core.first().copied();
+        let linked = |id: ReplicaId| heal.mesh || Some(id) == hub || Some(who.id) == hub;
+        let mut healed = end.replicas.iter().filter(|(seen, _)| heal.core.contains(&seen.id) && seen.id != who.id);
+        healed.any(|(seen, _)| {
+            let tells = !matches!(seen.status, StatusName::Recovering | StatusName::Halted);
+            tells && seen.epoch > who.epoch && linked(seen.id) && asks(seen.id)
+        })
     }
 
     /// The replicas that one primary must keep in step: all of a mesh; of a star, those the primary has a link to.

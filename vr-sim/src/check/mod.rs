@@ -305,7 +305,7 @@ impl Checkers {
                 Action::Reply(reply) => {
                     Views::replies(&self.shadow, who, reply)?;
                     self.at_most_once.answers(&self.shadow, Some(who), reply.into())?;
-                    self.reads.iter_mut().for_each(|reads| reads.replied(reply));
+                    self.reads.iter_mut().for_each(|reads| reads.replied(&self.shadow, reply));
                 }
                 Action::Reject(rejection) => {
                     Views::rejects(&self.shadow, who, rejection)?;
@@ -412,6 +412,8 @@ impl Checkers {
             self.promises.chose(&self.shadow, who, (view, of), reports)
         } else if let Note::EnteredView { view, cause: EnterCause::Quorum } = *note {
             self.votes.enters(&self.shadow, who, view)
+        } else if let Note::EpochSettled { epoch } = *note {
+            Durability::settles(&self.shadow, who, epoch)
         } else if let Note::EnteredView { view, cause: EnterCause::HandOver } = *note {
             hand_over::leaves(&self.shadow, who, view)
         } else {

@@ -45,7 +45,7 @@ impl Questions {
 
     pub(super) fn sends(&mut self, shadow: &Shadow, who: usize, to: To, message: &Message) -> Result<(), Violation> {
         let (Body::GetState(question), To::One(of)) = (&message.body, to) else { return Ok(()) };
-        if shadow.replicas.len() < 3 {
+        if shadow.group(message.header.view).members().len() < 3 {
             return Ok(());
         }
         let (view, want) = (message.header.view, question.want);

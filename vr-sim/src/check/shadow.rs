@@ -247,10 +247,27 @@ impl Shadow {
         self.place(self.group(view).primary(view)).unwrap_or(0)
     }
 
-    /// How many members may be without a memory.
-    pub(super) fn tolerated(&self) -> usize {
-        let group = self.present();
-        group.members().len() - group.quorum()
+    /// Did the last entry of an epoch have this op? A reconfiguration is no operation of the service.
+    pub(super) fn ends_epoch(&self, op: Op) -> bool {
+        self.groups.iter().any(|group| group.base().op == op && group.epoch() > Epoch::ZERO)
+    }
+
+    /// Has its disk what this epoch begins with, or a later one?
+    pub(super) fn has_begun(&self, place: usize, epoch: Epoch) -> bool {
+        let view = self.replicas[place].disk.view;
+        let reached = if is_between_epochs(view) { View(view.0 + 1) } else { view };
+        reached.epoch() >= epoch
+    }
+
+    /// The groups that something still depends on: from the last one of which a quorum has on its disk what its epoch begins
+    /// with, to the last that was decided.
+    pub(super) fn bodies(&self) -> &[Group] {
+        let begun = |group: &Group| {
+            let places = group.members().iter().filter_map(|member| self.place(member.id));
+            places.filter(|place| self.has_begun(*place, group.epoch())).count()
+        };
+        let settled = self.groups.iter().rposition(|group| begun(group) >= group.quorum());
+        &self.groups[settled.unwrap_or(0)..]
     }
 
     // ---- lives
@@ -334,7 +351,7 @@ impl Shadow {
         let is_member = self.is_member(place, self.group(memory.view));
         self.replicas[place].standing = if !is_member {
             Standing::Outside
-        } else if memory.log_view != memory.view {
+        } else if memory.log_view != memory.view || is_between_epochs(memory.view) {
             Standing::ViewChange
         } else if self.leader(memory.view) == place {
             Standing::Primary
@@ -373,4 +390,10 @@ impl Shadow {
             mirror.disk.apply(&write);
         }
     }
+}
+
+/// The last number before an epoch is no view of the one before: who has a checkpoint beyond the base of an epoch, and none
+/// of its logs yet, names it.
+fn is_between_epochs(view: View) -> bool {
+    view > View::ZERO && View(view.0.wrapping_add(1)).number() == 0
 }

@@ -15,7 +15,7 @@ pub const DIRECTED: &[(&str, &str)] = &[
     ("ignored_malformed", "messages-without-sense"),
     ("refused_too_large", "requests-without-sense"),
     ("refused_malformed", "requests-without-sense"),
-    // The swarm draws no reconfigurations yet.
+    // The swarm draws reconfigurations only when it is asked to.
     ("epoch_ends", "epoch-three-to-five"),
     ("epoch_began", "epoch-three-to-five"),
     ("learned_epoch", "epoch-three-to-five"),

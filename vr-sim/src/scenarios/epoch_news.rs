@@ -4,9 +4,12 @@
 //! know other sections.
 
 use super::epochs::{begin, story};
-use crate::scenario::Role::{All, R, R0, R1, R2, R3, R4};
+use crate::scenario::Role::{All, P, R, R0, R1, R2, R3, R4};
 use crate::scenario::{SYNC, Scenario, ScenarioInfo, Verdict};
-use vr_core::MessageKind::{CheckpointPart, Commit, DoViewChange, NewEpoch, NewState, Prepare, StartEpoch, StartView};
+use vr_core::MessageKind::{
+    CheckpointPart, Commit, DoViewChange, EpochStarted, GetCheckpoint, NewEpoch, NewState, Prepare, StartEpoch,
+    StartView,
+};
 use vr_core::{Epoch, Note, ReplicaId, StatusName, Wait};
 
 pub(super) const SCENARIOS: &[ScenarioInfo] = &[
@@ -26,6 +29,31 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         ("loss of CheckpointPart, crash of the primary", "L7 reconfigured"),
         whoever_tells_is_asked,
     ),
+    ScenarioInfo {
+        modes: SYNC,
+        ..story(
+            "d93-counted-when-it-is-on-the-disk",
+            "The only member of a group has what its epoch begins with, but not on its disk: it does not count itself.",
+            ("a disk that stands still", "S9 ack durability"),
+            counted_when_it_is_on_the_disk,
+        )
+    },
+    story(
+        "d93-a-later-epoch-will-do",
+        "A replica that was replaced misses that the next group is complete, and the next epoch begins: it goes quiet.",
+        ("loss of EpochStarted", "L7 reconfigured"),
+        later_epoch_will_do,
+    ),
+    ScenarioInfo {
+        modes: SYNC,
+        ..story(
+            "d94-all-who-told-are-asked",
+            "Two groups are replaced one after the other, and one of those who know what the second epoch begins with tells the \
+             new one again and again, but hears nothing: the other, who told it once, is asked.",
+            ("one-way cut, loss of GetCheckpoint and StartEpoch", "L7 reconfigured"),
+            all_who_told_are_asked,
+        )
+    },
     ScenarioInfo {
         modes: SYNC,
         ..story(
@@ -117,6 +145,49 @@ fn whoever_tells_is_asked(t: &mut Scenario) -> Verdict {
     }
     t.crash(R0);
     t.expect_epoch(1, &[3, 4, 5])
+}
+
+fn counted_when_it_is_on_the_disk(t: &mut Scenario) -> Verdict {
+    begin(t)?;
+    t.stick_disk(R3);
+    t.reconfigure(R0, 1, 0, &[3]);
+    t.run(t.heartbeat().times(8))?;
+    let began = |note: &Note| matches!(note, Note::EpochBegan { .. });
+    t.expect_note(R3, "that it is in the new epoch", began)?;
+    t.expect_no_note(All, "that the epoch is settled", |note| matches!(note, Note::EpochSettled { .. }))?;
+    t.free_disk(R3);
+    t.expect_epoch(1, &[3])?;
+    t.run(t.heartbeat().times(8))?;
+    t.expect_note(R3, "that the epoch is settled", |note| matches!(note, Note::EpochSettled { .. }))
+}
+
+fn later_epoch_will_do(t: &mut Scenario) -> Verdict {
+    begin(t)?;
+    t.lose(EpochStarted, All, R0);
+    t.reconfigure(R0, 1, 0, &[3, 4]);
+    t.expect_epoch(1, &[3, 4])?;
+    t.reconfigure(P, 2, 1, &[4, 5]);
+    t.expect_epoch(2, &[4, 5])?;
+    t.pass(EpochStarted, All, R0);
+    t.run(t.heartbeat().times(20))?;
+    t.expect_note(R0, "that epoch 1 is settled", |note| matches!(note, Note::EpochSettled { epoch: Epoch(1) }))
+}
+
+fn all_who_told_are_asked(t: &mut Scenario) -> Verdict {
+    begin(t)?;
+    t.reconfigure(R0, 1, 0, &[3, 4]);
+    t.expect_epoch(1, &[3, 4])?;
+    t.lose(GetCheckpoint, R(5), R4);
+    t.lose(NewEpoch, R(5), All);
+    t.cut_way(R(5), R3);
+    t.reconfigure(P, 2, 1, &[5]);
+    t.run(t.heartbeat().times(4))?;
+    let told = |note: &Note| matches!(note, Note::LearnedEpoch { epoch: Epoch(2), .. });
+    t.expect_note(R(5), "that there is an epoch 2", told)?;
+    t.lose(StartEpoch, R4, All);
+    t.run(t.heartbeat().times(16))?;
+    t.pass(GetCheckpoint, R(5), R4);
+    t.expect_epoch(2, &[5])
 }
 
 fn one_member_answers(t: &mut Scenario) -> Verdict {

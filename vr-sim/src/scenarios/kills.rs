@@ -128,6 +128,9 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::EpochStartedEarly, "d93-started-when-it-is-here", "S11 ack backed"),
     (Mutant::StartEpochOnce, "d94-told-until-they-answer", "L7 reconfigured"),
     (Mutant::BaseNeedsNormal, "d95-base-from-the-replaced", "L7 reconfigured"),
+    (Mutant::CountsItselfEarly, "d93-counted-when-it-is-on-the-disk", "S9 ack durability"),
+    (Mutant::TellsForever, "d93-a-later-epoch-will-do", EXPECTATION),
+    (Mutant::LastTellerOnly, "d94-all-who-told-are-asked", EXPECTATION),
     (Mutant::HintLost, "d98-asleep-over-two-epochs", "L7 reconfigured"),
     (Mutant::DuplicateReconfiguration, "d99-asked-again", "S22 reply truth"),
     (Mutant::BatchAfterReconfiguration, "d104-last-of-its-batch", "S20 epoch prefix"),
@@ -167,19 +170,33 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         why: "no honest replica sends a log that contradicts what was executed (S1, S8): the check is there for what should not \
               happen, and the scenario forges such a log",
     },
-    not_drawn(Mutant::ReadAcrossEpochs),
+    OutOfReach {
+        mutant: Mutant::ReadAcrossEpochs,
+        why: "with --reconfigure neither: a primary has to be slow between the commit of the last entry of its epoch and its \
+              execution, led by nobody, while a quorum of the old group still answers it and the new group answers a request",
+    },
     not_drawn(Mutant::NoTopmostCheck),
     not_drawn(Mutant::ConfigAtAppend),
     not_drawn(Mutant::TransitioningVotes),
-    not_drawn(Mutant::CommitAcrossViews),
+    OutOfReach {
+        mutant: Mutant::CommitAcrossViews,
+        why: "with --reconfigure neither: reports for a view have to be under way while a later view commits the last entry of \
+              the epoch and one who is still in the earlier view, with that entry from before, hears that the epoch is over",
+    },
     not_drawn(Mutant::EpochStartedEarly),
     not_drawn(Mutant::StartEpochOnce),
     not_drawn(Mutant::BaseNeedsNormal),
+    not_drawn(Mutant::CountsItselfEarly),
+    OutOfReach {
+        mutant: Mutant::TellsForever,
+        why: "with --reconfigure neither: what is told for ever harms nobody, and no property counts it",
+    },
+    not_drawn(Mutant::LastTellerOnly),
     not_drawn(Mutant::HintLost),
     not_drawn(Mutant::DuplicateReconfiguration),
     not_drawn(Mutant::BatchAfterReconfiguration),
 ];
 
 const fn not_drawn(mutant: Mutant) -> OutOfReach {
-    OutOfReach { mutant, why: "the swarm draws no reconfigurations yet" }
+    OutOfReach { mutant, why: "no seed reconfigures unless it is asked to: --hunt --reconfigure finds it" }
 }

@@ -12,11 +12,15 @@ use vr_core::{Batching, Wait};
 type Simpler = fn(&Setup, u64) -> Option<Setup>;
 
 /// In this order; each is repeated for as long as it succeeds.
-pub(super) const SETUP: [Simpler; 15] = [
+pub(super) const SETUP: [Simpler; 19] = [
     |setup, at| {
         let end = Wait(at.saturating_add(1_000_000));
         (setup.safety > end).then(|| Setup { safety: end, ..setup.clone() })
     },
+    |setup, _| changed(setup, |setup| (setup.plan, setup.spares) = (None, 0)),
+    |setup, _| changed(setup, shorten),
+    |setup, _| changed(setup, |setup| setup.plan.iter_mut().for_each(|plan| plan.dismisses = false)),
+    |setup, _| changed(setup, |setup| setup.plan.iter_mut().for_each(|plan| plan.late = Wait::ZERO)),
     |setup, _| fewer(setup, setup.replicas / 2, |setup, n| setup.replicas = n, setup.replicas),
     |setup, _| fewer(setup, setup.replicas.saturating_sub(1), |setup, n| setup.replicas = n, setup.replicas),
     |setup, _| fewer(setup, setup.clients / 2, |setup, n| setup.clients = n, setup.clients),
@@ -37,6 +41,14 @@ pub(super) const SETUP: [Simpler; 15] = [
         })
     },
 ];
+
+/// The last group of the plan is not asked for, and who is only in that is not there.
+fn shorten(setup: &mut Setup) {
+    let Some(plan) = setup.plan.as_mut().filter(|plan| plan.groups.len() > 1) else { return };
+    plan.groups.pop();
+    let last = plan.groups.iter().flatten().copied().max().unwrap_or(0);
+    setup.spares = (last + 1).saturating_sub(setup.replicas);
+}
 
 fn fewer<N: PartialOrd + From<u8>>(setup: &Setup, n: N, set: fn(&mut Setup, N), now: N) -> Option<Setup> {
     if n < N::from(1) || n >= now {
@@ -66,8 +78,11 @@ pub(super) fn oddities(setup: &Setup) -> u64 {
         setup.mix != plain.mix,
         setup.max_message_bytes != plain.max_message_bytes,
         setup.max_request_bytes != plain.max_request_bytes,
+        setup.plan.as_ref().is_some_and(|plan| plan.dismisses),
+        setup.plan.as_ref().is_some_and(|plan| plan.late != Wait::ZERO),
     ];
-    let odd = odd.into_iter().filter(|is_odd| *is_odd).count();
+    let epochs = setup.plan.as_ref().map_or(0, |plan| plan.groups.len());
+    let odd = odd.into_iter().filter(|is_odd| *is_odd).count() + epochs;
     // A run that goes on for long after the failure is odd as well; hours of it, in minutes.
     u64::try_from(odd).unwrap_or(u64::MAX).saturating_mul(1 << 32).saturating_add(setup.safety.0 / 1_000_000)
 }

@@ -62,6 +62,9 @@ impl<A: App> World<A> {
                     }
                 }
                 Action::Note(note) => {
+                    if self.setup.plan.is_some() {
+                        self.notes_epoch(on, &note);
+                    }
                     if self.phase == super::Phase::Hands {
                         self.notes.push((on, note));
                     }

@@ -28,6 +28,10 @@ impl<A: App> World<A> {
         // Only a quorum that has its memory can help those who lost it, or whose log is damaged (DESIGN §10).
         order.sort_by_key(|on| (self.nodes[*on].is_lost, self.nodes[*on].lacks_memory()));
         let mesh = members < 3 || self.decider.choose(ChoiceKind::CoreShape, 0, 2) == 0;
+        if self.setup.plan.is_some() {
+            let (core, hub) = self.cover(&order, size - quorum);
+            return self.heal_core(core, mesh || !hub);
+        }
         order.truncate(size);
         self.heal_core(order, mesh);
     }
@@ -52,8 +56,11 @@ impl<A: App> World<A> {
                 self.empty_disk(*on);
             }
         }
-        let whole = core.iter().filter(|on| !self.nodes[**on].lacks_memory()).count();
-        let damaged = self.setup.durability == Durability::Sync && whole < vr_core::quorum(self.nodes.len());
+        let lacks = |members: &Vec<usize>| {
+            let whole = members.iter().filter(|on| core.contains(on) && !self.nodes[**on].lacks_memory()).count();
+            whole < vr_core::quorum(members.len())
+        };
+        let damaged = self.setup.durability == Durability::Sync && self.bodies().last().is_some_and(lacks);
         self.marks.stuck_groups += u64::from(self.overwhelmed || damaged);
         // Damaged logs may be repaired, and who was down and damaged may not have been missed: then all have their full time.
         let is_void = self.checkers.as_ref().is_none_or(Checkers::owe_nothing);
@@ -85,6 +92,8 @@ impl<A: App> World<A> {
         let chosen = self.decider.choose(ChoiceKind::CoreFull, 0, bound).checked_sub(1)?;
         let full = core[usize::try_from(chosen).expect("an index")];
         let others = core.iter().filter(|on| **on != full && !self.nodes[**on].lacks_memory()).count();
+        // While the group may change, every disk is needed.
+        let mesh = mesh && self.setup.plan.is_none();
         (mesh && others >= vr_core::quorum(self.nodes.len())).then_some(full)
     }
 
@@ -121,6 +130,10 @@ impl<A: App> World<A> {
     /// Every client finishes what it waits for and calls one fresh operation.
     fn ask_for_more(&mut self) {
         for at in 0..self.clients.len() {
+            if self.operates(at) {
+                self.operator_finishes(at);
+                continue;
+            }
             let waiting = self.clients[at].waiting();
             self.clients[at].left = if waiting == Waiting::Answer { 2 } else { 1 };
             if waiting == Waiting::Idle {
@@ -147,13 +160,10 @@ impl<A: App> World<A> {
         }
         let groups = core.iter().filter_map(|on| self.nodes[*on].life.as_ref()).map(|life| life.replica.group());
         let Some(group) = groups.max_by_key(|group| group.epoch()) else { return false };
+        let healed = core;
         let (core, others): (Vec<usize>, Vec<usize>) =
             core.iter().partition(|on| group.position(self.nodes[**on].config.me).is_some());
-        let is_out = |life: &Life<A::Service>| {
-            let status = life.replica.snapshot().status;
-            matches!(status, StatusName::Transitioning | StatusName::Retired)
-        };
-        if core.is_empty() || !others.iter().all(|on| self.nodes[*on].life.as_ref().is_some_and(is_out)) {
+        if core.is_empty() || !others.iter().all(|on| self.is_out(*on, (healed, mesh))) {
             return false;
         }
         let lives = core.iter().map(|on| self.nodes[*on].life.as_ref());
@@ -163,6 +173,13 @@ impl<A: App> World<A> {
         // In a star led by a leaf, the other leaves have no link to it (DESIGN §10).
         let (hub, primary) = (all[0].id, all[0].primary);
         let linked = |id: ReplicaId| mesh || primary == hub || id == hub || id == primary;
+        // Whoever is a member has to be in the epoch, once it was told of that, wherever its links lead; and the last entry of
+        // an epoch is no rest.
+        let told = |on: &usize| self.nodes[*on].told.as_ref().is_some_and(|told| told.epoch() >= group.epoch());
+        let behind = |(on, seen): (&usize, &Snapshot)| seen.epoch < group.epoch() && (linked(seen.id) || told(on));
+        if core.iter().zip(&all).any(behind) || core.iter().any(|on| self.ends_epoch(*on)) {
+            return false;
+        }
         let served: Vec<&Snapshot> = all.iter().filter(|s| linked(s.id)).collect();
         let led = served.iter().any(|s| s.status == StatusName::Primary && !s.wants_view_change);
         let where_is = |s: &Snapshot| (s.view, s.op, s.commit, s.executed);
@@ -171,6 +188,31 @@ impl<A: App> World<A> {
             is_normal && where_is(s) == where_is(&all[0]) && s.executed == s.op
         };
         led && served.len() >= group.quorum() && served.iter().all(is_well)
+    }
+
+    /// Does it know that it is no member, or can nobody tell it who is healed, too?
+    fn is_out(&self, on: usize, (healed, mesh): (&[usize], bool)) -> bool {
+        let Some(life) = &self.nodes[on].life else { return false };
+        let (status, ours) = (life.replica.snapshot().status, life.replica.group());
+        if status == StatusName::Retired {
+            return true;
+        }
+        let told = self.nodes[on].told.as_ref();
+        let waits = status == StatusName::Transitioning;
+        let asks = |id: ReplicaId| {
+            let groups = told.into_iter().chain((!waits).then_some(ours));
+            groups.into_iter().any(|group| group.position(id).is_some())
+        };
+        let linked = |other: usize| mesh || healed.first() == Some(&other) || healed.first() == Some(&on);
+        let tells = |other: &usize| {
+            let node = &self.nodes[*other];
+            let is_later = |life: &Life<A::Service>| {
+                let forgot = life.replica.snapshot().status == StatusName::Recovering;
+                !forgot && life.replica.group().epoch() > ours.epoch()
+            };
+            *other != on && linked(*other) && asks(node.config.me) && node.life.as_ref().is_some_and(is_later)
+        };
+        !healed.iter().any(tells)
     }
 
     /// The run is over.

@@ -1,4 +1,4 @@
-//! Disks that are lost as a whole, and disks that go back to what they were.
+//! Records that rot, disks that are lost as a whole, and disks that go back to what they were.
 //!
 //! Owns when that may happen so that the group can bear it, and what a driver does that finds no disk. Must not know how a
 //! replica works. PROTOCOL F13, D60, §6.
@@ -8,12 +8,19 @@
 //! holds what it forgot: every quorum meets them, and they are bound by what they hold. So only such a disk goes back, in
 //! the life and the view in which the image was made; behind a promise of its own no replica can be sent unnoticed.
 
+use super::node::small;
 use super::{Pending, World};
 use crate::check::Happening;
+use crate::decider::ChoiceKind;
 use crate::fate::Restart;
 use crate::plants;
 use crate::workload::App;
-use vr_core::{Durability, Stored, Wait};
+use vr_core::{Durability, Head, Op, Stored, Wait};
+
+/// Rot strikes one of so many entries at the end of a log.
+const ROT_MOST: u64 = 48;
+/// So many times in one crash: a misdirected write spoils two records, its own and the one it fell on.
+const ROT_STRIKES: u64 = 3;
 
 /// So often, a heartbeat apart, it is tried to send a disk back.
 const TRIES: u32 = 12;
@@ -31,6 +38,10 @@ impl<A: App> World<A> {
     /// There is nothing on the disk of a replica that is down.
     pub(super) fn disk_is_gone(&mut self, on: usize) {
         self.marks.lost_disks += 1;
+        self.throw_disk_away(on);
+    }
+
+    pub(super) fn throw_disk_away(&mut self, on: usize) {
         let node = &mut self.nodes[on];
         let id = node.config.me;
         let cluster = &node.config.cluster;
@@ -97,9 +108,50 @@ impl<A: App> World<A> {
             let is_there = stored.log.contains(head) || stored.checkpoint.as_ref().is_some_and(|c| c.op() >= head.op);
             is_there && stored.damage.is_none() && stored.view >= now.view && stored.log_view >= now.log_view
         };
-        let others = self.nodes.iter().enumerate().filter(|(at, _)| *at != on);
         // What is on the disk of one that is down was not all reported: an observer cannot count it.
-        let holders = others.filter(|(_, node)| node.life.is_some() && holds(node.disk.durable()));
-        head.op > image.log.op() && holders.count() >= vr_core::quorum(self.nodes.len())
+        let is_holder = |at: &&usize| {
+            let other = &self.nodes[**at];
+            **at != on && other.life.is_some() && holds(other.disk.durable())
+        };
+        let bears = |members: &Vec<usize>| members.iter().filter(is_holder).count() >= vr_core::quorum(members.len());
+        // While one epoch follows another, the quorums of both count; and that of its own, however far the others are: those who
+        // were left behind in it with this one must be no quorum without what it forgets.
+        head.op > image.log.op() && self.bodies().iter().chain(self.own_body(on).iter()).all(bears)
     }
+
+    /// Records that were confirmed rot in a crash, if enough good copies are left.
+    pub(super) fn rot_by_chance(&mut self, on: usize, key: u64, confirmed: Head) {
+        for strike in 0..ROT_STRIKES {
+            let range = self.nodes[on].disk.may_rot(confirmed);
+            let Some((first, last)) = range.filter(|_| self.asks_decider()) else { return };
+            let eligible = (first.distance_to(last) + 1).min(ROT_MOST);
+            let key = key.wrapping_add(strike);
+            let from_end = u64::from(self.decider.choose(ChoiceKind::Rot, key, small(index(eligible)) + 1));
+            let Some(back) = from_end.checked_sub(1) else { return };
+            let op = Op(last.0 - back);
+            let spares = self.can_spare(on);
+            let is_there = self.nodes[on].disk.readable(op).is_some();
+            if is_there && (spares || self.has_copies(on, op)) {
+                self.marks.rotten_records += 1;
+                self.marks.rotten_together += u64::from(!spares);
+                self.nodes[on].disk.rot(op);
+            }
+        }
+    }
+
+    /// Whatever else is damaged: would a quorum still have this entry, and would this disk know what it lost? Where
+    /// memory counts, what a disk still knows does not.
+    fn has_copies(&self, on: usize, op: Op) -> bool {
+        if self.setup.durability == Durability::Async {
+            return false;
+        }
+        let Some(hash) = self.nodes[on].disk.readable(op) else { return false };
+        let holds = |other: &&usize| **other != on && self.nodes[**other].disk.readable(op) == Some(hash);
+        let have = |members: &Vec<usize>| members.iter().filter(holds).count() >= vr_core::quorum(members.len());
+        self.bodies().iter().all(have) && self.nodes[on].disk.knows_end_without(op)
+    }
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).expect("fits an address")
 }

@@ -11,12 +11,14 @@
 
 mod carry;
 mod flights;
+mod groups;
 mod hands;
 mod heal;
 mod letters;
 mod loss;
 mod node;
 mod observe;
+mod operator;
 mod stop;
 mod strike;
 mod talk;
@@ -43,7 +45,7 @@ use bytes::Bytes;
 use flights::Flights;
 use node::Node;
 use vr_core::wire::Limits;
-use vr_core::{Action, Message, Op, Rejection, Reply, Request, Time};
+use vr_core::{Action, Epoch, Group, Message, Op, Rejection, Reply, Request, Time, Wait};
 
 /// More steps than any sane run of so many replicas takes: a storm.
 const fn storm(members: u64) -> u64 {
@@ -89,6 +91,8 @@ enum Pending {
     Space { on: usize, life: u32, has: bool },
     /// A process is asked to give way.
     HandOver { on: usize, life: u32, to: Option<vr_core::ReplicaId> },
+    /// A process that was replaced in an epoch is shut down for good, if that life still lasts.
+    Dismissed { on: usize, life: u32, epoch: Epoch },
     /// A process is asked to stop.
     Stop { on: usize, life: u32, restart: Restart },
     /// A cut ends.
@@ -128,6 +132,7 @@ impl Pending {
             | Self::DiskHeals { .. }
             | Self::DiskHasRoom { .. }
             | Self::GoesBack { .. }
+            | Self::Dismissed { .. }
             | Self::CutEnds(_)
             | Self::ClientTimer { .. }
             | Self::ClientCrash { .. }
@@ -163,6 +168,10 @@ pub struct World<A: App> {
     net: Net,
     nodes: Vec<Node<A::Service>>,
     clients: Vec<Client>,
+    /// By epoch: the groups that have begun.
+    groups: Vec<Group>,
+    /// The last epoch that the operator knows of.
+    known_epoch: Epoch,
     phase: Phase,
     settled: bool,
     /// More replicas had lost their memory at once than the asynchronous mode tolerates.
@@ -203,7 +212,9 @@ impl<A: App> World<A> {
         world.marks.far_apart += u64::from(world.setup.latency.times(2) > patience);
         for at in 0..world.nodes.len() {
             let wait = world.setup.wait_up_to(world.setup.heartbeat, "start", num(at));
-            world.queue.push(Time::ZERO.after(wait), Pending::Restart { on: at, life: 0 });
+            let late = world.setup.plan.as_ref().filter(|_| at >= usize::from(world.setup.replicas));
+            let late = late.map_or(Wait::ZERO, |plan| world.setup.wait_up_to(plan.late, "late", num(at)));
+            world.queue.push(Time::ZERO.after(wait).after(late), Pending::Restart { on: at, life: 0 });
         }
         for at in 0..world.clients.len() {
             let wait = world.setup.wait_up_to(world.setup.think, "first", num(at));
@@ -241,16 +252,18 @@ impl<A: App> World<A> {
         let mut net = Net::new(members, setup.latency);
         for at in 0..members * members {
             let (from, to) = (at / members, at % members);
-            let longest = vr_core::Wait(setup.latency.0 / 1000 * setup.latency_spread);
+            let longest = Wait(setup.latency.0 / 1000 * setup.latency_spread);
             let more = setup.wait_up_to(longest, "link", num(at));
-            net.set_latency(net.between(from, to), vr_core::Wait(setup.latency.0 + more.0));
+            net.set_latency(net.between(from, to), Wait(setup.latency.0 + more.0));
         }
         let patience =
             Patience { timeout: setup.client_timeout, backoff: setup.latency.times(2).max(setup.heartbeat.times(1)) };
         let salt = setup.number("client", 0);
-        let clients =
-            (0..setup.clients).map(|i| Client::new(i, salt, members, patience, setup.ops)).collect::<Vec<_>>();
+        let client = |i| Client::new(i, salt, members, patience, setup.ops);
+        let mut clients: Vec<_> = (0..setup.clients).map(client).collect();
+        clients.extend(setup.plan.iter().map(|_| client(setup.clients).operating()));
         let limits = Limits::of(&setup.cluster());
+        let groups = vec![setup.cluster().group()];
         let checkers = Checkers::new(&Setting { cluster: setup.cluster(), spares: setup.spares }, app.model());
         let checkers = checkers.counting_votes_for(setup.timeouts().vote);
         Ok(Self {
@@ -262,6 +275,8 @@ impl<A: App> World<A> {
             net,
             nodes,
             clients,
+            groups,
+            known_epoch: Epoch::ZERO,
             phase: Phase::Hands,
             settled: false,
             overwhelmed: false,
@@ -335,6 +350,7 @@ impl<A: App> World<A> {
             Pending::DiskHeals { on, slowness } => self.disk_heals(on, slowness),
             Pending::DiskHasRoom { on, filling } => self.disk_has_room(on, filling),
             Pending::GoesBack { on, image, tries } => self.disk_goes_back(on, image, tries),
+            Pending::Dismissed { on, life, epoch } => self.dismissed(on, life, epoch),
             Pending::CutEnds(cut) => self.cut_ends(cut),
             Pending::ClientTimer { client, timer } => self.client_timer(client, timer),
             Pending::ClientCrash { client, called } => self.client_crash_due(client, called),

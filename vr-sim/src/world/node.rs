@@ -17,12 +17,9 @@ use crate::workload::App;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use vr_core::trace::{DropCause, Step};
-use vr_core::{Config, Durability, Event, Head, Input, Message, Op, Replica, Request, StatusName, Stored, Time, Wait};
-
-/// Rot strikes one of so many entries at the end of a log.
-const ROT_MOST: u64 = 48;
-/// So many times in one crash: a misdirected write spoils two records, its own and the one it fell on.
-const ROT_STRIKES: u64 = 3;
+use vr_core::{
+    Config, Durability, Epoch, Event, Group, Input, Message, Op, Replica, Request, StatusName, Stored, Time, Wait,
+};
 
 /// A replica's place in the world.
 #[derive(Clone, Debug)]
@@ -53,6 +50,12 @@ pub(super) struct Node<S> {
     pub(super) fillings: u32,
     /// Its disk is gone: it cannot be started.
     pub(super) is_lost: bool,
+    /// The last epoch whose beginning was on its disk.
+    pub(super) began: Epoch,
+    /// The last group with it among the members that it was told of in this life.
+    pub(super) told: Option<Group>,
+    /// It was added, and has taken part since.
+    pub(super) took_part: bool,
 }
 
 /// One run of a process.
@@ -105,6 +108,9 @@ impl<S: Observed> Node<S> {
             full: None,
             fillings: 0,
             is_lost: false,
+            began: Epoch::ZERO,
+            told: None,
+            took_part: false,
             config,
         })
     }
@@ -161,6 +167,7 @@ impl<A: App> World<A> {
         if self.nodes[on].is_lost && self.is_refused(on) {
             return;
         }
+        self.looks_at_epoch(on);
         self.record_opening(on, self.nodes[on].clock.own(self.now));
         let node = &mut self.nodes[on];
         let stored = node.disk.durable().clone();
@@ -258,6 +265,7 @@ impl<A: App> World<A> {
         if self.nodes[to].life.is_none() {
             return self.nobody_takes(to, &message);
         }
+        self.hears_of_epoch(to, &message);
         self.messages += 1;
         let sender = usize::from(message.header.from.0);
         let is_dead = self.nodes.get(sender).is_some_and(|node| node.lives != life || node.life.is_none());
@@ -319,6 +327,7 @@ impl<A: App> World<A> {
             self.marks.write_errors += 1;
             self.step(on, Input::WriteFailed);
         } else if let Some(upto) = node.disk.end_sync(sync) {
+            self.looks_at_epoch(on);
             self.step(on, Input::Persisted(upto));
             self.exit_if_done(on);
         }
@@ -357,8 +366,11 @@ impl<A: App> World<A> {
         if !self.setup.crash_budget {
             return true;
         }
-        let others = (0..self.nodes.len()).filter(|other| *other != on && self.nodes[*other].lacks_memory());
-        others.count() < vr_core::faults_tolerated(self.nodes.len())
+        let can = |members: &Vec<usize>| {
+            let others = members.iter().filter(|other| **other != on && self.nodes[**other].lacks_memory());
+            !members.contains(&on) || others.count() < vr_core::faults_tolerated(members.len())
+        };
+        self.bodies_to_come().iter().all(can)
     }
 
     /// Ends a life; what was under way to the disk is there in part.
@@ -381,6 +393,7 @@ impl<A: App> World<A> {
         self.rot_by_chance(on, key, confirmed);
         let node = &mut self.nodes[on];
         node.life = None;
+        node.told = None;
         (node.stopping, node.stops_without_memory) = (None, false);
         node.paused = None;
         for unread in std::mem::take(&mut node.inbox) {
@@ -403,41 +416,10 @@ impl<A: App> World<A> {
             self.marks.full_restarts += 1;
         }
         if self.setup.durability == Durability::Async {
-            let without = self.nodes.iter().filter(|node| node.lacks_memory()).count();
-            self.overwhelmed |= without > vr_core::faults_tolerated(self.nodes.len());
+            let without = |members: &Vec<usize>| members.iter().filter(|at| self.nodes[**at].lacks_memory()).count();
+            let is_lost = |members: &Vec<usize>| without(members) > vr_core::faults_tolerated(members.len());
+            self.overwhelmed |= self.bodies().iter().any(is_lost);
         }
-    }
-
-    /// Records that were confirmed rot in a crash, if enough good copies are left.
-    fn rot_by_chance(&mut self, on: usize, key: u64, confirmed: Head) {
-        for strike in 0..ROT_STRIKES {
-            let range = self.nodes[on].disk.may_rot(confirmed);
-            let Some((first, last)) = range.filter(|_| self.asks_decider()) else { return };
-            let eligible = (first.distance_to(last) + 1).min(ROT_MOST);
-            let key = key.wrapping_add(strike);
-            let from_end = u64::from(self.decider.choose(ChoiceKind::Rot, key, small(index(eligible)) + 1));
-            let Some(back) = from_end.checked_sub(1) else { return };
-            let op = Op(last.0 - back);
-            let spares = self.can_spare(on);
-            let is_there = self.nodes[on].disk.readable(op).is_some();
-            if is_there && (spares || self.has_copies(on, op)) {
-                self.marks.rotten_records += 1;
-                self.marks.rotten_together += u64::from(!spares);
-                self.nodes[on].disk.rot(op);
-            }
-        }
-    }
-
-    /// Whatever else is damaged: would a quorum still have this entry, and would this disk know what it lost? Where
-    /// memory counts, what a disk still knows does not.
-    fn has_copies(&self, on: usize, op: Op) -> bool {
-        if self.setup.durability == Durability::Async {
-            return false;
-        }
-        let Some(hash) = self.nodes[on].disk.readable(op) else { return false };
-        let holds = |other: &usize| *other != on && self.nodes[*other].disk.readable(op) == Some(hash);
-        let copies = (0..self.nodes.len()).filter(holds).count();
-        copies >= vr_core::quorum(self.nodes.len()) && self.nodes[on].disk.knows_end_without(op)
     }
 
     pub(super) fn restart_due(&mut self, on: usize, life: u32) {
@@ -489,10 +471,6 @@ impl<A: App> World<A> {
     }
 }
 
-fn index(number: u64) -> usize {
-    usize::try_from(number).expect("fits an address")
-}
-
-fn small(index: usize) -> u32 {
+pub(super) fn small(index: usize) -> u32 {
     u32::try_from(index).expect("few writes are under way")
 }

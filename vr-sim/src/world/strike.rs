@@ -32,7 +32,7 @@ impl<A: App> World<A> {
     }
 
     fn position(&self, who: Who) -> usize {
-        who.among(self.nodes.len(), self.primary())
+        self.struck_by(who)
     }
 
     /// Something breaks.

@@ -73,6 +73,9 @@ impl<A: App> World<A> {
 
     /// The client has time: for another operation, if it wants one, in a session of its own.
     pub(super) fn begin_operation(&mut self, at: usize) {
+        if self.operates(at) {
+            return self.operate(at);
+        }
         let client = &mut self.clients[at];
         if client.left == 0 {
             return;
@@ -96,9 +99,16 @@ impl<A: App> World<A> {
     pub(super) fn call(&mut self, at: usize, body: Bytes, reads: bool) {
         let client = &mut self.clients[at];
         let next = client.call(body.clone(), reads);
-        let (id, called) = (client.id(), client.called);
+        let id = client.id();
         let Request { session, number, .. } = client.request();
         self.observe(&Happening::Invoked { client: id, session, number, body: &body });
+        self.crash_client_later(at);
+        self.follow(at, next);
+    }
+
+    /// A client that has just called may crash before it is answered.
+    pub(super) fn crash_client_later(&mut self, at: usize) {
+        let called = self.clients[at].called;
         if self.phase == Phase::Safety {
             let mut digest = Digest::of(num(at));
             digest.add(called);
@@ -108,7 +118,6 @@ impl<A: App> World<A> {
                 self.queue.push(self.now.after(wait), Pending::ClientCrash { client: at, called });
             }
         }
-        self.follow(at, next);
     }
 
     pub(super) fn client_crash_due(&mut self, at: usize, called: u64) {
@@ -116,7 +125,9 @@ impl<A: App> World<A> {
         if client.called == called && client.waiting() == Waiting::Answer && self.phase == Phase::Safety {
             self.marks.client_crashes += 1;
             let id = client.id();
-            self.observe(&Happening::GaveUp { client: id });
+            if !self.operates(at) {
+                self.observe(&Happening::GaveUp { client: id });
+            }
             self.begin_anew(at);
         }
     }
@@ -138,6 +149,9 @@ impl<A: App> World<A> {
         }
         if waited == Waiting::Session {
             return self.begin_operation(at);
+        }
+        if self.operates(at) {
+            return self.operator_answered(at, reply);
         }
         let Reply { client, session, number, op, view, .. } = *reply;
         self.observe(&Happening::Answered { client, session, number, op, view, result: &reply.result });
@@ -173,8 +187,13 @@ impl<A: App> World<A> {
         if rejection.reason == Reject::Evicted {
             self.marks.clients_evicted += 1;
             let (id, session) = (client.id(), client.session());
-            self.observe(&Happening::ToldEvicted { client: id, session });
+            if !self.operates(at) {
+                self.observe(&Happening::ToldEvicted { client: id, session });
+            }
             return self.begin_anew(at);
+        }
+        if self.operates(at) && self.operator_refused(at, rejection.reason).is_some() {
+            return;
         }
         let hint = if let Reject::NotPrimary { primary, .. } = rejection.reason {
             self.marks.redirects += 1;
@@ -183,7 +202,7 @@ impl<A: App> World<A> {
             self.marks.busy += 1;
             None
         };
-        let next = client.on_refusal(rejection.reason, hint);
+        let next = self.clients[at].on_refusal(rejection.reason, hint);
         self.follow(at, next);
     }
 }

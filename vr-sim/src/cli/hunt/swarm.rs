@@ -86,10 +86,11 @@ pub(super) fn hunt(mutant: Mutant, args: &MutantsArgs) -> Result<Swarm, String> 
 
 /// Seeds, until one of them fails that holds when no bug is planted.
 fn from(mutant: Mutant, seeds: Range<u64>, args: &MutantsArgs) -> Found {
-    let planted = Options { mutant: Some(mutant.name().to_owned()), ..Options::default() };
+    let sound = Options { reconfigure: args.reconfigure, ..Options::default() };
+    let planted = Options { mutant: Some(mutant.name().to_owned()), ..sound.clone() };
     let caught = |seed: u64| {
         let outcome = guarded(&planted, seed);
-        (!outcome.passed() && guarded(&Options::default(), seed).passed()).then_some(outcome)
+        (!outcome.passed() && guarded(&sound, seed).passed()).then_some(outcome)
     };
     let started = Instant::now();
     let until = started.checked_add(args.budget);
