@@ -25,7 +25,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use vr_core::recording::{Life, Recording};
 use vr_core::trace::Step;
 use vr_core::{
-    Action, Event, Hash, Incarnation, Input, Message, Op, Replica, ReplicaId, Seq, Snapshot, StatusName, Time,
+    Action, ClusterConfig, Event, Hash, Incarnation, Input, Message, Op, Replica, ReplicaId, Seq, Snapshot, StatusName,
+    Time,
 };
 
 /// What was judged, when everything held.
@@ -162,6 +163,14 @@ pub fn judge(lives: &[Life]) -> Result<Report, Fault> {
     judge_all(&[Recording { lives: lives.to_vec(), ..Recording::default() }], None)
 }
 
+/// How many ids there are behind those of the first members, up to the last one that recorded something.
+fn newcomers(cluster: &ClusterConfig, tracks: &[Track<'_>]) -> u16 {
+    let after = |id: ReplicaId| id.0.saturating_add(1);
+    let first = cluster.members.iter().copied().map(after).max().unwrap_or(0);
+    let last = tracks.iter().map(|track| after(track.origin.config().me)).max().unwrap_or(0);
+    last.saturating_sub(first)
+}
+
 /// Repeats these recordings of one cluster, of as many nodes, lives and parts of lives as there are, in any order, and
 /// judges what they allow. What an observer would have seen goes onto the tape, the violation too.
 ///
@@ -176,9 +185,10 @@ pub fn judge_all<'a>(recordings: &'a [Recording], tape: Option<&'a mut Tape>) ->
     }
     let partial = join::is_whole(&tracks, cluster).err();
     let by = match &partial {
-        None => By::Whole(Box::new(
-            Checkers::new(&Setting { cluster: cluster.clone(), spares: 0 }, None).without_one_clock(),
-        )),
+        None => {
+            let setting = Setting { cluster: cluster.clone(), spares: newcomers(cluster, &tracks) };
+            By::Whole(Box::new(Checkers::new(&setting, None).without_one_clock()))
+        }
         Some(_) => By::Parts(Box::new(Fragments::new(cluster))),
     };
     let places = tracks.iter().enumerate().map(|(at, track)| (track.place(), at)).collect();
