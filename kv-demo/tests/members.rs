@@ -53,7 +53,12 @@ fn await_member(cluster: &Cluster, id: u16, epoch: u64) {
 
 #[test]
 fn a_cluster_grows_replaces_and_shrinks_under_load_and_loses_nothing() {
-    let mut cluster = Cluster::started(Plan { replicas: 3, cluster: "checkpoint_interval = 100", ..Plan::default() });
+    let mut cluster = Cluster::started(Plan {
+        replicas: 3,
+        cluster: "checkpoint_interval = 100",
+        is_recorded: true,
+        ..Plan::default()
+    });
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..3).map(|name| writer(cluster.client(), name, &stop)).collect();
     // 3 → 5.

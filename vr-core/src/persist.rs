@@ -216,8 +216,9 @@ impl Pending {
 
     /// Keeps a message back until its header is durable.
     pub(crate) fn hold(&mut self, to: To, body: Body) {
-        // Only the latest vote is worth saying, and the answer to the latest heartbeat.
-        if matches!(body, Body::StartViewChange { .. } | Body::CommitOk { .. }) {
+        // Only the latest vote is worth saying, the answer to the latest heartbeat, and the latest question: the answers to
+        // those before it are not waited for any more.
+        if matches!(body, Body::StartViewChange { .. } | Body::CommitOk { .. } | Body::GetState(_)) {
             let kind = body.kind();
             self.held.retain(|(before, held)| *before != to || held.kind() != kind);
         }
@@ -242,7 +243,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Hash, ReplicaId};
+    use crate::id::{FetchId, Hash, ReplicaId};
 
     #[test]
     fn a_truncation_takes_back_what_earlier_writes_would_have_vouched_for() {
@@ -312,6 +313,24 @@ mod tests {
         let released = pending.release();
         assert_eq!(released.len(), 3);
         assert_eq!(released[..2], [(one, answer(99)), (other, answer(1))]);
+    }
+
+    #[test]
+    fn of_what_is_held_the_latest_question_to_a_replica_is_enough() {
+        let mut pending = Pending::new(Op(0));
+        let id = pending.issue();
+        pending.header_issued();
+        let question = |id| {
+            let question = GetState { id: FetchId(id), have: Vec::new(), want: None };
+            Plain::get_state(question).into_body()
+        };
+        for id in 1..5 {
+            pending.hold(To::One(ReplicaId(0)), question(id));
+        }
+        pending.hold(To::One(ReplicaId(2)), question(5));
+        pending.persisted(id);
+        let expected = [(To::One(ReplicaId(0)), question(4)), (To::One(ReplicaId(2)), question(5))];
+        assert_eq!(pending.release(), expected);
     }
 
     #[test]
