@@ -191,8 +191,8 @@ async fn reach(now: &Node, next: &[Member], newcomer: Option<&Node>) -> Result<(
     }
     let silent: Vec<_> = ids(next).filter(|id| !there.contains(id)).map(|id| id.to_string()).collect();
     Err(failed(format!(
-        "no majority of the new group can be reached: of {} members {} must take part and hear their primary, and replicas {} do not; \
-         nothing was done",
+        "no majority of the new group can be reached: of {} members {} must take part and hear their primary, and replicas {} \
+         do not; nothing was done",
         next.len(),
         majority,
         silent.join(", ")
