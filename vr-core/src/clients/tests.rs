@@ -85,3 +85,53 @@ fn equal_histories_give_equal_digests_and_a_missing_reply_shows() {
     a.answered(SlotId(2), Op(6), Bytes::new());
     assert_ne!(a.digest(), b.digest());
 }
+
+#[test]
+fn what_is_in_flight_is_known_until_its_turn_has_come() {
+    let mut table = ClientTable::new(2);
+    assert!(!table.flies(ClientId(7), RequestNumber(1), Op(2)), "there is no session to note it with");
+    take(&mut table, 1, 7, 0, 0);
+    assert!(table.flies(ClientId(7), RequestNumber(2), Op(5)));
+    let seen = |number, issued| table.seen(ClientId(7), Session(1), RequestNumber(number), Op(issued));
+    assert_eq!((seen(1, 4), seen(2, 4), seen(3, 4)), (Seen::Flying, Seen::Flying, Seen::New(SlotId(0))));
+    assert_eq!((seen(1, 5), seen(2, 5)), (Seen::New(SlotId(0)), Seen::New(SlotId(0))), "its turn has come");
+}
+
+#[test]
+fn a_request_of_a_session_before_the_present_one_is_none_of_it() {
+    let mut table = ClientTable::new(1);
+    take(&mut table, 1, 7, 0, 0);
+    take(&mut table, 2, 8, 0, 0);
+    take(&mut table, 3, 7, 0, 0);
+    assert_eq!(take(&mut table, 4, 7, 3, 1), Turn::Execute(SlotId(0)));
+    assert_eq!(take(&mut table, 5, 7, 1, 1), Turn::Evicted, "not a duplicate: it is of another session");
+    assert_eq!(table.last(ClientId(7)), Some(RequestNumber(1)));
+    assert_eq!(table.last(ClientId(8)), None);
+}
+
+#[test]
+fn a_run_is_taken_up_to_the_first_entry_that_is_no_news() {
+    let mut table = ClientTable::new(2);
+    take(&mut table, 1, 7, 0, 0);
+    take(&mut table, 2, 8, 0, 0);
+    let run = [entry(3, 7, 1, 1), entry(4, 8, 2, 1), entry(5, 7, 1, 1), entry(6, 8, 2, 2)];
+    let mut slots = VecDeque::new();
+    assert_eq!(table.take_run(Rules::default(), &run, &mut slots), 2);
+    assert_eq!(slots, [Some(SlotId(0)), Some(SlotId(1))]);
+    assert_eq!(table.take_one(Rules::default(), &run[2], &mut slots), 0);
+    assert_eq!((table.take_one(Rules::default(), &run[3], &mut slots), slots.len()), (1, 3));
+}
+
+#[test]
+fn tables_are_equal_when_their_sessions_are_and_not_otherwise() {
+    let of = |clients: &[u128]| {
+        let mut table = ClientTable::new(3);
+        for (op, client) in (1..).zip(clients) {
+            take(&mut table, op, *client, 0, 0);
+        }
+        table
+    };
+    assert_eq!(of(&[7, 8]), of(&[7, 8]));
+    assert_ne!(of(&[7, 8]), of(&[7, 9]));
+    assert_ne!(of(&[7]), ClientTable { capacity: 4, ..of(&[7]) });
+}
