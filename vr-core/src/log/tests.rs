@@ -161,6 +161,7 @@ fn what_commits_next_is_found_as_the_run_it_came_in_if_that_is_one_of_the_newest
     for (op, last) in [(6, 9), (7, 10), (5, 10), (4, 6), (5, 5), (10, 10), (10, 11)] {
         assert_eq!(found(op, last), None, "{op} to {last} is no run");
     }
+    assert!(log_of(&[2, 1]).run_between(Op(2), Op(3)).is_some(), "one entry is a run too");
     assert_eq!(log_of(&[]).run_between(Op(0), Op(0)), None);
 }
 
