@@ -9,9 +9,13 @@ use support::cluster::{Client, Cluster, Plan};
 use support::{eventually, run};
 
 use serde_json::Value;
+use std::fs;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use vr_sim::flight;
+use vr_tokio::vr_core::recording;
 
 /// A client that writes the numbers from 1 on under its own key, and gives the last one that was acknowledged.
 fn writer(mut client: Client, name: usize, stop: &Arc<AtomicBool>) -> JoinHandle<u64> {
@@ -112,6 +116,19 @@ fn a_cluster_grows_replaces_and_shrinks_under_load_and_loses_nothing() {
         assert_eq!(late.get(&format!("writer-{name}")), Some(count.to_string()), "what was acknowledged is there");
     }
     cluster.await_agreement(&[3, 4, 5]);
+    judge(&mut cluster);
+}
+
+/// What the replicas recorded, those that were added and those that left, holds before all checkers of the simulator.
+fn judge(cluster: &mut Cluster) {
+    [3, 4, 5].into_iter().for_each(|id| assert!(cluster.terminate(id).success(), "{}", cluster.log_text(id)));
+    let files = fs::read_dir(cluster.config().with_file_name("flight")).expect("the recordings are there");
+    let read = |file: io::Result<fs::DirEntry>| {
+        let bytes = fs::read(file.expect("a file").path()).expect("read");
+        recording::read(&bytes.into()).expect("whole frames, but for the last")
+    };
+    let report = flight::judge_all(&files.map(read).collect::<Vec<_>>(), None).expect("everything holds");
+    assert_eq!((report.lives, &report.partial), (8, &None), "six replicas, two of which were started again");
 }
 
 #[test]
