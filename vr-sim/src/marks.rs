@@ -137,7 +137,7 @@ marks! {
     /// Requests were recognised as taken before.
     duplicate_requests 1_300,
     /// Duplicates in the log were passed over.
-    duplicates_skipped 130,
+    duplicates_skipped 300,
     /// Requests were refused because too much waited, or the primary was unsure.
     busy 520,
     /// Clients were sent elsewhere.
