@@ -23,6 +23,17 @@ impl Fates {
         }))
     }
 
+    /// With some of the departures left out or made rarer.
+    fn thinned(self, mut thin: impl FnMut(u32) -> u32) -> Self {
+        let mut before = 0;
+        let mut sum = 0;
+        Self(self.0.map(|threshold| {
+            sum += thin(threshold - before);
+            before = threshold;
+            sum
+        }))
+    }
+
     /// One fate, as a code: a single draw decides the common case.
     pub fn draw(&self, rng: &mut Rng) -> u32 {
         let any = self.0[FATES - 1];
@@ -106,6 +117,35 @@ pub const fn place_of(kind: MessageKind) -> usize {
 }
 
 impl Odds {
+    /// Less of what may go wrong: each departure and each kind of fault is kept with this chance, and otherwise does not
+    /// happen or happens half as often.
+    #[must_use]
+    pub fn thinned(&self, keep: Chance, rng: &mut Rng) -> Self {
+        let mut odds = self.clone();
+        let mut thin = |often: u32| match rng.happens(keep) {
+            true => often,
+            false => (often / 2) * rng.below(2),
+        };
+        for fates in odds.messages.iter_mut().chain([&mut odds.requests, &mut odds.answers]) {
+            *fates = fates.thinned(&mut thin);
+        }
+        let chances = [
+            &mut odds.sync_slow,
+            &mut odds.sync_fails,
+            &mut odds.rots,
+            &mut odds.parts_rot,
+            &mut odds.core_full,
+            &mut odds.strike_at_write,
+            &mut odds.strike_after_promise,
+            &mut odds.client_crashes,
+            &mut odds.execute_slow,
+            &mut odds.fault,
+        ];
+        chances.into_iter().for_each(|chance| chance.0 = thin(chance.0));
+        odds.weights.iter_mut().for_each(|weight| *weight = thin(*weight));
+        odds
+    }
+
     /// When a struck replica comes back.
     fn restart(&self, rng: &mut Rng) -> Restart {
         if rng.happens(self.instant_restart) {
@@ -209,6 +249,22 @@ mod tests {
         }
         assert!((900..1100).contains(&late) && (430..570).contains(&lost), "{late} {lost}");
         assert!((150..250).contains(&held) && on_time > 8000, "{held} {on_time}");
+    }
+
+    #[test]
+    fn thinned_odds_let_nothing_happen_more_often() {
+        let mut odds = Odds { fault: Chance::of(1, 3), weights: [8; FAULT_KINDS], ..Odds::default() };
+        odds.messages[3] = Fates::per_mille([100, 50, 0, 20, 0]);
+        let mut rng = Rng::fork(1, "test");
+        let parts = |fates: Fates| [0, 1, 2, 3, 4].map(|at| fates.0[at] - if at == 0 { 0 } else { fates.0[at - 1] });
+        for _ in 0..100 {
+            let thinned = odds.thinned(Chance::of(1, 2), &mut rng);
+            let was = parts(odds.messages[3]);
+            assert!(parts(thinned.messages[3]).into_iter().zip(was).all(|(now, was)| now <= was));
+            assert!(thinned.fault.0 <= odds.fault.0 && thinned.weights.iter().all(|weight| *weight <= 8));
+            odds = if thinned == Odds::default() { break } else { thinned };
+        }
+        assert_eq!(odds.weights, [0; FAULT_KINDS], "in the end nothing is left");
     }
 
     #[test]

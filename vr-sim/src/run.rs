@@ -163,6 +163,12 @@ pub(crate) fn catch<A: App>(world: &mut World<A>) -> Option<String> {
     caught(|| world.run())
 }
 
+/// The same for as long as it has taken no more decisions than this; true when it ended by itself.
+pub(crate) fn catch_within<A: App>(world: &mut World<A>, decisions: usize) -> (bool, Option<String>) {
+    let panicked = caught(|| while world.decisions().len() <= decisions && world.step_event() {});
+    (world.decisions().len() <= decisions, panicked)
+}
+
 fn caught(run: impl FnOnce()) -> Option<String> {
     let result = catch_unwind(AssertUnwindSafe(run));
     result.err().map(|payload| what_panicked(&*payload))

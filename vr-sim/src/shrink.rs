@@ -5,20 +5,26 @@
 //! attempt re-executes the real core. Must not know a clock: whoever calls says when to end. DESIGN 9.13; PROTOCOL §3.
 
 mod moves;
+mod throws;
 
 use crate::case::Case;
 use crate::decider::{Decider, Decision};
+use crate::odds::Odds;
 use crate::rng::{Chance, Rng};
-use crate::run::{catch, outcome, recorded, world_of};
+use crate::run::{catch_within, outcome, recorded, world_of};
 use crate::setup::Setup;
-use crate::swarm::{Options, draw};
 use std::fmt::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// More decisions than this are too many to be read.
 const LARGE: usize = 15;
-/// So many throws without luck are enough, and so many thinnings.
-const THROWS: u32 = 250;
-const THINNINGS: u32 = 40;
+/// With more than this there is no use in looking at each.
+const HUGE: usize = 100;
+/// So many thinnings without luck are enough.
+const THINNINGS: usize = 40;
+/// So many candidates are run at once, on as many threads as there are.
+const ROUND: usize = 16;
 /// From the beginning so often.
 const STARTS: u32 = 24;
 
@@ -48,15 +54,20 @@ pub struct Shrunk {
     pub is_done: bool,
 }
 
-/// Shrinks a case; `go_on` is asked before every execution, and told how far it is.
+/// Who runs candidates: carries out the same work on as many threads as it likes, and comes back when all have ended.
+pub type Crew<'a> = &'a dyn Fn(&(dyn Fn() + Sync));
+
+/// Shrinks a case with the help of `crew`, whose size changes no result; `go_on` is asked before every round of executions, and
+/// told how far it is.
 ///
 /// # Errors
 /// In one line: the case does not fail, or not as it says, or it is a person's session, which has a script instead of decisions.
-pub fn shrink(case: &Case, go_on: &mut dyn FnMut(&Progress) -> bool) -> Result<Shrunk, String> {
+pub fn shrink(case: &Case, crew: Crew<'_>, go_on: &mut dyn FnMut(&Progress) -> bool) -> Result<Shrunk, String> {
     if case.is_session() {
         return Err("a session of the lab is not shrunk: its script is what somebody did, command by command".into());
     }
-    let mut first = attempt(case, None).ok_or("this case does not fail: there is nothing to shrink")?;
+    let first = Candidate::of(case, &case.decisions).attempt(case.seed, None, usize::MAX);
+    let mut first = first.ok_or("this case does not fail: there is nothing to shrink")?;
     if let Some(recorded) =
         case.violation.as_deref().filter(|recorded| Some(*recorded) != first.case.violation.as_deref())
     {
@@ -65,7 +76,9 @@ pub fn shrink(case: &Case, go_on: &mut dyn FnMut(&Progress) -> bool) -> Result<S
     }
     first.case.seed = case.seed;
     let progress = Progress { runs: 1, ..Progress::default() };
-    let mut shrinker = Shrinker { best: first.clone(), progress, go_on, is_told_to_end: false };
+    let odds = throws::odds_of(&first.case);
+    let mut shrinker =
+        Shrinker { best: first.clone(), odds: odds.clone(), rounds: 0, progress, crew, go_on, is_told_to_end: false };
     shrinker.note();
     while shrinker.pass() && !shrinker.is_told_to_end {}
     let mut best = shrinker.best.clone();
@@ -74,7 +87,7 @@ pub fn shrink(case: &Case, go_on: &mut dyn FnMut(&Progress) -> bool) -> Result<S
         if best.case.decisions.len() <= LARGE || shrinker.is_told_to_end {
             break;
         }
-        shrinker.best = first.clone();
+        (shrinker.best, shrinker.odds) = (first.clone(), odds.clone());
         while shrinker.pass() && !shrinker.is_told_to_end {}
         if is_smaller(&shrinker.best, &best) {
             best = shrinker.best.clone();
@@ -97,29 +110,50 @@ struct Failing {
     at: u64,
 }
 
-/// Runs a candidate. What it consulted is what is kept of its decisions: the others came after the failure, or were about what
-/// never happened. `None` when nothing fails, or something else than `property`.
-fn attempt(candidate: &Case, property: Option<&str>) -> Option<Failing> {
-    candidate.setup.validate().ok()?;
-    run(&candidate.setup, Decider::recorded(&candidate.decisions), candidate.seed, property)
+/// A run that may be smaller and fail in the same way.
+struct Candidate {
+    setup: Setup,
+    decider: Decider,
 }
 
-fn run(setup: &Setup, decider: Decider, seed: u64, property: Option<&str>) -> Option<Failing> {
-    let mut world = world_of(setup, decider.recording());
-    let panicked = catch(&mut world);
-    let found = outcome(&world, seed, panicked);
-    let failure = found.failure()?;
-    if property.is_some_and(|property| property != failure) {
-        return None;
+impl Candidate {
+    fn of(case: &Case, decisions: &[Decision]) -> Self {
+        Self { setup: case.setup.clone(), decider: Decider::recorded(decisions) }
     }
-    let mut case = Case::new(seed, setup.clone(), world.decisions().to_vec(), found.digest);
-    case.violation = Some(failure.to_owned());
-    Some(Failing { case, steps: found.steps, at: found.virtual_ns })
+
+    /// Runs it, for as long as it takes at most so many decisions. What it consulted is what is kept of its decisions: the
+    /// others came after the failure, or were about what never happened. `None` when nothing fails, or another property.
+    fn attempt(&self, seed: u64, property: Option<&str>, most: usize) -> Option<Failing> {
+        self.setup.validate().ok()?;
+        let mut world = world_of(&self.setup, self.decider.clone().recording());
+        let (has_ended, panicked) = catch_within(&mut world, most);
+        if !has_ended {
+            return None;
+        }
+        let found = outcome(&world, seed, panicked);
+        let failure = found.failure()?;
+        if property.is_some_and(|property| property != failure) {
+            return None;
+        }
+        let mut case = Case::new(seed, self.setup.clone(), world.decisions().to_vec(), found.digest);
+        case.violation = Some(failure.to_owned());
+        Some(Failing { case, steps: found.steps, at: found.virtual_ns })
+    }
+
+    fn beats(&self, best: &Failing) -> Option<Failing> {
+        let Case { seed, violation, decisions, .. } = &best.case;
+        self.attempt(*seed, violation.as_deref(), decisions.len()).filter(|found| is_smaller(found, best))
+    }
 }
 
 struct Shrinker<'a> {
     best: Failing,
+    /// What may go wrong in a throw.
+    odds: Odds,
+    /// So many rounds have begun: chance is another in each, and the same however many threads there are.
+    rounds: u64,
     progress: Progress,
+    crew: Crew<'a>,
     go_on: &'a mut dyn FnMut(&Progress) -> bool,
     is_told_to_end: bool,
 }
@@ -131,33 +165,37 @@ impl Shrinker<'_> {
         self.progress.steps = self.best.steps;
     }
 
-    /// May there be one more run?
-    fn goes_on(&mut self) -> bool {
+    /// Is any of these candidates better? The first one that is, is the best from now on.
+    fn take_first(&mut self, candidates: &[Candidate]) -> Option<usize> {
         self.is_told_to_end |= !(self.go_on)(&self.progress);
-        self.progress.runs += u64::from(!self.is_told_to_end);
-        !self.is_told_to_end
-    }
-
-    /// Is this candidate as good? Then it is the best one from now on.
-    fn take(&mut self, candidate: &Case) -> bool {
-        if self.is_told_to_end || !self.goes_on() {
-            return false;
+        self.rounds += 1;
+        if self.is_told_to_end {
+            return None;
         }
-        let found = attempt(candidate, self.best.case.violation.as_deref());
-        self.adopt(found)
-    }
-
-    fn adopt(&mut self, found: Option<Failing>) -> bool {
-        let Some(found) = found.filter(|found| is_smaller(found, &self.best)) else { return false };
-        self.best = found;
+        let (next, runs) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let found: Mutex<Option<(usize, Failing)>> = Mutex::new(None);
+        let is_before =
+            |at: usize| found.lock().expect("nobody panics here").as_ref().is_none_or(|(first, _)| at < *first);
+        (self.crew)(&|| {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(candidate) = candidates.get(at).filter(|_| is_before(at)) else { return };
+                runs.fetch_add(1, Ordering::Relaxed);
+                if let Some(better) = candidate.beats(&self.best).filter(|_| is_before(at)) {
+                    *found.lock().expect("nobody panics here") = Some((at, better));
+                }
+            }
+        });
+        self.progress.runs += runs.into_inner();
+        let (at, better) = found.into_inner().expect("nobody panicked")?;
+        self.best = better;
         self.progress.accepted += 1;
         self.note();
-        true
+        Some(at)
     }
 
-    fn take_decisions(&mut self, decisions: Vec<Decision>) -> bool {
-        let candidate = Case { decisions, ..self.best.case.clone() };
-        self.take(&candidate)
+    fn take(&mut self, decisions: &[Decision]) -> bool {
+        self.take_first(&[Candidate::of(&self.best.case, decisions)]).is_some()
     }
 
     /// Everything once; did anything become smaller?
@@ -172,18 +210,15 @@ impl Shrinker<'_> {
         self.progress.accepted > before
     }
 
-    /// All decisions of one kind, then all but those of one kind.
+    /// All decisions of one kind.
     fn leave_out_kinds(&mut self) {
         let mut kinds: Vec<_> = self.best.case.decisions.iter().map(|decision| decision.kind).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        if kinds.len() < 2 {
-            return;
-        }
         for kind in kinds {
             let left: Vec<_> = self.best.case.decisions.iter().filter(|d| d.kind != kind).copied().collect();
-            if left.len() < self.best.case.decisions.len() {
-                self.take_decisions(left);
+            if left.len() < self.best.case.decisions.len() && !left.is_empty() {
+                self.take(&left);
             }
         }
     }
@@ -192,36 +227,28 @@ impl Shrinker<'_> {
     fn simplify_setup(&mut self) {
         for simpler in moves::SETUP {
             while let Some(setup) = simpler(&self.best.case.setup, self.best.at) {
-                let candidate = Case { setup, ..self.best.case.clone() };
-                if !self.take(&candidate) {
+                let decider = Decider::recorded(&self.best.case.decisions);
+                if self.take_first(&[Candidate { setup, decider }]).is_none() {
                     break;
                 }
             }
         }
     }
 
-    /// The same cluster with other chance, for as long as that finds the same failure after fewer decisions: what a decision is
-    /// about has other names once an early one is left out, so that a long run is not cut down part by part.
-    fn throw_again(&mut self) {
-        let options = Options { mutant: self.best.case.setup.mutant.clone(), ..Options::default() };
-        let mut missed = 0;
-        while self.is_large() && missed < THROWS && self.goes_on() {
-            let throw = Rng::fork(self.best.case.seed ^ self.progress.runs, "throw").wide();
-            let decider = Decider::seeded(throw, draw(throw, &options).1);
-            let found = run(&self.best.case.setup, decider, self.best.case.seed, self.best.case.violation.as_deref());
-            missed = if self.adopt(found) { 0 } else { missed + 1 };
-        }
-    }
-
     /// A random half of the decisions, then three quarters, then most of them.
     fn thin_out(&mut self) {
-        let mut rng = Rng::fork(self.best.case.seed ^ self.progress.runs, "thin");
         for keep in [4, 6, 7] {
             let mut missed = 0;
             while self.is_large() && missed < THINNINGS && !self.is_told_to_end {
-                let kept = self.best.case.decisions.iter().filter(|_| rng.happens(Chance::of(keep, 8)));
-                let kept = kept.copied().collect();
-                missed = if self.take_decisions(kept) { 0 } else { missed + 1 };
+                let mut rng = Rng::fork(self.best.case.seed ^ self.rounds, "thin");
+                let case = &self.best.case;
+                let thinned: Vec<_> = (0..ROUND)
+                    .map(|_| {
+                        case.decisions.iter().filter(|_| rng.happens(Chance::of(keep, 8))).copied().collect::<Vec<_>>()
+                    })
+                    .map(|decisions| Candidate::of(case, &decisions))
+                    .collect();
+                missed = if self.take_first(&thinned).is_some() { 0 } else { missed + ROUND };
             }
         }
     }
@@ -233,32 +260,40 @@ impl Shrinker<'_> {
     /// Zeller's ddmin over decisions: ever smaller parts are left out, as long as it fails.
     fn delta_debug(&mut self) {
         let mut part = self.best.case.decisions.len();
-        while part > 0 && !self.is_told_to_end {
+        while part > self.too_small() && !self.is_told_to_end {
             let mut from = 0;
             while from < self.best.case.decisions.len() && !self.is_told_to_end {
-                let mut left = self.best.case.decisions.clone();
-                left.drain(from..left.len().min(from + part));
+                let Case { decisions, .. } = &self.best.case;
+                let starts: Vec<_> = (from..decisions.len()).step_by(part).take(ROUND).collect();
+                let without =
+                    |from: usize| [&decisions[..from], &decisions[decisions.len().min(from + part)..]].concat();
+                let parts: Vec<_> = starts.iter().map(|from| Candidate::of(&self.best.case, &without(*from))).collect();
                 // After a success the same place holds others; a run that consulted fewer may have moved them: that is fine.
-                if !self.take_decisions(left) {
-                    from += part;
-                }
+                from = self.take_first(&parts).map_or(from + part * starts.len(), |at| starts[at]);
             }
             part /= 2;
         }
     }
 
+    /// Parts of so many are not left out one by one: of hundreds nearly each takes part in what happens, until a throw is lucky.
+    fn too_small(&self) -> usize {
+        let decisions = self.best.case.decisions.len();
+        if decisions > HUGE { decisions / 32 } else { 0 }
+    }
+
     /// Each decision that is left, as plain as it can be.
     fn simplify_values(&mut self) {
         let mut at = 0;
-        while at < self.best.case.decisions.len() && !self.is_told_to_end {
-            let decision = self.best.case.decisions[at];
-            for value in moves::plainer(decision.kind, decision.value) {
-                let mut decisions = self.best.case.decisions.clone();
+        while at < self.best.case.decisions.len() && self.best.case.decisions.len() <= HUGE && !self.is_told_to_end {
+            let Case { decisions, .. } = &self.best.case;
+            let Decision { kind, value, .. } = decisions[at];
+            let plainer = moves::plainer(kind, value).into_iter().map(|value| {
+                let mut decisions = decisions.clone();
                 decisions[at].value = value;
-                if self.take_decisions(decisions) {
-                    break;
-                }
-            }
+                Candidate::of(&self.best.case, &decisions)
+            });
+            let plainer: Vec<_> = plainer.collect();
+            self.take_first(&plainer);
             at += 1;
         }
     }

@@ -9,7 +9,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 use vr_sim::case::Case;
 use vr_sim::run::record_seed;
@@ -88,7 +90,7 @@ fn subject(args: &ShrinkArgs) -> Result<Case, String> {
 pub(crate) fn within(case: &Case, budget: Duration) -> Result<Shrunk, String> {
     let (began, bar) = (Instant::now(), bar(budget));
     let result = guard::watched(|| {
-        shrink(case, &mut |progress| {
+        shrink(case, &together, &mut |progress| {
             let elapsed = began.elapsed();
             if let Some(bar) = &bar {
                 bar.set_position(millis(elapsed));
@@ -101,6 +103,15 @@ pub(crate) fn within(case: &Case, budget: Duration) -> Result<Shrunk, String> {
         bar.finish_and_clear();
     }
     result?
+}
+
+/// The same work on every core.
+fn together(work: &(dyn Fn() + Sync)) {
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZeroUsize::get) {
+            scope.spawn(|| guard::watched(work));
+        }
+    });
 }
 
 fn line(progress: &Progress) -> String {

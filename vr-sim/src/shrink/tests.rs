@@ -4,6 +4,10 @@ use super::*;
 use crate::run::record_seed;
 use crate::swarm::Options;
 
+fn alone(work: &(dyn Fn() + Sync)) {
+    work();
+}
+
 fn always(_: &Progress) -> bool {
     true
 }
@@ -11,7 +15,7 @@ fn always(_: &Progress) -> bool {
 #[test]
 fn a_run_that_does_not_fail_is_not_shrunk() {
     let case = record_seed(&Options::default(), 3).case.expect("it was recorded");
-    assert!(shrink(&case, &mut always).unwrap_err().contains("does not fail"));
+    assert!(shrink(&case, &alone, &mut always).unwrap_err().contains("does not fail"));
 }
 
 #[cfg(feature = "mutants")]
@@ -29,11 +33,7 @@ mod planted {
     #[test]
     fn a_shrunk_run_breaks_the_same_property_with_fewer_decisions() {
         let case = failing();
-        let mut left = 4_000;
-        let shrunk = shrink(&case, &mut |_| {
-            left -= 1;
-            left > 0
-        });
+        let shrunk = shrink(&case, &alone, &mut |progress| progress.runs < 4_000);
         let shrunk = shrunk.expect("it fails");
         let again = run_case(&shrunk.case);
         assert_eq!(again.failure(), case.violation.as_deref());
@@ -45,9 +45,30 @@ mod planted {
     #[test]
     fn shrinking_ends_when_it_is_told_to_with_the_best_so_far() {
         let case = failing();
-        let shrunk = shrink(&case, &mut |progress| progress.runs < 20).expect("it fails");
-        assert!(!shrunk.is_done && shrunk.progress.runs <= 20);
+        let shrunk = shrink(&case, &alone, &mut |progress| progress.runs < 20).expect("it fails");
+        assert!(!shrunk.is_done && shrunk.progress.runs < 20 + count(ROUND));
         assert_eq!(run_case(&shrunk.case).failure(), case.violation.as_deref());
+    }
+
+    #[test]
+    fn how_many_help_changes_nothing_about_what_is_found() {
+        let case = failing();
+        let mut rounds = 0;
+        let one = shrink(&case, &alone, &mut |_| {
+            rounds += 1;
+            rounds < 60
+        });
+        let together = |work: &(dyn Fn() + Sync)| {
+            std::thread::scope(|scope| {
+                (0..3).for_each(|_| drop(scope.spawn(work)));
+            });
+        };
+        let mut rounds = 0;
+        let three = shrink(&case, &together, &mut |_| {
+            rounds += 1;
+            rounds < 60
+        });
+        assert_eq!(one.expect("it fails").case, three.expect("it fails").case);
     }
 
     #[test]
