@@ -4,7 +4,7 @@
 //! once. Must not know what a test is about.
 
 use super::http::{Response, ask, ask_within, value};
-use super::{PATIENCE, eventually, free_ports, kv_demo};
+use super::{PATIENCE, THIS_VERSION, eventually, free_ports, kv_demo_at};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -57,11 +57,18 @@ pub struct Cluster {
     dir: Option<TempDir>,
     path: PathBuf,
     processes: Vec<Process>,
+    /// What replicas are started with.
+    program: PathBuf,
 }
 
 impl Cluster {
     /// Formatted and not started.
     pub fn formatted(plan: Plan) -> Self {
+        Self::formatted_by(Path::new(THIS_VERSION), plan)
+    }
+
+    /// The same, by another version of the program.
+    pub fn formatted_by(program: &Path, plan: Plan) -> Self {
         let dir = TempDir::with_prefix("kv-demo-test-").expect("a directory");
         let path = dir.path().to_owned();
         let members: Vec<_> = (0..plan.replicas).map(|id| id.to_string()).collect();
@@ -85,9 +92,14 @@ impl Cluster {
             processes.push(Process { client: SocketAddr::from(([127, 0, 0, 1], port)), child: None, joins: false });
         }
         fs::write(path.join("cluster.toml"), text).expect("the configuration is written");
-        let cluster = Self { dir: Some(dir), path, processes };
+        let cluster = Self { dir: Some(dir), path, processes, program: program.to_owned() };
         cluster.ids().for_each(|id| cluster.format(id));
         cluster
+    }
+
+    /// From now on replicas are started with this version of the program.
+    pub fn use_program(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
     }
 
     /// Formatted, started, with a primary; every replica answers.
@@ -122,7 +134,7 @@ impl Cluster {
 
     /// What a command about a replica begins with.
     fn about(&self, command: &str, id: u16) -> Command {
-        let mut all = kv_demo();
+        let mut all = kv_demo_at(&self.program);
         all.args([command, "--id", &id.to_string(), "--config"]).arg(self.config_of(id));
         all.args(self.processes[usize::from(id)].joins.then_some("--join"));
         all

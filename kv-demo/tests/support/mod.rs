@@ -12,6 +12,7 @@ pub mod http;
 pub mod view;
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -22,7 +23,15 @@ pub const PATIENCE: Duration = Duration::from_secs(25);
 
 /// The program under test.
 pub fn kv_demo() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kv-demo"));
+    kv_demo_at(Path::new(THIS_VERSION))
+}
+
+/// Where the program under test is.
+pub const THIS_VERSION: &str = env!("CARGO_BIN_EXE_kv-demo");
+
+/// The program of another version.
+pub fn kv_demo_at(program: &Path) -> Command {
+    let mut command = Command::new(program);
     command.env("NO_COLOR", "1").env_remove("KV_ENDPOINTS").env_remove("KV_LOG");
     command
 }
