@@ -1,9 +1,8 @@
 //! Fingerprints: 128 bits that are equal for what differs only in names that nobody can tell apart.
 //!
-//! Owns the walk over plain data by which a replica, a message, a disk is hashed: replicas are called by the places they
-//! are given, writes are counted back from the newest, and what is of no consequence in a system without clocks is left
-//! out: moments, waits, message numbers, heartbeats, waits that grow with attempts. Must not know what any field is for,
-//! beyond the [`OMITTED`] ones and those [`BY_PLACE`]. DESIGN 9.5; PROTOCOL §5 on exhaustive search.
+//! Owns the walk over plain data by which a replica, a message, a disk is hashed: replicas are called by the places they are given,
+//! writes are counted back from the newest, and what is of no consequence without clocks is left out: moments, waits, message
+//! numbers, heartbeats. Must not know what any field is for, but [`OMITTED`] and [`BY_PLACE`]. DESIGN 9.5; PROTOCOL §5.
 
 use alloc::vec::Vec;
 use core::fmt::Error;
@@ -42,20 +41,19 @@ const OMITTED: &[(&str, &str)] = &[
 /// `(struct, field)` of lists that have an element per member, in the order of the configuration.
 const BY_PLACE: &[(&str, &str)] = &[("Primary", "members"), ("ViewChange", "reports")];
 
-/// `(struct, field)` of lists that are sets: what waits to be sent is sent, once or twice, in any order.
+/// `(struct, field)` of lists that are sets: what waits is sent, once or twice, in any order.
 const SETS: &[(&str, &str)] = &[("Pending", "held")];
 
-/// Where the numbers of writes are counted from.
+/// Where the numbers of writes are counted from: the newest that was issued, and the newest that is durable.
 #[derive(Clone, Copy, Default)]
 pub struct Writes {
-    /// The newest that was issued.
+    /// What is newer is not issued.
     pub issued: u64,
-    /// The newest that is durable: what is older is durable too, and no more than that.
+    /// What is older is durable too, and no more than that.
     pub durable: u64,
 }
 
-/// The fingerprint of anything that replicas are made of. `places`: what each member, by position, is called; a renaming
-/// of members that changes nothing else gives what the renamed cluster would give.
+/// The fingerprint of anything that replicas are made of. `places`: what each member, by position, is called.
 ///
 /// # Panics
 /// When a member is named that has no place.
@@ -497,3 +495,6 @@ impl ser::SerializeMap for Parts<'_, '_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
