@@ -59,6 +59,8 @@ pub enum Mutant {
     PrimaryToBeHasNoTimer,
     /// D24: failed views are not waited for longer.
     FixedTimeout,
+    /// D24: patience begins anew with every view that begins.
+    PatienceAtOnce,
     /// D25: one replica that wants to leave a view moves everybody.
     OneVoteMoves,
     /// D26: a primary that nobody acknowledges keeps its job.
@@ -255,6 +257,7 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
     (Mutant::VoteOnce, "vc_send_once", "D22", "votes and reports are sent once"),
     (Mutant::PrimaryToBeHasNoTimer, "primary_no_timer", "D23", "the primary-to-be waits for ever"),
     (Mutant::FixedTimeout, "fixed_timeout", "D24", "failed views are not waited for longer"),
+    (Mutant::PatienceAtOnce, "patience_at_once", "D24", "patience begins anew with every view that begins"),
     (Mutant::OneVoteMoves, "single_svc_moves", "D25", "one replica that wants to leave a view moves everybody"),
     (Mutant::NeverAbdicates, "no_abdicate", "D26", "a primary that nobody acknowledges keeps its job"),
     (Mutant::LeakView, "leak_view", "D27", "clients are told of views that never started"),

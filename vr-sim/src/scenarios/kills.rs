@@ -67,6 +67,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::VoteOnce, "d22-lost-reports", "L1 one view"),
     (Mutant::PrimaryToBeHasNoTimer, "d23-primary-to-be", "L1 one view"),
     (Mutant::FixedTimeout, "d24-patience", EXPECTATION),
+    (Mutant::PatienceAtOnce, "d24-straggler", EXPECTATION),
     (Mutant::OneVoteMoves, "d25-deaf-backup", "L5 fresh votes"),
     (Mutant::NeverAbdicates, "d26-deaf-primary", "L1 one view"),
     (Mutant::LeakView, "d27-view-that-never-started", "S22 truthful hint"),
@@ -164,6 +165,11 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         why: "a deposed primary falls silent within T_abd (L4), so that a backup that listens to it waits by so much longer for \
               the next view and then goes on: nothing is lost, and no property counts so finely; the scenario keeps its \
               heartbeats coming",
+    },
+    OutOfReach {
+        mutant: Mutant::PatienceAtOnce,
+        why: "the network has to be too slow for the patience that clusters begin with, and one of five or more has to lack \
+              entries in view after view until the time is up",
     },
     OutOfReach {
         mutant: Mutant::SkipExecutedCheck,
