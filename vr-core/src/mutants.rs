@@ -83,6 +83,8 @@ pub enum Mutant {
     NoAckAfterTransfer,
     /// D39: a question that is not answered is asked of the same replica again.
     OnePeerOnly,
+    /// D39: a primary-to-be waits for ever for the log that it chose.
+    ChosenLogForever,
     /// D35: a replica between views serves its own log as if it were the view's.
     OwnLogBetweenViews,
     /// D52: a restarted primary resumes its view.
@@ -274,6 +276,7 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "D39",
         "a question that is not answered is asked of the same replica again",
     ),
+    (Mutant::ChosenLogForever, "chosen_log_forever", "D39", "a primary-to-be waits for ever for the log that it chose"),
     (
         Mutant::OwnLogBetweenViews,
         "st_own_log_between_views",

@@ -78,6 +78,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::ViewNotPersisted, "d40-forgotten-view", "S5 durable header"),
     (Mutant::NoAckAfterTransfer, "d37-ack-after-transfer", "L2 answered"),
     (Mutant::OnePeerOnly, "d39-another-peer", "L2 asks another"),
+    (Mutant::ChosenLogForever, "d39-log-nobody-gives", EXPECTATION),
     (Mutant::OwnLogBetweenViews, "d35-own-log-between-views", "S13 silence"),
     (Mutant::PrimaryResumesView, "d52-primary-comes-back", "S7 one start"),
     (Mutant::AmnesiacNormal, "d47-back-without-memory", "S13 silence"),
@@ -170,6 +171,11 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         mutant: Mutant::PatienceAtOnce,
         why: "the network has to be too slow for the patience that clusters begin with, and one of five or more has to lack \
               entries in view after view until the time is up",
+    },
+    OutOfReach {
+        mutant: Mutant::ChosenLogForever,
+        why: "somebody who is heard and does not hear has to report the best log in view after view, and nobody else who is \
+              heard may have it: of 180,000 seeds one",
     },
     OutOfReach {
         mutant: Mutant::SkipExecutedCheck,
