@@ -30,6 +30,8 @@ pub(crate) struct Gate {
     heard: Vec<Option<Time>>,
     attempt: u64,
     wait: Wait,
+    /// Since when the primary of our view is heard, if patience has not begun anew since.
+    since: Option<Time>,
 }
 
 impl Gate {
@@ -42,6 +44,7 @@ impl Gate {
             heard: vec![None; members],
             attempt: 0,
             wait: Wait::ZERO,
+            since: None,
         }
     }
 
@@ -85,11 +88,19 @@ impl Gate {
         others + usize::from(self.want) >= config.rules.votes_needed(quorum)
     }
 
-    /// The primary of our view was heard, or the view started: nobody wants to leave any more.
-    pub(crate) fn content(&mut self, config: &Config, incarnation: Incarnation, view: View) {
+    /// The primary of our view was heard, or the view started: nobody wants to leave any more. Patience begins anew when the
+    /// view has held for as long as the longest patience: one that is torn down before that has failed.
+    pub(crate) fn content(&mut self, config: &Config, incarnation: Incarnation, view: View, now: Time) {
         self.started();
-        if self.attempt != 0 || self.wait == Wait::ZERO {
+        if self.attempt != 0 {
+            let longest = config.timeouts.view_change_max.times(config.rules.backoff(u64::MAX));
+            let held = now.since(*self.since.get_or_insert(now)) >= longest;
+            if !config.rules.is_proven(held) {
+                return;
+            }
             self.attempt = 0;
+            self.draw(config, incarnation, view);
+        } else if self.wait == Wait::ZERO {
             self.draw(config, incarnation, view);
         }
     }
@@ -107,6 +118,7 @@ impl Gate {
     pub(crate) fn entered(&mut self, config: &Config, incarnation: Incarnation, view: View) {
         self.started();
         self.attempt += 1;
+        self.since = None;
         self.draw(config, incarnation, view);
     }
 
@@ -127,7 +139,7 @@ mod tests {
         let config = Config::new(ClusterConfig::of_size(ClusterId(1), 3), ReplicaId(0));
         let me = Position::new(0).expect("small");
         let mut gate = Gate::new(me, 3);
-        gate.content(&config, Incarnation(1), View(0));
+        gate.content(&config, Incarnation(1), View(0), Time(0));
         (config, gate)
     }
 
@@ -170,7 +182,24 @@ mod tests {
             let factor = 1 << (attempt / 3).min(3);
             assert!(gate.wait() >= min.times(factor) && gate.wait() <= max.times(factor), "{attempt}");
         }
-        gate.content(&config, Incarnation(1), View(15));
+    }
+
+    #[test]
+    fn patience_begins_anew_when_a_view_has_held_and_not_when_it_has_begun() {
+        let (config, mut gate) = three();
+        let max = config.timeouts.view_change_max;
+        (1..=9).for_each(|view| gate.entered(&config, Incarnation(1), View(view)));
+        let (grown, began) = (gate.wait(), Time(7));
+        let held = began.after(max.times(8));
+        for now in [began, Time(held.0 - 1)] {
+            gate.content(&config, Incarnation(1), View(9), now);
+            assert!(gate.wait() == grown && grown > max);
+        }
+        let mut torn = gate.clone();
+        torn.entered(&config, Incarnation(1), View(10));
+        torn.content(&config, Incarnation(1), View(10), held.after(Wait(1)));
+        assert!(torn.wait() > max, "the next view has to hold as long, from its own beginning on");
+        gate.content(&config, Incarnation(1), View(9), held);
         assert!(gate.wait() <= max);
     }
 }

@@ -59,6 +59,8 @@ pub enum Mutant {
     PrimaryToBeHasNoTimer,
     /// D24: failed views are not waited for longer.
     FixedTimeout,
+    /// D24: patience begins anew with every view that begins.
+    PatienceAtOnce,
     /// D25: one replica that wants to leave a view moves everybody.
     OneVoteMoves,
     /// D26: a primary that nobody acknowledges keeps its job.
@@ -81,6 +83,8 @@ pub enum Mutant {
     NoAckAfterTransfer,
     /// D39: a question that is not answered is asked of the same replica again.
     OnePeerOnly,
+    /// D39: a primary-to-be waits for ever for the log that it chose.
+    ChosenLogForever,
     /// D35: a replica between views serves its own log as if it were the view's.
     OwnLogBetweenViews,
     /// D52: a restarted primary resumes its view.
@@ -255,6 +259,7 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
     (Mutant::VoteOnce, "vc_send_once", "D22", "votes and reports are sent once"),
     (Mutant::PrimaryToBeHasNoTimer, "primary_no_timer", "D23", "the primary-to-be waits for ever"),
     (Mutant::FixedTimeout, "fixed_timeout", "D24", "failed views are not waited for longer"),
+    (Mutant::PatienceAtOnce, "patience_at_once", "D24", "patience begins anew with every view that begins"),
     (Mutant::OneVoteMoves, "single_svc_moves", "D25", "one replica that wants to leave a view moves everybody"),
     (Mutant::NeverAbdicates, "no_abdicate", "D26", "a primary that nobody acknowledges keeps its job"),
     (Mutant::LeakView, "leak_view", "D27", "clients are told of views that never started"),
@@ -271,6 +276,7 @@ const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "D39",
         "a question that is not answered is asked of the same replica again",
     ),
+    (Mutant::ChosenLogForever, "chosen_log_forever", "D39", "a primary-to-be waits for ever for the log that it chose"),
     (
         Mutant::OwnLogBetweenViews,
         "st_own_log_between_views",

@@ -42,6 +42,7 @@ macro_rules! planted {
 }
 
 mod epochs;
+mod livelock;
 
 /// Normal operation (PROTOCOL 1.1).
 impl Rules {

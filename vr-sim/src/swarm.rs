@@ -177,7 +177,7 @@ fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {
     if Rng::fork(seed, "lost questions").below(LOST_QUESTIONS) == 0 {
         lose_questions(setup, odds);
     }
-    if (2..=3).contains(&setup.replicas) && Rng::fork(seed, "far apart").below(FAR_APART) == 0 {
+    if (2..=7).contains(&setup.replicas) && Rng::fork(seed, "far apart").below(FAR_APART) == 0 {
         be_far_apart(setup);
     }
 }

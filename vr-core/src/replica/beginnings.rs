@@ -52,7 +52,8 @@ impl Replica {
         let resumes = virgin || common.rules.resumes_as_primary();
         if log_view < view {
             self.status = Status::ViewChange(ViewChange::enter(common, out));
-            self.common.gate.content(&self.common.config, self.common.header().incarnation, view);
+            let (incarnation, now) = (self.common.header().incarnation, self.common.now);
+            self.common.gate.content(&self.common.config, incarnation, view, now);
             self.common.arm_view_change();
         } else if !common.is_primary() {
             self.transition(out, Next::Follow { commit });
@@ -86,7 +87,7 @@ impl Replica {
         if common.view() < first {
             self.transition(out, Next::Enter(first, EnterCause::Evidence));
         } else if common.is_primary() {
-            common.gate.content(&common.config, common.header().incarnation, first);
+            common.gate.content(&common.config, common.header().incarnation, first, common.now);
             self.status = Status::ViewChange(ViewChange::found(common, out, commit));
         } else {
             self.transition(out, Next::Follow { commit });

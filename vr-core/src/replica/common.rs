@@ -461,7 +461,7 @@ impl Common {
         if self.gate.wants() {
             self.timers.cancel(Timer::Heartbeat);
         }
-        self.gate.content(&self.config, self.header.incarnation, self.header.view);
+        self.gate.content(&self.config, self.header.incarnation, self.header.view, self.now);
         self.arm_view_change();
     }
 

@@ -197,10 +197,7 @@ impl Replica {
                 }
                 (Status::ViewChange(between), Timer::Heartbeat) => between.on_heartbeat(common, out),
                 (Status::ViewChange(between), Timer::ViewChange) => between.on_patience_lost(common, out),
-                (Status::ViewChange(between), Timer::Fetch) => {
-                    between.on_fetch(common, out);
-                    Next::Stay
-                }
+                (Status::ViewChange(between), Timer::Fetch) => between.on_fetch(common, out),
                 (Status::Recovering(recovering), Timer::Heartbeat) => recovering.on_heartbeat(common, out),
                 (Status::Recovering(recovering), Timer::Fetch) => {
                     recovering.on_fetch(common, out);

@@ -357,7 +357,7 @@ impl Primary {
         heard.sort_unstable_by(|a, b| b.cmp(a));
         let quorum_heard = heard[common.quorum - 1];
         if quorum_heard > self.since {
-            common.gate.content(&common.config, common.header().incarnation, common.view());
+            common.gate.content(&common.config, common.header().incarnation, common.view(), common.now);
         }
         let silence = common.now.since(quorum_heard.max(self.since));
         if silence > common.config.timeouts.abdicate && common.rules.abdicates() {

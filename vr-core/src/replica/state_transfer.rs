@@ -55,19 +55,22 @@ pub(super) struct Fetch {
     id: FetchId,
     of: ReplicaId,
     attempt: u64,
+    /// So many questions in a row led nowhere.
+    in_vain: u64,
     want: Option<Head>,
 }
 
 impl Fetch {
     /// Asks `of` for what follows the newest of `have` that it shares.
     pub(super) fn ask(common: &mut Common, out: &mut Out, of: ReplicaId, have: Vec<Head>, want: Option<Head>) -> Self {
-        let mut fetch = Self { id: FetchId::ZERO, of, attempt: 0, want };
+        let mut fetch = Self { id: FetchId::ZERO, of, attempt: 0, in_vain: 0, want };
         fetch.say(common, out, have);
         fetch
     }
 
     /// Asks again: the next page from the same replica.
     pub(super) fn next_page(&mut self, common: &mut Common, out: &mut Out, have: Vec<Head>) {
+        self.in_vain = 0;
         self.say(common, out, have);
     }
 
@@ -83,7 +86,13 @@ impl Fetch {
             self.of = common.another(self.attempt);
         }
         self.attempt += 1;
+        self.in_vain += 1;
         self.say(common, out, have);
+    }
+
+    /// Did nobody answer, the one who was asked last included? This many were asked.
+    pub(super) const fn in_vain(&self) -> u64 {
+        self.in_vain + 1
     }
 
     fn say(&mut self, common: &mut Common, out: &mut Out, have: Vec<Head>) {

@@ -25,6 +25,8 @@ pub(super) struct ViewChange {
     /// Per member, the report of its newest incarnation (VRR §4.2 step 3).
     reports: Vec<Option<(Incarnation, Box<DoViewChange>)>>,
     arrived: usize,
+    /// Whose reports name a log that nobody gives: done without.
+    passed_over: ReplicaSet,
     installing: Option<Installing>,
     /// The log of the view is on its way to our disk: we lead once it is there, with this commit-number.
     starting: Option<Op>,
@@ -50,7 +52,14 @@ impl ViewChange {
         } else {
             common.timers.cancel(crate::timer::Timer::ViewChange);
         }
-        Self { reported: false, reports: vec![None; common.members()], arrived: 0, installing: None, starting: None }
+        Self {
+            reported: false,
+            reports: vec![None; common.members()],
+            arrived: 0,
+            passed_over: ReplicaSet::EMPTY,
+            installing: None,
+            starting: None,
+        }
     }
 
     /// The first view of an epoch begins with what the epoch begins with: nobody reports, and its primary leads once that
@@ -188,18 +197,20 @@ impl ViewChange {
 
     /// VRR §4.2 step 3: q reports, our own among them; the largest (log_view, op) wins.
     fn choose(&mut self, common: &mut Common, out: &mut Out) -> Next {
-        let senders = self.reports.iter().flatten().count();
-        let own = self.reports[common.me.index()].is_some();
-        if !own || !common.rules.enough_reports(senders, self.arrived, common.quorum) {
+        let all =
+            || self.reports.iter().enumerate().filter_map(|(at, slot)| Some((Position::new(at)?, &slot.as_ref()?.1)));
+        let passed_over = |at: Position| self.passed_over.contains(at);
+        let counted = || all().filter(|(at, _)| !passed_over(*at));
+        let own = counted().any(|(at, _)| at == common.me);
+        if !own || !common.rules.enough_reports(counted().count(), self.arrived, common.quorum) {
             return Next::Stay;
         }
-        let all = || self.reports.iter().enumerate().filter_map(|(at, slot)| Some((at, &slot.as_ref()?.1)));
         let rank = |report: &DoViewChange| common.rules.log_rank(report.log_view, report.tail.head.op);
-        let Some((at, best)) = all().max_by_key(|(_, report)| rank(report)) else { return Next::Stay };
+        let Some((at, best)) = counted().max_by_key(|(_, report)| rank(report)) else { return Next::Stay };
         let largest = all().map(|(_, report)| report.commit).max().unwrap_or(Op::ZERO).max(common.commit());
         let commit = common.rules.starting_commit(largest, best.commit);
-        let reports: ReplicaSet = all().filter_map(|(at, _)| Position::new(at)).collect();
-        let of = common.group.around(at);
+        let reports: ReplicaSet = counted().map(|(at, _)| at).collect();
+        let of = common.group.around(at.index());
         out.push(Action::Note(Note::ChoseLog { view: common.view(), of, reports }));
         let tail = best.tail.clone();
         if commit > tail.head.op {
@@ -293,15 +304,44 @@ impl ViewChange {
         Next::Stay
     }
 
-    /// The page did not come: ask somebody else.
-    pub(super) fn on_fetch(&mut self, common: &mut Common, out: &mut Out) {
+    /// The page did not come: do without it, if others' reports will do, or ask somebody else.
+    pub(super) fn on_fetch(&mut self, common: &mut Common, out: &mut Out) -> Next {
+        let Some(installing) = &mut self.installing else { return Next::Stay };
+        if installing.assembly.awaits_checkpoint() && checkpoints::retry(common, out) {
+            return Next::Stay;
+        }
+        let target = installing.assembly.target();
+        if common.is_primary()
+            && common.rules.gives_up_log(installing.fetch.in_vain())
+            && self.pass_over(common, target)
+        {
+            return self.choose(common, out);
+        }
         if let Some(installing) = &mut self.installing {
-            if installing.assembly.awaits_checkpoint() && checkpoints::retry(common, out) {
-                return;
-            }
             let have = installing.assembly.anchors(&common.log, common.commit());
             installing.fetch.retry(common, out, have);
         }
+        Next::Stay
+    }
+
+    /// Nobody gives the log that was chosen: whoever reported it cannot be heard, or not any more. Are the other reports a
+    /// quorum, our own among them? Then the log of the view is chosen from those.
+    fn pass_over(&mut self, common: &mut Common, log: Head) -> bool {
+        let names = |(_, report): &(Incarnation, Box<DoViewChange>)| report.tail.head == log;
+        let (mut out, mut left) = (self.passed_over, ReplicaSet::EMPTY);
+        for (at, slot) in self.reports.iter().enumerate() {
+            let Some((at, report)) = Position::new(at).zip(slot.as_ref()) else { continue };
+            if names(report) {
+                out.insert(at);
+            } else if !out.contains(at) {
+                left.insert(at);
+            }
+        }
+        if left.is_at_least(common.quorum) {
+            state_transfer::stop(common);
+            (self.passed_over, self.installing) = (out, None);
+        }
+        self.installing.is_none()
     }
 
     /// The log is whole: it replaces ours at once, and `log_view` rises with it (PROTOCOL rule 1).

@@ -67,6 +67,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::VoteOnce, "d22-lost-reports", "L1 one view"),
     (Mutant::PrimaryToBeHasNoTimer, "d23-primary-to-be", "L1 one view"),
     (Mutant::FixedTimeout, "d24-patience", EXPECTATION),
+    (Mutant::PatienceAtOnce, "d24-straggler", EXPECTATION),
     (Mutant::OneVoteMoves, "d25-deaf-backup", "L5 fresh votes"),
     (Mutant::NeverAbdicates, "d26-deaf-primary", "L1 one view"),
     (Mutant::LeakView, "d27-view-that-never-started", "S22 truthful hint"),
@@ -77,6 +78,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::ViewNotPersisted, "d40-forgotten-view", "S5 durable header"),
     (Mutant::NoAckAfterTransfer, "d37-ack-after-transfer", "L2 answered"),
     (Mutant::OnePeerOnly, "d39-another-peer", "L2 asks another"),
+    (Mutant::ChosenLogForever, "d39-log-nobody-gives", EXPECTATION),
     (Mutant::OwnLogBetweenViews, "d35-own-log-between-views", "S13 silence"),
     (Mutant::PrimaryResumesView, "d52-primary-comes-back", "S7 one start"),
     (Mutant::AmnesiacNormal, "d47-back-without-memory", "S13 silence"),
@@ -164,6 +166,16 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         why: "a deposed primary falls silent within T_abd (L4), so that a backup that listens to it waits by so much longer for \
               the next view and then goes on: nothing is lost, and no property counts so finely; the scenario keeps its \
               heartbeats coming",
+    },
+    OutOfReach {
+        mutant: Mutant::PatienceAtOnce,
+        why: "the network has to be too slow for the patience that clusters begin with, and one of five or more has to lack \
+              entries in view after view until the time is up",
+    },
+    OutOfReach {
+        mutant: Mutant::ChosenLogForever,
+        why: "somebody who is heard and does not hear has to report the best log in view after view, and nobody else who is \
+              heard may have it: of 180,000 seeds one",
     },
     OutOfReach {
         mutant: Mutant::SkipExecutedCheck,

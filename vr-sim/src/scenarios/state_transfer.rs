@@ -6,7 +6,7 @@
 use crate::scenario::Role::{All, R, R0, R1, R2, R3, R4};
 use crate::scenario::{BOTH, Scenario, ScenarioInfo, Verdict, plain};
 use crate::setup::Setup;
-use vr_core::MessageKind::{Commit, GetState, NewState, Prepare, PrepareOk, StartView};
+use vr_core::MessageKind::{Commit, DoViewChange, GetState, NewState, Prepare, PrepareOk, StartView};
 use vr_core::{Note, Op, StatusName, View, Wait};
 
 const fn story(
@@ -89,6 +89,16 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         5,
         another_peer,
     ),
+    ScenarioInfo {
+        tune: one_entry_per_page,
+        ..story(
+            "d39-log-nobody-gives",
+            "The only one that has the log that was chosen dies before it gave it away: the other reports will do.",
+            ("loss of Prepare, messages that hold one entry, crash of the one whose log was chosen", "L1 one view"),
+            5,
+            log_nobody_gives,
+        )
+    },
 ];
 
 /// D30. A and B have x, A alone knows it is committed; A and C go on to view 2 and C leads it; then B hears C.
@@ -293,4 +303,36 @@ fn another_peer(t: &mut Scenario) -> Verdict {
     t.expect_view(R1, 1)?;
     t.settle()?;
     t.expect_value(R1, 1, Some("abc"))
+}
+
+/// D39. r2 alone has what r0 prepared last, and reports it to r1, which is to lead view 1; then it is gone.
+fn log_nobody_gives(t: &mut Scenario) -> Verdict {
+    t.open(&[0, 1, 2])?;
+    t.run(t.heartbeat().times(2))?;
+    for at in [R1, R3, R4] {
+        t.lose(Prepare, R0, at);
+    }
+    for client in 0..3 {
+        t.append(client, 1, "x").expect_pending()?;
+    }
+    t.expect_op(R2, Op(6))?;
+    t.crash(R0);
+    t.hold(DoViewChange, R3, R1);
+    t.hold(DoViewChange, R4, R1);
+    t.hold(GetState, R1, All);
+    t.depose(&[1, 2, 3, 4])?;
+    t.run_ms(10)?;
+    t.pass(DoViewChange, R3, R1);
+    t.release(DoViewChange, R3, R1)?;
+    t.run_ms(2)?;
+    t.expect_note(R1, "that it chose the log of r2", |n| matches!(n, Note::ChoseLog { of, .. } if of.0 == 2))?;
+    t.crash(R2);
+    t.forget(GetState, R1, All);
+    t.pass(GetState, R1, All);
+    t.pass(DoViewChange, R4, R1);
+    t.run(t.heartbeat().times(7))?;
+    t.expect_status(R1, StatusName::Primary)?;
+    t.expect_view(R1, 1)?;
+    t.settle()?;
+    t.expect_value(R1, 1, Some("xxx"))
 }

@@ -3,10 +3,10 @@
 //! Owns one story per defect: it passes because of one rule, and with that rule broken it fails. Must not know other
 //! sections.
 
-use crate::scenario::Role::{All, Others, R0, R1, R2, R3, R4};
+use crate::scenario::Role::{All, Others, R, R0, R1, R2, R3, R4};
 use crate::scenario::{BOTH, Outsider, Scenario, ScenarioInfo, Shape, Verdict, plain};
 use crate::setup::Setup;
-use vr_core::MessageKind::{DoViewChange, StartView, StartViewChange};
+use vr_core::MessageKind::{DoViewChange, NewState, StartView, StartViewChange};
 use vr_core::{Note, StatusName, View, Wait};
 
 const fn story(
@@ -63,6 +63,16 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
             ("latency beyond the view-change timeout, crash of the primary", "L1 one view, L5 no storm"),
             3,
             slow_view_change,
+        )
+    },
+    ScenarioInfo {
+        tune: far_apart,
+        ..story(
+            "d24-straggler",
+            "Who lacks entries is late in every view, and hears votes of those who are normal in it by then: one view holds.",
+            ("latency beyond the view-change timeout, crash of the primary, loss of NewState", "L1 one view"),
+            7,
+            straggler,
         )
     },
     story(
@@ -171,6 +181,34 @@ fn slow_view_change(t: &mut Scenario) -> Verdict {
     t.put(0, 1, "x").expect_answered()?;
     t.crash(R0);
     t.rest_among(&[1, 2])
+}
+
+fn far_apart(setup: &mut Setup) {
+    setup.latency = Wait::millis(100);
+    setup.view_change = (2, 3);
+    setup.abdicate = 20;
+    setup.client_timeout = Wait::millis(1_000);
+}
+
+/// D24. Whoever has the log is in a view three latencies after it is entered, 300 ms; patience begins at 100 to 150 ms.
+/// r6 lacks three entries, and nobody gives it any for half a minute.
+fn straggler(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    t.run(t.heartbeat().times(6))?;
+    t.lose(NewState, All, R(6));
+    t.isolate(R(6));
+    for value in ["a", "b", "c"] {
+        t.append(0, 1, value).expect_answered()?;
+    }
+    t.run(t.heartbeat().times(6))?;
+    t.crash(R0);
+    t.mend(R(6), Others(0));
+    t.run_ms(20_000)?;
+    let view = t.view(R1)?;
+    t.run_ms(10_000)?;
+    t.expect_view(Others(0), view.0)?;
+    t.pass(NewState, All, R(6));
+    t.rest_among(&[1, 2, 3, 4, 5, 6])
 }
 
 /// D25. Ten seconds, in which the deaf one could have left twenty views.

@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["event", "action"],
     // What an action states, by name. The core itself asks for no name.
     &["occurrence"],
-    &["config", "rules", "rules/epochs"],
+    &["config", "rules", "rules/epochs", "rules/livelock"],
     // The parts: plain data that a replica is made of, each ignorant of the whole.
     // `mutants` names the planted bugs of `rules`, and exists under a feature only.
     &["persist", "stored", "clients", "gate", "mutants"],
@@ -69,6 +69,7 @@ const PEERS: &[(&str, &str)] = &[
     ("config", "rules"),
     ("rules", "mutants"),
     ("rules/epochs", "rules"),
+    ("rules/livelock", "rules"),
     ("replica/primary/admission", "replica/primary"),
     ("replica/primary/hand_over", "replica/primary"),
     ("replica/primary/reads", "replica/primary"),
