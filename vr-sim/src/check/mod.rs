@@ -266,7 +266,10 @@ impl Checkers {
                     op = op.next();
                 }
             }
-            Input::CheckpointTaken { .. } | Input::Restored { .. } => {}
+            Input::CheckpointTaken { .. }
+            | Input::CheckpointBegun { .. }
+            | Input::CheckpointGiven(_)
+            | Input::Restored { .. } => {}
             Input::WriteFailed => self.liveness.write_failed(who),
         }
         if !self.shadow.replicas[who].standing.is_running() {

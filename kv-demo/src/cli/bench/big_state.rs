@@ -4,9 +4,9 @@
 //! Owns the order of the run and its figures. The yardstick is a sequential write of as many bytes, synced, on the same disk
 //! in the same run. Must not know how a state travels. Paper: VRR §5.1, §5.2; PROTOCOL 1.7.
 
-use super::super::wire::{Connection, write_request};
+use super::super::wire::{Connection, address_of, write_request};
 use super::load::{Client, Shared};
-use super::own::{Memory, Own};
+use super::own::{Memory, Own, Standing};
 use super::{Args, histogram::Histogram};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -90,24 +90,25 @@ pub(super) async fn run(args: &Args, bytes: u64, say: impl Fn(&str)) -> Result<F
     for id in 0..3 {
         own.start(id, false).await?;
     }
-    own.until(0, "it leads", |standing| standing.status == "Primary").await?;
-    own.kill(2).await;
+    let first = own.primary().await?;
+    let (sleeper, backup) = ((first + 1) % 3, (first + 2) % 3);
+    own.kill(sleeper).await;
     say("loading");
     fill(&own, bytes).await?;
     say("going on until no log leads back to the beginning");
-    let loaded = own.until(0, "it answers", |_| true).await?.op;
+    let loaded = here(&own).await?.op;
     let through = (loaded / interval + 2) * interval + 1;
     push(args, &own, through).await?;
-    own.until(1, "it has executed that", |standing| standing.is_at(through)).await?;
+    own.until(backup, "it has executed that", |standing| standing.is_at(through)).await?;
     say("measuring");
     let sequential = sequential_write(&args.dir, bytes)?;
     let quiet = tokio::time::sleep(Duration::from_secs(args.seconds.into()));
     let before = puts(args, own.addresses(), quiet).await;
-    let start = own.until(0, "it answers", |_| true).await?;
+    let start = here(&own).await?;
     let mut came = Err("it did not come".to_owned());
-    let during = puts(args, own.addresses(), async { came = come(args, &mut own, start.commit).await }).await;
+    let during = puts(args, own.addresses(), async { came = come(args, &mut own, sleeper, start.commit).await }).await;
     let took = came?;
-    let end = own.until(0, "it answers", |_| true).await?;
+    let end = here(&own).await?;
     say("going on until a checkpoint is taken");
     let due = (end.op / interval + 1) * interval + 1;
     let mut taken = Err("no checkpoint came".to_owned());
@@ -138,20 +139,21 @@ fn number_of(view: u64) -> u64 {
 }
 
 /// A replica that lacks everything comes: one that slept, or a new one in its place, whose disk is lost.
-async fn come(args: &Args, own: &mut Own, committed: u64) -> Result<Duration, String> {
+async fn come(args: &Args, own: &mut Own, sleeper: u16, committed: u64) -> Result<Duration, String> {
     if !args.replace {
         let began = Instant::now();
-        own.start(2, false).await?;
-        own.until(2, "it has what was committed", |standing| standing.is_at(committed)).await?;
+        own.start(sleeper, false).await?;
+        own.until(sleeper, "it has what was committed", |standing| standing.is_at(committed)).await?;
         return Ok(began.elapsed());
     }
-    own.lose_disk(2)?;
+    own.lose_disk(sleeper)?;
     own.format(3, true)?;
     own.start(3, true).await?;
     let began = Instant::now();
     let me = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut replace = Command::new(me);
-    replace.args(["member", "replace", "2", &format!("3={}", own.address(3)), "--timeout", "600", "--endpoints"]);
+    let (old, new) = (sleeper.to_string(), format!("3={}", own.address(3)));
+    replace.args(["member", "replace", &old, &new, "--timeout", "600", "--endpoints"]);
     replace.arg(own.addresses().join(",")).stdout(Stdio::null()).kill_on_drop(true);
     let mut replace = replace.spawn().map_err(|error| error.to_string())?;
     own.until(3, "it has what was committed", |standing| standing.is_at(committed)).await?;
@@ -163,16 +165,24 @@ async fn come(args: &Args, own: &mut Own, committed: u64) -> Result<Duration, St
     }
 }
 
+/// How the primary stands.
+async fn here(own: &Own) -> Result<Standing, String> {
+    let primary = own.primary().await?;
+    own.until(primary, "it answers", |_| true).await
+}
+
 /// So much is executed, and some time over.
 async fn pass(own: &Own, op: u64, seconds: u16) -> Result<(), String> {
-    own.until(0, "it has executed that", |standing| standing.is_at(op)).await?;
+    while here(own).await?.executed < op {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     tokio::time::sleep(Duration::from_secs(seconds.into())).await;
     Ok(())
 }
 
 /// Loads the state: values that are all different, each under its own key.
 async fn fill(own: &Own, bytes: u64) -> Result<(), String> {
-    let address = own.address(0);
+    let address = own.address(own.primary().await?);
     let values = bytes.div_ceil(u64::try_from(VALUE_BYTES).unwrap_or(u64::MAX));
     let loaders: Vec<_> = (0..LOADERS).map(|first| spawn_local(load(address.clone(), first, values))).collect();
     for loader in loaders {
@@ -181,8 +191,8 @@ async fn fill(own: &Own, bytes: u64) -> Result<(), String> {
     Ok(())
 }
 
-async fn load(address: String, first: u64, values: u64) -> Result<(), String> {
-    let said = |error: std::io::Error| format!("{address}: {error}");
+async fn load(mut address: String, first: u64, values: u64) -> Result<(), String> {
+    let said = |error: std::io::Error| format!("loading: {error}");
     let mut connection = Connection::open(&address).await.map_err(said)?;
     let (mut request, mut body) = (Vec::new(), Vec::new());
     for number in (first..values).step_by(usize::try_from(LOADERS).unwrap_or(1)) {
@@ -197,7 +207,12 @@ async fn load(address: String, first: u64, values: u64) -> Result<(), String> {
             let answer = connection.exchange(&request).await.map_err(said)?;
             match answer.status {
                 200 => break,
-                503 => tokio::time::sleep(Duration::from_millis(5)).await,
+                307 => {
+                    let url = answer.header("location").unwrap_or_default().to_owned();
+                    address = address_of(&url)?;
+                    connection = Connection::open(&address).await.map_err(said)?;
+                }
+                503 | 504 => tokio::time::sleep(Duration::from_millis(5)).await,
                 status => return Err(format!("{address} answers {status}: {}", String::from_utf8_lossy(answer.body))),
             }
         }

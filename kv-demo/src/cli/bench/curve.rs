@@ -34,7 +34,7 @@ pub(super) async fn run(args: &Args, ops: u64, mut row: impl FnMut(&Row)) -> Res
     for id in 0..3 {
         own.start(id, false).await?;
     }
-    own.until(0, "it leads", |standing| standing.status == "Primary").await?;
+    own.primary().await?;
     let began = Instant::now();
     let shared = Rc::new(Shared::new(own.addresses(), began + LONG));
     let target = super::target_of(args);

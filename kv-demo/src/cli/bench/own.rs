@@ -173,6 +173,20 @@ impl Own {
         Err(format!("replica {id}: nothing changed for a minute, and not yet so: {what}; {last:?}"))
     }
 
+    /// Waits for a primary; gives its id.
+    pub(super) async fn primary(&self) -> Result<u16, String> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            for id in (0..).take(self.children.len()) {
+                if self.standing(id).await.is_some_and(|standing| standing.status == "Primary") {
+                    return Ok(id);
+                }
+            }
+            sleep(LOOK).await;
+        }
+        Err("no replica became primary".to_owned())
+    }
+
     /// The most memory that each replica that runs has had resident, and what it has now, in bytes.
     pub(super) fn memory(&self) -> Vec<Memory> {
         let of = |(id, child): (usize, &Option<Child>)| {
