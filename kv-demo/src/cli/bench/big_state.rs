@@ -96,10 +96,7 @@ pub(super) async fn run(args: &Args, bytes: u64, say: impl Fn(&str)) -> Result<F
     say("loading");
     fill(&own, bytes).await?;
     say("going on until no log leads back to the beginning");
-    let loaded = here(&own).await?.op;
-    let through = (loaded / interval + 2) * interval + 1;
-    push(args, &own, through).await?;
-    own.until(backup, "it has executed that", |standing| standing.is_at(through)).await?;
+    push(args, &own, [first, backup]).await?;
     say("measuring");
     let sequential = sequential_write(&args.dir, bytes)?;
     let quiet = tokio::time::sleep(Duration::from_secs(args.seconds.into()));
@@ -144,7 +141,9 @@ async fn come(args: &Args, own: &mut Own, sleeper: u16, committed: u64) -> Resul
         let began = Instant::now();
         own.start(sleeper, false).await?;
         own.until(sleeper, "it has what was committed", |standing| standing.is_at(committed)).await?;
-        return Ok(began.elapsed());
+        let took = began.elapsed();
+        own.until_counted(sleeper, "checkpoint_installed").await?;
+        return Ok(took);
     }
     own.lose_disk(sleeper)?;
     own.format(3, true)?;
@@ -220,11 +219,16 @@ async fn load(mut address: String, first: u64, values: u64) -> Result<(), String
     Ok(())
 }
 
-/// Small puts until the log is that long.
-async fn push(args: &Args, own: &Own, op: u64) -> Result<(), String> {
-    let mut done = Err("the log did not grow".to_owned());
+/// Small puts until the logs of these are cut behind what was loaded.
+async fn push(args: &Args, own: &Own, ids: [u16; 2]) -> Result<(), String> {
+    let mut done = Ok(());
     let pushers = Args { clients: PUSHERS, ..args.clone() };
-    puts(&pushers, own.addresses(), async { done = pass(own, op, 0).await }).await;
+    let until = async {
+        for id in ids {
+            done = std::mem::replace(&mut done, Ok(())).and(own.until_counted(id, "log_cut").await);
+        }
+    };
+    puts(&pushers, own.addresses(), until).await;
     done
 }
 

@@ -173,6 +173,25 @@ impl Own {
         Err(format!("replica {id}: nothing changed for a minute, and not yet so: {what}; {last:?}"))
     }
 
+    /// How often something has happened to a replica in this life, as its metrics say.
+    pub(super) async fn count(&self, id: u16, kind: &str) -> u64 {
+        let Ok((200, body)) = once(&self.address(id), "GET", "/metrics", b"").await else { return 0 };
+        let (text, name) = (String::from_utf8_lossy(&body), format!("vr_events_total{{kind=\"{kind}\"}} "));
+        text.lines().find_map(|line| line.strip_prefix(&name)?.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Waits until that has happened to a replica.
+    pub(super) async fn until_counted(&self, id: u16, kind: &str) -> Result<(), String> {
+        let began = Instant::now();
+        while self.count(id, kind).await == 0 {
+            if began.elapsed() > 10 * PATIENCE {
+                return Err(format!("replica {id}: {kind} did not happen"));
+            }
+            sleep(10 * LOOK).await;
+        }
+        Ok(())
+    }
+
     /// Waits for a primary; gives its id.
     pub(super) async fn primary(&self) -> Result<u16, String> {
         let began = Instant::now();
