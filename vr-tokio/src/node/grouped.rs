@@ -1,8 +1,9 @@
 //! The group at this node: what changes when an epoch begins, and who speaks under an id that is not its own.
 //!
 //! Owns the ends of the news of an epoch that a driver has: the book, the ways to the members, what an operator is told. An id
-//! is bound to the disk with which it was added, and that of a first member to the disk that was heard first: what comes from another one is dropped, and a node whose own id the group knows
-//! on another disk does not take its place (PROTOCOL D97). Must not know who may follow whom: the core does. VRR §7.
+//! is bound to the disk with which it was added, and that of a first member to the disk that is heard first: what comes from
+//! another one is dropped, and a node whose own id the group knows on another disk does not take its place (PROTOCOL D97). Must
+//! not know who may follow whom: the core does. VRR §7.
 
 use super::run::StopReason;
 use crate::members::Book;

@@ -3,7 +3,6 @@
 //! Owns the rule that tells the two apart (in the paragraph "Torn or rotten" of `wal`) and every repair. Must not know
 //! how a replica goes on with a damage. PROTOCOL D42, D45, D56, D60.
 
-use super::ahead::Ahead;
 use super::bytes::wide;
 use super::checkpoints::{self, Reference};
 use super::error::{Finding, FindingKind, WalError, WalErrorKind};
@@ -394,7 +393,7 @@ fn repair(
     let size_of = |name: &String| if *name == known.name() { known.file_bytes() } else { 0 };
     let mut wal = Wal {
         promises: files.open(PROMISES)?,
-        ahead: Ahead::new(&files, vows.stamp),
+        ahead: super::ahead::Ahead::new(&files, vows.stamp),
         files,
         options,
         stamp: vows.stamp,
