@@ -43,7 +43,7 @@ pub(super) async fn run(args: &Args, ops: u64, mut row: impl FnMut(&Row)) -> Res
     for at in 0..=ROWS {
         let due = ops / ROWS * at;
         while shared.ops.load(Ordering::Relaxed) < due {
-            if shared.longest_gap() > Duration::from_secs(60) {
+            if shared.silence() > Duration::from_secs(60) {
                 return Err(shared.first_error().unwrap_or_else(|| "no answer for a minute".to_owned()));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

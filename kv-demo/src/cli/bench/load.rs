@@ -50,6 +50,11 @@ impl Shared {
         self.deadline.set(self.deadline.get().min(Instant::now()));
     }
 
+    /// For how long nobody has been answered.
+    pub(super) fn silence(&self) -> Duration {
+        self.last_answer.get().elapsed()
+    }
+
     /// The longest time without any answer, the time since the last one included.
     pub(super) fn longest_gap(&self) -> Duration {
         self.longest_gap.get().max(self.deadline.get().saturating_duration_since(self.last_answer.get()))
