@@ -4,11 +4,16 @@
 //! operations in the same order give the same answers and the same checkpoint bytes on every replica; what is no
 //! operation is answered, never panicked on. Must not know HTTP or replicas. Paper: VRR §4.1 step 5, §4.4, §5.1.
 
+mod pieces;
+mod shards;
+
+use self::pieces::{Reader, Writer};
+use self::shards::Shards;
 use crate::op::{Answer, Expect, Expiry, Found, LIST_MAX, Op, Revision, Ttl};
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::collections::{BTreeMap, BTreeSet};
+use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::ops::Bound;
-use vr_tokio::{Context, Service};
+use vr_tokio::{Context, DeferredState, Service, State};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Slot {
@@ -20,7 +25,7 @@ struct Slot {
 /// The store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Store {
-    map: BTreeMap<Bytes, Slot>,
+    map: Shards<Slot>,
     /// The keys that expire, the next one first.
     due: BTreeSet<(Expiry, Bytes)>,
     /// The time of the last entry executed: the only clock there is here. A key whose time has passed by it is not there
@@ -35,7 +40,7 @@ const EXPIRE_MAX: usize = 1000;
 
 impl Default for Store {
     fn default() -> Self {
-        Self { map: BTreeMap::new(), due: BTreeSet::new(), now: Expiry(0) }
+        Self { map: Shards::default(), due: BTreeSet::new(), now: Expiry(0) }
     }
 }
 
@@ -60,8 +65,7 @@ impl Store {
         let from = if after >= prefix { Bound::Excluded(after) } else { Bound::Included(prefix) };
         let limit = usize::try_from(limit.min(LIST_MAX)).unwrap_or(usize::MAX);
         let (mut found, mut bytes) = (Vec::new(), 0);
-        let from = self.map.range::<[u8], _>((from, Bound::Unbounded));
-        for (key, slot) in from.filter(|(_, slot)| self.is_there(slot)) {
+        for (key, slot) in self.map.from(from).filter(|(_, slot)| self.is_there(slot)) {
             if !key.starts_with(prefix) {
                 break;
             }
@@ -80,6 +84,11 @@ impl Store {
             Expect::Present => revision.0 > 0,
             Expect::Revision(expected) => revision == expected,
         }
+    }
+
+    /// The time, if any key expires.
+    fn expiring(&self) -> Option<Expiry> {
+        (!self.due.is_empty()).then_some(self.now)
     }
 
     fn next_due(&self) -> Option<Expiry> {
@@ -106,12 +115,12 @@ impl Store {
 
     fn set(&mut self, key: &[u8], slot: Slot) {
         // Detached from the request it came in, which would otherwise stay in memory as a whole.
-        let key = self.map.get_key_value(key).map_or_else(|| Bytes::copy_from_slice(key), |(key, _)| key.clone());
+        let key = self.map.key(key).map_or_else(|| Bytes::copy_from_slice(key), Bytes::clone);
         if let Some(expiry) = slot.expiry {
             self.due.insert((expiry, key.clone()));
         }
+        let now = slot.expiry;
         let before = self.map.insert(key.clone(), slot).and_then(|before| before.expiry);
-        let now = self.map[&key].expiry;
         if let Some(expiry) = before.filter(|before| Some(*before) != now) {
             self.due.remove(&(expiry, key));
         }
@@ -142,7 +151,7 @@ impl Store {
     fn expire(&mut self) -> Answer {
         for _ in 0..EXPIRE_MAX {
             match self.due.pop_first() {
-                Some((expiry, key)) if expiry <= self.now => drop(self.map.remove(&key)),
+                Some((expiry, key)) if expiry <= self.now => drop(self.map.remove_entry(&key)),
                 Some(later) => {
                     self.due.insert(later);
                     break;
@@ -182,53 +191,67 @@ impl Service for Store {
     }
 
     fn checkpoint(&self) -> Bytes {
-        let size: usize = self.map.iter().map(|(key, slot)| key.len() + slot.value.len() + 24).sum();
-        let mut out = BytesMut::with_capacity(CHECKPOINT.len() + 8 + size);
-        let expiring = !self.due.is_empty();
-        if expiring {
-            out.put_slice(EXPIRING_CHECKPOINT);
-            out.put_u64_le(self.now.0);
-        } else {
-            out.put_slice(CHECKPOINT);
-        }
-        for (key, Slot { value, revision, expiry }) in &self.map {
-            for length in [key.len(), value.len()] {
-                out.put_u32_le(u32::try_from(length).expect("keys and values came in a request"));
-            }
-            out.put_u64_le(revision.0);
-            if expiring {
-                // No key expires at 0: it would have before it was written.
-                out.put_u64_le(expiry.map_or(0, |expiry| expiry.0));
-            }
-            out.put_slice(key);
-            out.put_slice(value);
-        }
-        out.freeze()
+        state_of(&self.map, self.expiring()).whole()
     }
 
     fn restore(&mut self, checkpoint: &[u8]) {
-        let restored = parse(checkpoint);
+        self.restore_state(&Bytes::copy_from_slice(checkpoint).into());
+    }
+
+    fn snapshot(&self) -> DeferredState {
+        let (map, expiring) = (self.map.clone(), self.expiring());
+        Box::new(move || state_of(&map, expiring))
+    }
+
+    fn restore_state(&mut self, state: &State) {
+        let restored = parse(state);
         // The digest over the whole checkpoint was verified: other bytes are another program's.
         *self = restored.expect("a checkpoint of this store, of this version or an earlier one");
     }
 }
 
-fn parse(mut bytes: &[u8]) -> Option<Store> {
-    let mut store = Store::default();
-    let expiring = bytes.starts_with(EXPIRING_CHECKPOINT);
-    bytes = bytes.strip_prefix(if expiring { EXPIRING_CHECKPOINT } else { CHECKPOINT })?;
-    if expiring {
-        store.now = Expiry(bytes.try_get_u64_le().ok()?);
+/// The bytes of a checkpoint. `expiring`: the time, if any key expires.
+fn state_of(map: &Shards<Slot>, expiring: Option<Expiry>) -> State {
+    let mut out = Writer::default();
+    match expiring {
+        Some(Expiry(now)) => {
+            out.put(EXPIRING_CHECKPOINT);
+            out.put(&now.to_le_bytes());
+        }
+        None => out.put(CHECKPOINT),
     }
-    while !bytes.is_empty() {
-        let (key, value) = (bytes.try_get_u32_le().ok()?, bytes.try_get_u32_le().ok()?);
-        let revision = Revision(bytes.try_get_u64_le().ok()?);
-        let expiry = if expiring { bytes.try_get_u64_le().ok()? } else { 0 };
+    for (key, Slot { value, revision, expiry }) in map.iter() {
+        for length in [key.len(), value.len()] {
+            out.put(&u32::try_from(length).expect("keys and values came in a request").to_le_bytes());
+        }
+        out.put(&revision.0.to_le_bytes());
+        if expiring.is_some() {
+            // No key expires at 0: it would have before it was written.
+            out.put(&expiry.map_or(0, |expiry| expiry.0).to_le_bytes());
+        }
+        out.put(key);
+        out.share(value);
+    }
+    out.finish()
+}
+
+fn parse(state: &State) -> Option<Store> {
+    let (mut from, mut store) = (Reader::new(state), Store::default());
+    let start = from.bytes(CHECKPOINT.len())?;
+    let expiring = start == EXPIRING_CHECKPOINT[..];
+    if !expiring && start != CHECKPOINT[..] {
+        return None;
+    }
+    if expiring {
+        store.now = Expiry(from.u64()?);
+    }
+    while !from.is_at_end() {
+        let (key, value) = (from.length()?, from.length()?);
+        let revision = Revision(from.u64()?);
+        let expiry = if expiring { from.u64()? } else { 0 };
         let expiry = (expiry > 0).then_some(Expiry(expiry));
-        let (key, rest) = bytes.split_at_checked(usize::try_from(key).ok()?)?;
-        let (value, rest) = rest.split_at_checked(usize::try_from(value).ok()?)?;
-        store.set(key, Slot { value: Bytes::copy_from_slice(value), revision, expiry });
-        bytes = rest;
+        let (key, value) = (from.bytes(key)?, from.bytes(value)?);
+        store.set(&key, Slot { value, revision, expiry });
     }
     Some(store)
 }
@@ -312,6 +335,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_set_aside_is_what_the_store_was_whatever_is_executed_before_it_is_given() {
+        let mut store = Store::default();
+        let long = "0123456789abcdef".repeat(2_000);
+        for number in 0..1_000 {
+            let value = if number % 100 == 0 { long.clone() } else { number.to_string() };
+            let key = format!("key/{number:04}");
+            let put = Op::Put { key: key.into(), value: value.into(), expect: Expect::Anything, ttl: None };
+            run(&mut store, number + 1, &put);
+        }
+        let (before, aside) = (store.checkpoint(), store.snapshot());
+        run(&mut store, 2_000, &put("key/0100", "other", Expect::Anything));
+        run(&mut store, 2_001, &put("later", "other", Expect::Anything));
+        run(&mut store, 2_002, &Op::Delete { key: "key/0200".into(), expect: Expect::Anything });
+        let state = aside();
+        assert!(state.whole() == before && store.checkpoint() != before);
+        // However the pieces are cut that it comes in.
+        for bytes in [1, 7, 4_096, 1 << 20] {
+            let whole = (0..).step_by(bytes).map_while(|at| {
+                let piece: Vec<u8> = state.range(at, bytes).flat_map(|piece| piece.to_vec()).collect();
+                (!piece.is_empty()).then(|| Bytes::from(piece))
+            });
+            let mut restored = Store::default();
+            restored.restore_state(&whole.collect());
+            assert!(restored.checkpoint() == before);
+        }
+    }
+
+    #[test]
     fn what_is_no_operation_is_answered() {
         let mut store = Store::default();
         let expiring = Op::Put { key: "a".into(), value: "1".into(), expect: Expect::Present, ttl: Some(Ttl(5)) };
@@ -321,7 +372,7 @@ mod tests {
         }
         assert_eq!(Answer::decode(store.read(b"\x01\x01")), Some(Answer::Malformed));
         assert_eq!(Answer::decode(store.read(&put("a", "1", Expect::Anything).encode())), Some(Answer::Malformed));
-        assert_eq!((store.map.len(), store.due.len()), (0, 0));
+        assert_eq!((store.map.iter().count(), store.due.len()), (0, 0));
     }
 
     /// `put` that is to live for so many milliseconds.
@@ -383,9 +434,9 @@ mod tests {
         }
         run_at(&mut store, 4, 0, &put("d", "x", Expect::Anything));
         assert_eq!(run_at(&mut store, 5, 20, &Op::Expire), Answer::Due(Some(Expiry(30_000_000))));
-        assert_eq!(store.map.keys().collect::<Vec<_>>(), ["c", "d"]);
+        assert_eq!(store.map.iter().map(|(key, _)| key).collect::<Vec<_>>(), ["c", "d"]);
         assert_eq!(run_at(&mut store, 6, 30, &Op::Expire), Answer::Due(None));
-        assert_eq!((store.map.len(), store.due.len()), (1, 0));
+        assert_eq!((store.map.iter().count(), store.due.len()), (1, 0));
     }
 
     #[test]
@@ -400,6 +451,9 @@ mod tests {
         assert_eq!(restored, store);
         assert_eq!(restored.checkpoint(), checkpoint);
         assert_eq!(run_at(&mut restored, 3, 57, &get("b")), Answer::Missing);
-        assert!((0..checkpoint.len()).all(|end| parse(&checkpoint[..end]).is_none_or(|parsed| parsed != store)));
+        assert!(
+            (0..checkpoint.len())
+                .all(|end| parse(&checkpoint.slice(..end).into()).is_none_or(|parsed| parsed != store))
+        );
     }
 }

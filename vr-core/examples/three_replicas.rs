@@ -48,7 +48,8 @@ fn run(nodes: &mut [Node], first: usize, input: Input) -> Vec<Reply> {
                     inbox.push_back((at, Input::CheckpointTaken { op, state }));
                 }
                 Action::Restore(checkpoint) => {
-                    node.counter = checkpoint.state().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+                    node.counter =
+                        checkpoint.state().whole().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
                     inbox.push_back((at, Input::Restored { op: checkpoint.op() }));
                 }
                 Action::Read(queries) => println!("r{at}: {} questions are answered {}", queries.len(), node.counter),

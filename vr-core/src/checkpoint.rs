@@ -8,6 +8,7 @@ use crate::entry::Predicted;
 use crate::group::Group;
 use crate::id::{Hash, Op, count, index};
 use crate::log::Head;
+use crate::state::State;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ pub struct Checkpoint {
     head: Head,
     predicted: Predicted,
     table: Bytes,
-    state: Bytes,
+    state: State,
     digest: Hash,
 }
 
@@ -34,33 +35,28 @@ const FIXED_BYTES: usize = 48;
 impl Checkpoint {
     /// The checkpoint after `head`, whose entry predicted `predicted`: the client table and the service there.
     #[must_use]
-    pub fn new(head: Head, predicted: Predicted, table: Bytes, state: Bytes) -> Self {
+    pub fn new(head: Head, predicted: Predicted, table: Bytes, state: impl Into<State>) -> Self {
+        let state = state.into();
         let mut checkpoint = Self { head, predicted, table, state, digest: Hash::default() };
         let mut digest = Xxh3Default::new();
         digest.update(&checkpoint.fixed());
         digest.update(&checkpoint.table);
-        digest.update(&checkpoint.state);
+        checkpoint.state.pieces().for_each(|piece| digest.update(piece));
         checkpoint.digest = Hash(digest.digest128());
         checkpoint
     }
 
-    /// The same of a group of a later epoch than the first, which is that of the configuration: the table's bytes begin with
-    /// it then, as with a session that cannot be, one opened at op 0.
-    #[must_use]
-    pub(crate) fn of_group(
-        head: Head,
-        predicted: Predicted,
-        group: Option<&Group>,
-        table: Bytes,
-        state: Bytes,
-    ) -> Self {
-        let Some(group) = group else { return Self::new(head, predicted, table, state) };
+    /// What there is of it before the service has given its state, at `head`. In a group of a later epoch than the first,
+    /// which is that of the configuration, the table's bytes begin with the group, as with a session that cannot be, one
+    /// opened at op 0.
+    pub(crate) fn outline(head: Head, predicted: Predicted, group: Option<&Group>, table: Bytes) -> Outline {
+        let Some(group) = group else { return Outline { head, predicted, table } };
         let group = group.encode();
         let mut bytes = Vec::from([0; SESSION_BYTES - 8]);
         bytes.extend_from_slice(&count(group.len()).to_le_bytes());
         bytes.extend_from_slice(&group);
         bytes.extend_from_slice(&table);
-        Self::new(head, predicted, bytes.into(), state)
+        Outline { head, predicted, table: bytes.into() }
     }
 
     /// The group of its epoch; `None` for that of the first epoch.
@@ -123,7 +119,7 @@ impl Checkpoint {
 
     /// What [`crate::Service::checkpoint`] gave.
     #[must_use]
-    pub const fn state(&self) -> &Bytes {
+    pub const fn state(&self) -> &State {
         &self.state
     }
 
@@ -136,45 +132,85 @@ impl Checkpoint {
     /// How many bytes it travels in.
     #[must_use]
     pub fn length(&self) -> u64 {
-        count(FIXED_BYTES + self.table.len() + self.state.len())
+        count(FIXED_BYTES + self.table.len()).saturating_add(self.state.len())
     }
 
-    /// The bytes from `offset` on, at most `bytes` of them; none when it does not reach so far. Those of the state
-    /// are shared, not copied.
+    /// The bytes from `offset` on, at most `bytes` of them; none when it does not reach so far. Those that lie in one
+    /// piece of the state are shared, not copied.
     #[must_use]
     pub fn part(&self, offset: u64, bytes: usize) -> Bytes {
-        if offset >= self.length() {
-            return Bytes::new();
-        }
         let before_state = FIXED_BYTES + self.table.len();
-        let from = index(offset);
-        let Some(missing) = before_state.checked_sub(from).filter(|missing| *missing > 0) else {
-            let (from, len) = (from - before_state, self.state.len());
-            return self.state.slice(from..len.min(from.saturating_add(bytes)));
-        };
-        let mut part = Vec::with_capacity(bytes.min(missing + self.state.len()));
-        for (start, piece) in [(0, &self.fixed()[..]), (FIXED_BYTES, &self.table), (before_state, &self.state)] {
+        let skipped = offset.min(count(before_state));
+        let of_state = offset - skipped;
+        if skipped == count(before_state) {
+            let mut pieces = self.state.range(of_state, bytes);
+            let (first, second) = (pieces.next().unwrap_or_default(), pieces.next());
+            let Some(second) = second else { return first };
+            let mut part = Vec::with_capacity(bytes);
+            [first, second].into_iter().chain(pieces).for_each(|piece| part.extend_from_slice(&piece));
+            return part.into();
+        }
+        let (from, fixed) = (index(skipped), self.fixed());
+        let mut part = Vec::with_capacity(bytes.min(index(self.length().saturating_sub(offset))));
+        for (start, piece) in [(0, &fixed[..]), (FIXED_BYTES, &self.table)] {
             let skip = from.saturating_sub(start).min(piece.len());
             let take = (piece.len() - skip).min(bytes - part.len());
             part.extend_from_slice(&piece[skip..skip + take]);
         }
-        Bytes::from(part)
+        self.state.range(0, bytes - part.len()).for_each(|piece| part.extend_from_slice(&piece));
+        part.into()
     }
 
     /// The checkpoint whose parts, joined, are `whole`; `None` when no checkpoint has them. Its digest is computed,
-    /// never taken from a peer.
+    /// never taken from a peer. Its state shares the pieces.
     #[must_use]
-    pub fn joined(whole: &Bytes) -> Option<Self> {
-        let fixed = whole.first_chunk::<FIXED_BYTES>()?;
+    pub fn joined(whole: &State) -> Option<Self> {
+        let head = |bytes| {
+            let mut start = Vec::new();
+            whole.range(0, bytes).for_each(|piece| start.extend_from_slice(&piece));
+            (start.len() == bytes).then_some(start)
+        };
+        let fixed = head(FIXED_BYTES)?;
         let number = |at: usize| fixed[at..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
         let hash = fixed[8..].first_chunk().map(|bytes| u128::from_le_bytes(*bytes))?;
-        let head = Head { op: Op(number(0)?), hash: Hash(hash) };
-        let predicted = Predicted { wall_ns: number(24)?, seed: number(32)? };
-        let table = usize::try_from(number(40)?).ok()?.checked_add(FIXED_BYTES)?;
-        if table > whole.len() {
+        let end = usize::try_from(number(40)?).ok()?.checked_add(FIXED_BYTES)?;
+        if count(end) > whole.len() {
             return None;
         }
-        Some(Self::new(head, predicted, whole.slice(FIXED_BYTES..table), whole.slice(table..)))
+        let table = Bytes::from(head(end)?).split_off(FIXED_BYTES);
+        let predicted = Predicted { wall_ns: number(24)?, seed: number(32)? };
+        let head = Head { op: Op(number(0)?), hash: Hash(hash) };
+        let state: State = whole.range(count(end), usize::MAX).collect();
+        Some(Self::new(head, predicted, table, state))
+    }
+}
+
+/// A checkpoint without the service's state: what a replica knows of it when the service has set its state aside.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Outline {
+    head: Head,
+    predicted: Predicted,
+    table: Bytes,
+}
+
+impl Outline {
+    /// Everything through this op will be in it.
+    #[must_use]
+    pub const fn op(&self) -> Op {
+        self.head.op
+    }
+
+    /// The checkpoint, with the state that the service gave after its op. Hashes all of it.
+    #[must_use]
+    pub fn with(self, state: impl Into<State>) -> Checkpoint {
+        let Self { head, predicted, table } = self;
+        Checkpoint::new(head, predicted, table, state)
+    }
+
+    /// Is it this one's?
+    pub(crate) fn is_of(&self, checkpoint: &Checkpoint) -> bool {
+        let Self { head, predicted, table } = self;
+        (*head, *predicted) == (checkpoint.head, checkpoint.predicted) && *table == checkpoint.table
     }
 }
 
@@ -198,14 +234,16 @@ mod tests {
     #[test]
     fn the_parts_of_a_checkpoint_joined_are_the_checkpoint_however_long_they_are() {
         let whole = checkpoint();
-        for bytes in 1..80 {
+        for bytes in 1..80usize {
             let mut joined = Vec::new();
             while count(joined.len()) < whole.length() {
                 let part = whole.part(count(joined.len()), bytes);
                 assert!(!part.is_empty() && part.len() <= bytes);
                 joined.extend_from_slice(&part);
             }
-            assert_eq!(Checkpoint::joined(&Bytes::from(joined)), Some(checkpoint()));
+            assert_eq!(Checkpoint::joined(&Bytes::from(joined).into()), Some(checkpoint()));
+            let parts: State = (0..whole.length()).step_by(bytes).map(|at| whole.part(at, bytes)).collect();
+            assert_eq!(Checkpoint::joined(&parts), Some(checkpoint()));
         }
         assert!(whole.part(whole.length(), 9).is_empty() && whole.part(u64::MAX, 9).is_empty());
     }
@@ -215,9 +253,9 @@ mod tests {
         let first = Group::first(crate::id::ClusterId(1), &[0, 1, 2, 3, 4].map(crate::id::ReplicaId));
         let Checkpoint { head, predicted, state, .. } = checkpoint();
         for table in [Bytes::new(), Bytes::from(Vec::from([1; 70]))] {
-            let plain = Checkpoint::of_group(head, predicted, None, table.clone(), state.clone());
+            let plain = Checkpoint::outline(head, predicted, None, table.clone()).with(state.clone());
             assert_eq!((plain.group(), plain.sessions(), plain.table()), (None, table.clone(), &table));
-            let later = Checkpoint::of_group(head, predicted, Some(&first), table.clone(), state.clone());
+            let later = Checkpoint::outline(head, predicted, Some(&first), table.clone()).with(state.clone());
             assert_eq!((later.group(), later.sessions()), (Some(first.clone()), table));
         }
     }
@@ -229,10 +267,10 @@ mod tests {
             let mut damaged = whole.to_vec();
             damaged[at] ^= 0x40;
             assert_ne!(
-                Checkpoint::joined(&Bytes::from(damaged)).map(|other| other.digest()),
+                Checkpoint::joined(&Bytes::from(damaged).into()).map(|other| other.digest()),
                 Some(checkpoint().digest())
             );
-            assert_ne!(Checkpoint::joined(&whole.slice(..at)), Some(checkpoint()));
+            assert_ne!(Checkpoint::joined(&whole.slice(..at).into()), Some(checkpoint()));
         }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Owns the shapes. Must not know what any of it causes. DESIGN §5: time is in the event.
 
+use crate::checkpoint::Checkpoint;
 use crate::entry::{Query, Request};
 use crate::id::{Op, ReplicaId, Time, WriteId};
 use crate::message::Message;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -73,6 +75,16 @@ pub enum Input {
         /// To whom; `None` for whoever is furthest ahead.
         to: Option<ReplicaId>,
     },
+    /// The service set aside what an [`crate::Action::Checkpoint`] asked for, in the same order as it would have given it: what
+    /// it executes from now on does not change that. [`crate::Replica::outline`] says what the checkpoint is made with;
+    /// [`Input::CheckpointGiven`] follows, sooner or later.
+    CheckpointBegun {
+        /// After which op.
+        op: Op,
+    },
+    /// A checkpoint whose state was set aside, put together: out of the order of other answers, as late as it may be. One
+    /// that is not waited for any more is dropped.
+    CheckpointGiven(Box<Checkpoint>),
 }
 
 const _: () = assert!(size_of::<Event>() <= 104, "the hot path copies events");

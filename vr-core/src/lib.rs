@@ -81,13 +81,14 @@ pub mod recording;
 mod replica;
 mod rules;
 mod service;
+mod state;
 mod stored;
 mod timer;
 pub mod trace;
 pub mod wire;
 
 pub use action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejection, Reply, To, Write};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Outline};
 pub use config::{Batching, ClusterConfig, Config, ConfigError, Durability, MESSAGE_OVERHEAD_BYTES, Timeouts};
 pub use entry::{Entries, Entry, HASHED_HEADER_BYTES, Kind, Predicted, Query, Request, genesis};
 pub use event::{Event, Input};
@@ -111,6 +112,7 @@ pub use replica::{ImageError, OpenError, Replica, Snapshot, StatusName};
 pub use rules::Mutant;
 pub use rules::Rules;
 pub use service::{Context, Service};
+pub use state::{DeferredState, State};
 pub use stored::{Damage, Stored};
 pub use timer::Timer;
 

@@ -4,6 +4,8 @@
 //! and [`crate::Input::Executed`]. Paper: VRR §4.1 step 5 (the upcall), §4.4 (determinism).
 
 use crate::id::Op;
+use crate::state::{DeferredState, State};
+use alloc::boxed::Box;
 use bytes::Bytes;
 
 /// What is known to an op while it executes; the same on every replica.
@@ -31,4 +33,18 @@ pub trait Service {
 
     /// Becomes the state that [`Service::checkpoint`] gave. A new service must accept what any replica gave.
     fn restore(&mut self, checkpoint: &[u8]);
+
+    /// Sets the whole state aside: what is executed from now on does not change what the [`DeferredState`] gives, which is asked
+    /// on another thread while this goes on. A service whose state is large overrides it, with a copy that is made on
+    /// write: as it stands, nothing is executed until [`Service::checkpoint`] has put all bytes together.
+    fn snapshot(&self) -> DeferredState {
+        let state = State::from(self.checkpoint());
+        Box::new(move || state)
+    }
+
+    /// [`Service::restore`] from bytes in pieces. A service whose state is large overrides it: as it stands, they are copied
+    /// together first.
+    fn restore_state(&mut self, state: &State) {
+        self.restore(&state.whole());
+    }
 }

@@ -197,6 +197,8 @@ fn event() -> BoxedStrategy<Event> {
         number().prop_map(|id| Input::Persisted(WriteId(id))),
         (number(), body()).prop_map(|(op, reply)| Input::Executed { op: Op(op), reply }),
         (number(), body()).prop_map(|(op, state)| Input::CheckpointTaken { op: Op(op), state }),
+        number().prop_map(|op| Input::CheckpointBegun { op: Op(op) }),
+        head().prop_flat_map(checkpoint_at).prop_map(Input::CheckpointGiven),
         number().prop_map(|op| Input::Restored { op: Op(op) }),
         (any::<u128>(), any_number(), body()).prop_map(|(client, number, body)| {
             Input::Query(Query { client: ClientId(client), number: RequestNumber(number), body })

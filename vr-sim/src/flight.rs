@@ -129,6 +129,8 @@ impl<'a> Flight<'a> {
             | Input::Stop
             | Input::HandOver { .. }
             | Input::CheckpointTaken { .. }
+            | Input::CheckpointBegun { .. }
+            | Input::CheckpointGiven(_)
             | Input::Restored { .. } => None,
         }
     }

@@ -75,6 +75,9 @@ pub struct Setup {
     /// one upcall.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub together: bool,
+    /// Services set their state aside for a checkpoint and go on; it is given later, after up to so long.
+    #[serde(default, skip_serializing_if = "is_no_wait")]
+    pub aside: Wait,
     /// Crashes respect what the asynchronous mode tolerates, so that liveness can be asked for.
     pub crash_budget: bool,
 }
@@ -113,6 +116,7 @@ impl Setup {
             safety: Wait::ZERO,
             slot: heartbeat,
             together: false,
+            aside: Wait::ZERO,
             crash_budget: true,
         }
     }
@@ -224,6 +228,12 @@ impl Setup {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 const fn is_none(spares: &u16) -> bool {
     *spares == 0
+}
+
+/// As cases have it in which checkpoints are given at once.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_no_wait(wait: &Wait) -> bool {
+    wait.0 == 0
 }
 
 /// The rules a replica plays by.

@@ -66,7 +66,7 @@ pub fn shrink(case: &Case, crew: Crew<'_>, go_on: &mut dyn FnMut(&Progress) -> b
     if case.is_session() {
         return Err("a session of the lab is not shrunk: its script is what somebody did, command by command".into());
     }
-    let first = Candidate::of(case, &case.decisions).attempt(case.seed, None, usize::MAX);
+    let first = Candidate::of(case, &case.decisions).attempt(case.seed, None, case.decisions.len());
     let mut first = first.ok_or("this case does not fail: there is nothing to shrink")?;
     if let Some(recorded) =
         case.violation.as_deref().filter(|recorded| Some(*recorded) != first.case.violation.as_deref())

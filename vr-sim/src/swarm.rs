@@ -157,6 +157,9 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
     draw_later(seed, &mut setup, &mut odds);
     restrict(&mut odds, &mut setup, options.faults);
     setup.together = Rng::fork(seed, "together").below(3) == 0;
+    if Rng::fork(seed, "set aside").below(SET_ASIDE) == 0 {
+        setup.aside = setup.heartbeat.times(Rng::fork(seed, "given late").below(40).into());
+    }
     let mut operator = Rng::fork(seed, "reconfigure");
     if options.reconfigure && operator.below(RECONFIGURED) == 0 {
         plans::plan(&mut setup, &mut operator);
@@ -164,6 +167,9 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
     }
     (setup, odds)
 }
+
+/// In one of so many clusters services set their state aside and give it late.
+const SET_ASIDE: u32 = 4;
 
 /// What came later has streams of its own: what earlier draws mean stays.
 fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {

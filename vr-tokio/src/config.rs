@@ -125,12 +125,19 @@ pub struct DiskConfig {
     pub scrub_interval_s: u64,
     /// But never more than so many bytes a second.
     pub scrub_bytes_per_second: u64,
+    /// Checkpoints are written no faster than so many bytes a second, as long as nobody waits for them.
+    pub checkpoint_bytes_per_second: u64,
 }
 
 impl Default for DiskConfig {
     fn default() -> Self {
         let ScrubOptions { interval, bytes_per_second } = ScrubOptions::default();
-        Self { segment_bytes: 64 << 20, scrub_interval_s: interval.as_secs(), scrub_bytes_per_second: bytes_per_second }
+        Self {
+            segment_bytes: 64 << 20,
+            scrub_interval_s: interval.as_secs(),
+            scrub_bytes_per_second: bytes_per_second,
+            checkpoint_bytes_per_second: 64 << 20,
+        }
     }
 }
 

@@ -188,7 +188,7 @@ impl<S: Service> Alone<S> {
                 self.step(Input::CheckpointTaken { op, state }, at, out);
             }
             Action::Restore(checkpoint) => {
-                self.service.restore(checkpoint.state());
+                self.service.restore_state(checkpoint.state());
                 self.step(Input::Restored { op: checkpoint.op() }, at, out);
             }
             Action::Halt(reason) => return Err(halted(reason)),

@@ -45,6 +45,7 @@ mod flight;
 mod found;
 pub mod fuzz;
 mod handle;
+mod keeper;
 mod members;
 mod metrics;
 mod node;
@@ -64,8 +65,8 @@ pub use self::ops::{AnswerBody, Routes};
 pub use bytes::Bytes;
 pub use vr_core;
 pub use vr_core::{
-    ClientId, ClusterConfig, ClusterId, Context, Durability, Op, ReplicaId, Reply, RequestNumber, Service, Session,
-    StatusName, View,
+    ClientId, ClusterConfig, ClusterId, Context, DeferredState, Durability, Op, ReplicaId, Reply, RequestNumber,
+    Service, Session, State, StatusName, View,
 };
 
 #[cfg(doctest)]

@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod bulk;
 mod codec;
 mod head;
 mod link;
@@ -41,6 +42,8 @@ pub struct TransportConfig {
     pub queue_bytes: usize,
     /// How many bytes of messages one request carries at most; no more than `max_message_bytes` count.
     pub batch_bytes: usize,
+    /// Parts of checkpoints leave no faster than so many bytes a second, to all peers together.
+    pub checkpoint_bytes_per_second: u64,
     /// How many requests to one peer may be unanswered.
     pub window: usize,
     /// How many connections from peers there may be.
@@ -68,6 +71,7 @@ impl Default for TransportConfig {
             queue_messages: 16 << 10,
             queue_bytes: 32 << 20,
             batch_bytes: 1 << 20,
+            checkpoint_bytes_per_second: 512 << 20,
             window: 2,
             max_connections: 128,
             connect_timeout_ms: 1_000,
@@ -88,7 +92,8 @@ impl TransportConfig {
     /// When a bound is zero, or the bounds of a wait are the wrong way round.
     pub fn validate(&self) -> Result<(), &'static str> {
         let bounds = [self.queue_messages, self.queue_bytes, self.batch_bytes, self.window, self.max_connections];
-        let times = [
+        let others = [
+            self.checkpoint_bytes_per_second,
             self.connect_timeout_ms,
             self.answer_timeout_ms,
             self.write_timeout_ms,
@@ -96,7 +101,7 @@ impl TransportConfig {
             self.idle_timeout_ms,
             self.reconnect_min_ms,
         ];
-        if bounds.contains(&0) || times.contains(&0) {
+        if bounds.contains(&0) || others.contains(&0) {
             return Err("a limit or timeout of [transport] is zero");
         }
         if self.reconnect_min_ms > self.reconnect_max_ms {

@@ -7,6 +7,7 @@ use crate::handle::RequestError;
 use crate::node::{Arrival, Inbox};
 use bytes::Bytes;
 use std::any::Any;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use vr_core::{Checkpoint, Context, Entries, Op, Service};
+use vr_core::{Checkpoint, Context, DeferredState, Entries, Op, Service};
 
 /// What the service is asked.
 #[derive(Debug)]
@@ -48,12 +49,23 @@ const READS_MAX: usize = 4096;
 pub(crate) enum Answered {
     /// One answer for each entry of an `Execute`, in order.
     Executed(Op, Vec<Bytes>),
-    /// Its state.
-    CheckpointTaken(Op, Bytes),
+    /// It has set its state aside.
+    CheckpointBegun(Op, Aside),
+    /// What was set aside is a checkpoint.
+    CheckpointGiven(Box<Checkpoint>),
     /// It is what it was told to become.
     Restored(Op),
     /// It panicked.
     Panicked(String),
+}
+
+/// A state that was set aside.
+pub(crate) struct Aside(pub(crate) DeferredState);
+
+impl fmt::Debug for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Aside")
+    }
 }
 
 /// The way to the service.
@@ -166,9 +178,9 @@ impl<S: Service> Desk<S> {
     fn carry_out(&mut self, upcall: Upcall) -> bool {
         match upcall {
             Upcall::Execute(entries) => self.execute(&entries),
-            Upcall::Checkpoint(op) => self.answer(Answered::CheckpointTaken(op, self.service.checkpoint())),
+            Upcall::Checkpoint(op) => self.answer(Answered::CheckpointBegun(op, Aside(self.service.snapshot()))),
             Upcall::Restore(checkpoint) => {
-                self.service.restore(checkpoint.state());
+                self.service.restore_state(checkpoint.state());
                 self.answer(Answered::Restored(checkpoint.op()))
             }
             Upcall::Reads(looks) => {
@@ -209,7 +221,7 @@ impl<S: Service> Desk<S> {
     }
 }
 
-fn words_of(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn words_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

@@ -39,6 +39,7 @@
 //! names it by its hash, when the entry itself is there, and when no lost record can have begun a view that the promise
 //! record does not know; never otherwise, and never again once it was not.
 
+mod ahead;
 mod bytes;
 mod checkpoints;
 mod error;
@@ -56,6 +57,8 @@ mod space;
 mod stamp;
 mod writer;
 
+pub(crate) use self::ahead::{Ahead, Writing};
+pub(crate) use self::checkpoints::Reference;
 pub use self::error::{Finding, FindingKind, WalError, WalErrorKind};
 pub use self::files::{Directory, File, Files};
 pub use self::inspect::{Inspection, Record, RecordState, inspect, inspect_in};

@@ -3,9 +3,12 @@
 //! Owns the run: clients that each wait for one answer before they ask again, a line that lives on a terminal, then the
 //! report. Drives etcd's JSON gateway too, so that one tool measures both. Must not know how a request looks.
 
+mod big_state;
 mod cost;
+mod curve;
 mod histogram;
 mod load;
+mod own;
 mod report;
 mod target;
 mod watch;
@@ -14,6 +17,7 @@ use self::load::{Client, Shared};
 use self::report::Report;
 use self::target::Target;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -32,6 +36,9 @@ Examples:
   kv-demo bench --batch 100 --json
   kv-demo bench --watch-cost --pairs 20        what `kv-demo view` and one browser cost the cluster
   kv-demo bench --record-cost URL,…            what recording costs: URL,… is a second cluster, equal but for `record`
+  kv-demo bench --big-state 2G                 a state of 2 GiB reaches a replica of a cluster of its own that slept
+  kv-demo bench --big-state 2G --replace       … or a new one, in the place of one whose disk is lost
+  kv-demo bench --curve 10000000               memory and disk of a cluster of its own over so many puts
   kv-demo bench --etcd http://127.0.0.1:2379   the same load on etcd's JSON gateway";
 
 /// Options of `bench`.
@@ -69,6 +76,22 @@ pub(super) struct Args {
     /// nodes do not, in alternation
     #[arg(long, value_name = "URL,…", value_delimiter = ',', conflicts_with = "etcd", group = "cost")]
     record_cost: Vec<String>,
+    /// Measure how a state of so many bytes (K, M or G may follow) reaches a replica that lacks it, in a cluster of its own
+    #[arg(long, value_name = "BYTES", value_parser = bytes_of, group = "own", conflicts_with_all = ["etcd", "cost"])]
+    big_state: Option<u64>,
+    /// The replica is a new one, in the place of one whose disk is lost; otherwise it slept
+    #[arg(long, requires = "big_state")]
+    replace: bool,
+    /// Measure memory and disk over so many puts, in a cluster of its own
+    #[arg(long, value_name = "N", group = "own", conflicts_with_all = ["etcd", "cost"])]
+    curve: Option<u64>,
+    /// Where the cluster of its own lives: it must not be there yet, and is removed
+    #[arg(long, value_name = "DIR", default_value = "kv-bench", requires = "own")]
+    dir: PathBuf,
+    /// Its checkpoint_interval
+    #[arg(long, value_name = "OPS", default_value = "250000", requires = "own")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_interval: u32,
     /// How many runs of each kind
     #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u16).range(1..=1000))]
     #[arg(requires = "cost")]
@@ -103,6 +126,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
     if !args.record_cost.is_empty() {
         return LocalSet::new().block_on(&runtime, record_cost(args, addresses));
+    }
+    if let Some(bytes) = args.big_state {
+        return LocalSet::new().block_on(&runtime, big_state(args, bytes));
+    }
+    if let Some(ops) = args.curve {
+        return LocalSet::new().block_on(&runtime, curve(args, ops));
     }
     let report = LocalSet::new().block_on(&runtime, measure(args, addresses));
     if args.json {
@@ -141,6 +170,45 @@ async fn record_cost(args: &Args, addresses: Vec<String>) -> ExitCode {
     tell_cost(args, cost::recorded(args.pairs, run, |said| eprintln!("{said}")).await)
 }
 
+/// A number of bytes, as people write it.
+fn bytes_of(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.strip_suffix(['K', 'M', 'G']) {
+        Some(digits) if text.ends_with('K') => (digits, 10),
+        Some(digits) if text.ends_with('M') => (digits, 20),
+        Some(digits) => (digits, 30),
+        None => (text, 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| "a number, perhaps with K, M or G behind it".to_owned())?;
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(|| "from 1 to 2^64 bytes".to_owned())
+}
+
+/// Measures how a large state travels.
+async fn big_state(args: &Args, bytes: u64) -> ExitCode {
+    match big_state::run(args, bytes, |said| eprintln!("{said}")).await {
+        Ok(figures) if args.json => println!("{}", figures.json()),
+        Ok(figures) => print!("{}", figures.table()),
+        Err(why) => {
+            eprintln!("kv-demo bench: {why}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Measures what is kept over a long run.
+async fn curve(args: &Args, ops: u64) -> ExitCode {
+    if !args.json {
+        println!("{}", curve::Row::HEAD);
+    }
+    match curve::run(args, ops, |row| println!("{}", if args.json { row.json() } else { row.line() })).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("kv-demo bench: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn tell_cost(args: &Args, cost: Result<cost::Cost, String>) -> ExitCode {
     match cost {
         Ok(cost) if args.json => println!("{}", cost.json()),
@@ -153,14 +221,18 @@ fn tell_cost(args: &Args, cost: Result<cost::Cost, String>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn measure(args: &Args, addresses: Vec<String>) -> Report {
-    let target = Target {
+fn target_of(args: &Args) -> Target {
+    Target {
         is_etcd: args.etcd.is_some(),
         value_bytes: usize::try_from(args.value_bytes).unwrap_or(usize::MAX),
         batch: args.batch,
         keys: args.keys,
         reads_percent: args.reads,
-    };
+    }
+}
+
+async fn measure(args: &Args, addresses: Vec<String>) -> Report {
+    let target = target_of(args);
     let began = Instant::now();
     let deadline = began + Duration::from_secs(u64::from(args.seconds));
     let shared = Rc::new(Shared::new(addresses, deadline));

@@ -120,7 +120,7 @@ mod tests {
         let group = Group::of(Epoch(1), first.members().to_vec(), first.next_id(), base).expect("it is sound");
         let later = Head { op: Op(8), hash: Hash(2) };
         let table = ClientTable::new(8).encode();
-        let checkpoint = Checkpoint::of_group(later, Predicted::default(), Some(&group), table, Bytes::new());
+        let checkpoint = Checkpoint::outline(later, Predicted::default(), Some(&group), table).with(Bytes::new());
         let mut disk = Stored::format(ClusterId(1), config.cluster.digest(), ReplicaId(0), Instance(0));
         (disk.view, disk.log_view) = (View::before(Epoch(1)), View::before(Epoch(1)));
         (disk.log, disk.checkpoint, disk.incarnation) = (Log::new(later), Some(checkpoint), Incarnation(1));

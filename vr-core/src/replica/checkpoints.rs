@@ -8,11 +8,11 @@
 use super::common::{Common, Out};
 use super::shelf::Part;
 use crate::action::{Action, Ignored, Note, Write};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Outline};
 use crate::clients::ClientTable;
 use crate::config::Config;
 use crate::entry::{Entries, Entry, Predicted};
-use crate::id::{Epoch, Op, ReplicaId, Time, index};
+use crate::id::{Epoch, Op, ReplicaId, Time, count, index};
 use crate::log::{Head, Log};
 use crate::message::{CheckpointPart, MessageKind};
 use crate::persist::Plain;
@@ -25,6 +25,8 @@ use bytes::Bytes;
 const KEPT_INTERVALS: u64 = 8;
 /// A part is asked for so many times before the question that led to it is asked anew.
 const ATTEMPTS: u64 = 4;
+/// What is not longer comes as fast as anything else.
+const PATIENT_BYTES: u64 = 256 << 10;
 /// A checkpoint that was asked for is kept for so many times the wait for a page.
 const LENT_WAITS: u64 = 8;
 
@@ -33,24 +35,35 @@ pub(super) fn taken(common: &mut Common, out: &mut Out, op: Op, state: Bytes, se
     if !common.execution.taken(op) {
         return;
     }
-    if !common.may_append() {
-        // The disk is full: the next one will do.
-        return common.execute(out, serving);
+    if common.may_append() {
+        let checkpoint = outline(common, op).with(state);
+        keep(common, out, Box::new(checkpoint));
     }
+    common.execute(out, serving);
+}
+
+/// What the checkpoint after `op` has beside the state, while nothing after it is executed.
+pub(super) fn outline(common: &Common, op: Op) -> Outline {
     let entry = common.log.entry(op);
     let predicted = entry.map(Entry::predicted);
     let hash = common.log.hash(op).expect("what is executed is on the log until a checkpoint holds it");
     let predicted = predicted.expect("what is executed is on the log until a checkpoint holds it");
     let group = Some(&common.group).filter(|group| group.epoch() > Epoch::ZERO);
-    let checkpoint = Checkpoint::of_group(Head { op, hash }, predicted, group, common.clients.encode(), state);
-    let checkpoint = Box::new(checkpoint);
+    Checkpoint::outline(Head { op, hash }, predicted, group, common.clients.encode())
+}
+
+/// A checkpoint goes to the disk. When that is full it is dropped: the next one will do.
+pub(super) fn keep(common: &mut Common, out: &mut Out, checkpoint: Box<Checkpoint>) {
+    let (op, digest) = (checkpoint.op(), checkpoint.digest());
+    if !common.may_append() {
+        return;
+    }
     if common.rules.cuts_before_durable() {
         cut(common, out, op);
     }
-    out.push(Action::Note(Note::CheckpointTaken { op, digest: checkpoint.digest() }));
+    out.push(Action::Note(Note::CheckpointTaken { op, digest }));
     let id = common.persist(out, Write::Checkpoint(checkpoint.clone()));
     common.shelf.write(id, checkpoint);
-    common.execute(out, serving);
 }
 
 /// The disk moved on: the log behind what it holds may go (VRR §5.1).
@@ -100,12 +113,13 @@ pub(super) fn restored(common: &mut Common, out: &mut Out, op: Op, serving: bool
 // ---- giving and asking
 
 fn kept_until(common: &Common) -> Time {
-    common.now.after(common.config.timeouts.fetch.times(LENT_WAITS))
+    let longest = common.shelf.newest().map_or(0, Checkpoint::length).min(count(common.part_bytes()));
+    common.now.after(common.config.timeouts.fetch.times(LENT_WAITS * (1 + longest / PATIENT_BYTES)))
 }
 
 /// VRR §5.2: a part of a checkpoint, for whoever asks for it by name.
 pub(super) fn serve(common: &mut Common, out: &mut Out, from: ReplicaId, head: Head, offset: u64) {
-    let (bytes, now, until) = (common.page_bytes(), common.now, kept_until(common));
+    let (bytes, now, until) = (common.part_bytes(), common.now, kept_until(common));
     match common.shelf.part((head, offset), bytes, now, until) {
         Some(part) => common.send(out, from, Plain::checkpoint_part(part)),
         None => common.ignore(out, from, MessageKind::GetCheckpoint, Ignored::Unknown),
@@ -121,13 +135,20 @@ pub(super) fn want(common: &mut Common, out: &mut Out, head: Head, of: ReplicaId
     }
 }
 
+/// A long part is waited for so many times as long as anything else.
+pub(super) fn patience(common: &Common) -> u64 {
+    let left = common.shelf.next().map_or(0, |next| next.left);
+    1 + left.min(count(common.part_bytes())) / PATIENT_BYTES
+}
+
 /// Asks for the next part.
 pub(super) fn ask(common: &mut Common, out: &mut Out) {
     if let Some(next) = common.shelf.next() {
         common.send(out, next.of, Plain::get_checkpoint(next.head, next.offset));
         // What a later epoch begins with has a timer of its own: this one may be that of a question in ours.
         if !common.epochs.is_joining() {
-            common.arm_fetch();
+            let patience = patience(common);
+            common.timers.arm(Timer::Fetch, common.now.after(common.config.timeouts.fetch.times(patience)));
         }
         out.push(Action::Note(Note::AskedForCheckpoint { of: next.of, op: next.head.op, offset: next.offset }));
     }

@@ -18,7 +18,7 @@ use super::checkpoints::{self, Took};
 use super::common::{Common, Next, Out};
 use super::news::{Epochs, Handover, Joining};
 use crate::action::{Action, HaltReason, Ignored, Note, To};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Outline};
 use crate::entry::Entry;
 use crate::gate::Gate;
 use crate::group::Group;
@@ -78,16 +78,49 @@ pub(super) fn taken(common: &mut Common, out: &mut Out, op: Op, state: Bytes, se
         common.execution.awaits_again(op);
         return Next::Stay;
     }
-    end(common, out, state, group)
+    let checkpoint = last_outline(common, &group).with(state);
+    end(common, out, Box::new(checkpoint), group)
 }
 
-/// The service gave its state after the RECONFIGURATION: our epoch is over (VRR §7.1.1).
-fn end(common: &mut Common, out: &mut Out, state: Bytes, group: Group) -> Next {
-    let base = group.base();
-    out.push(Action::Note(Note::EpochEnds { epoch: common.epoch(), op: base.op }));
-    let predicted = checkpoints::predicted(common);
-    let checkpoint = Checkpoint::of_group(base, predicted, Some(&group), common.clients.encode(), state);
-    begin(common, out, Box::new(checkpoint), group, false)
+/// The service set its state after `op` aside, and goes on unless our epoch ends there.
+pub(super) fn begun(common: &mut Common, out: &mut Out, op: Op, serving: bool) {
+    if common.execution.begun(op) {
+        let group = ending(common, op);
+        let outline = group.map_or_else(|| checkpoints::outline(common, op), |group| last_outline(common, &group));
+        common.execution.set_aside(outline);
+        common.execute(out, serving);
+    }
+}
+
+/// What the service had set aside was put together: a checkpoint, and perhaps the end of our epoch.
+pub(super) fn given(common: &mut Common, out: &mut Out, checkpoint: Box<Checkpoint>) -> Next {
+    let op = checkpoint.op();
+    let group = ending(common, op);
+    if !common.execution.given(&checkpoint) {
+        return Next::Stay;
+    }
+    let Some(group) = group else {
+        checkpoints::keep(common, out, checkpoint);
+        return Next::Stay;
+    };
+    if !common.may_append() {
+        // Asked for again once there is room.
+        common.epochs.owed = Some(op);
+        common.execution.awaits_again(op);
+        return Next::Stay;
+    }
+    end(common, out, checkpoint, group)
+}
+
+/// What the checkpoint after the RECONFIGURATION has beside the state.
+fn last_outline(common: &Common, group: &Group) -> Outline {
+    Checkpoint::outline(group.base(), checkpoints::predicted(common), Some(group), common.clients.encode())
+}
+
+/// The checkpoint after the RECONFIGURATION is here: our epoch is over (VRR §7.1.1).
+fn end(common: &mut Common, out: &mut Out, checkpoint: Box<Checkpoint>, group: Group) -> Next {
+    out.push(Action::Note(Note::EpochEnds { epoch: common.epoch(), op: group.base().op }));
+    begin(common, out, checkpoint, group, false)
 }
 
 /// Is of the epoch of `group` from now on: one atomic record (PROTOCOL D89, D92).
@@ -189,7 +222,7 @@ fn say_start(common: &mut Common, out: &mut Out) {
 }
 
 fn arm(common: &mut Common, attempt: u32) {
-    let wait = common.config.timeouts.retransmit.times(1 << attempt.min(3));
+    let wait = common.config.timeouts.retransmit.times(checkpoints::patience(common) << attempt.min(3));
     common.timers.arm(Timer::Epoch, common.now.after(wait));
 }
 
@@ -350,7 +383,14 @@ fn ask_again(common: &mut Common, out: &mut Out, remembers: bool) {
 /// A part of it, or of a later checkpoint, which will do: the group that counts is in it.
 fn on_part(common: &mut Common, out: &mut Out, from: ReplicaId, part: &CheckpointPart) -> Next {
     match checkpoints::take(common, out, from, part) {
-        Took::Nothing | Took::More => {}
+        Took::Nothing => {}
+        Took::More => {
+            // As long as parts come nobody else is asked: that may begin anew, with what the epoch began with.
+            if let Some(joining) = &mut common.epochs.joining {
+                joining.attempt = 0;
+            }
+            arm(common, 0);
+        }
         Took::Gone => {
             let base = common.epochs.joining.as_ref().map_or(part.head, |joining| joining.group.base());
             fetch(common, out, if part.head.op > base.op { part.head } else { base }, from);

@@ -5,6 +5,7 @@
 //! steps 5 to 7; DESIGN 9.3, §10 "Clients".
 
 use crate::action::{Action, Note, Reject, Rejection, Reply};
+use crate::checkpoint::{Checkpoint, Outline};
 use crate::clients::{ClientTable, NOT_ASKED, SlotId, Turn};
 use crate::entry::{Entries, Entry};
 use crate::group::Group;
@@ -31,6 +32,10 @@ pub(super) struct Execution {
     awaits: Option<Awaited>,
     /// So many answers are on their way that are for nothing: the service was told to become another one since.
     void: usize,
+    /// What the service has set aside and not given yet.
+    aside: Option<Outline>,
+    /// The last op of an epoch: nothing is executed after it, and its checkpoint is not passed over.
+    last: Op,
 }
 
 /// What the service is asked for beside executing.
@@ -38,19 +43,32 @@ pub(super) struct Execution {
 enum Awaited {
     Checkpoint,
     Restored,
+    /// It has set aside the last state of its epoch.
+    Given,
 }
 
 impl Execution {
     /// Everything through `base` is executed, or in the checkpoint that the service was just told to become.
     pub(super) fn new(base: Op, interval: u64, barrier: Op, restoring: bool) -> Self {
         let awaits = restoring.then_some(Awaited::Restored);
-        Self { issued: base, executed: base, interval, barrier, slots: VecDeque::new(), awaits, void: 0 }
+        Self {
+            issued: base,
+            executed: base,
+            interval,
+            barrier,
+            slots: VecDeque::new(),
+            awaits,
+            void: 0,
+            aside: None,
+            last: Op::ZERO,
+        }
     }
 
     /// The service was told to become what it was after `op`, whatever it is. `barrier` is the next one after that.
     pub(super) fn restore(&mut self, op: Op, barrier: Op, told: bool) {
-        self.void += self.slots.drain(..).flatten().count() + usize::from(self.awaits.is_some());
-        (self.issued, self.barrier) = (op, barrier);
+        let asked = self.awaits.is_some_and(|awaited| awaited != Awaited::Given);
+        self.void += self.slots.drain(..).flatten().count() + usize::from(asked);
+        (self.issued, self.barrier, self.aside) = (op, barrier, None);
         self.awaits = told.then_some(Awaited::Restored);
         if !told {
             self.executed = op;
@@ -85,14 +103,52 @@ impl Execution {
         true
     }
 
+    /// The service set its state aside. True if that is still what was asked for: then [`Execution::set_aside`] is next.
+    ///
+    /// # Panics
+    /// When nothing of the kind was asked for: a bug in the driver.
+    pub(super) fn begun(&mut self, op: Op) -> bool {
+        if self.is_void() {
+            return false;
+        }
+        assert_eq!((self.awaits, op), (Some(Awaited::Checkpoint), self.barrier), "the driver answers what was asked");
+        true
+    }
+
+    /// Execution goes on while the service gives what this is the outline of, unless its epoch is over.
+    pub(super) fn set_aside(&mut self, outline: Outline) {
+        self.awaits = (self.barrier == self.last).then_some(Awaited::Given);
+        if self.awaits.is_none() {
+            self.barrier = self.barrier.plus(self.interval);
+        }
+        self.aside = Some(outline);
+    }
+
+    /// What the service has set aside and not given yet, and whether its epoch ends there.
+    pub(super) fn aside(&self) -> Option<(&Outline, bool)> {
+        self.aside.as_ref().map(|aside| (aside, self.awaits == Some(Awaited::Given)))
+    }
+
+    /// A checkpoint was put together. True if it is the one that was set aside last.
+    pub(super) fn given(&mut self, checkpoint: &Checkpoint) -> bool {
+        if self.aside.take_if(|aside| aside.is_of(checkpoint)).is_none() {
+            return false;
+        }
+        if self.awaits == Some(Awaited::Given) {
+            self.awaits = None;
+            self.barrier = self.barrier.plus(self.interval);
+        }
+        true
+    }
+
     /// The checkpoint at the barrier was given and could not be kept: it will be asked for again.
     pub(super) const fn awaits_again(&mut self, op: Op) {
         (self.barrier, self.awaits) = (op, Some(Awaited::Checkpoint));
     }
 
     /// The service stands where a log begins now.
-    pub(super) const fn founded(&mut self, barrier: Op) {
-        self.barrier = barrier;
+    pub(super) fn founded(&mut self, barrier: Op) {
+        (self.barrier, self.aside) = (barrier, None);
     }
 
     fn is_void(&mut self) -> bool {
@@ -114,8 +170,15 @@ impl Execution {
     /// Issues what is committed and may run.
     #[inline]
     pub(super) fn issue(&mut self, log: &Log, commit: Op, desk: &mut Desk<'_>) {
+        if self.awaits.is_some() {
+            return;
+        }
+        // One checkpoint at a time: what comes before the last one is given is passed over.
+        while self.aside.is_some() && self.barrier < commit && self.barrier != self.last {
+            self.barrier = self.barrier.plus(self.interval);
+        }
         let upto = commit.min(self.barrier);
-        if upto <= self.issued || self.awaits.is_some() {
+        if upto <= self.issued {
             return;
         }
         if let Some(run) = log.run_between(self.issued, upto) {
@@ -158,7 +221,7 @@ impl Execution {
                 start = at + 1;
                 desk.no_upcall(entry, turn);
                 if desk.ends_epoch(entry) {
-                    self.barrier = entry.op();
+                    (self.barrier, self.last) = (entry.op(), entry.op());
                 }
             }
             at += 1;
@@ -238,6 +301,10 @@ impl Execution {
 
     #[inline(never)]
     fn pause(&mut self, desk: &mut Desk<'_>) {
+        if self.aside.is_some() && self.barrier != self.last {
+            self.barrier = self.barrier.plus(self.interval);
+            return;
+        }
         desk.out.push(Action::Note(Note::TableAt { op: self.barrier, table: desk.clients.digest() }));
         desk.out.push(Action::Checkpoint { op: self.barrier });
         self.awaits = Some(Awaited::Checkpoint);

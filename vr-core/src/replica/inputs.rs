@@ -5,9 +5,12 @@
 use super::common::Out;
 use super::{Replica, Status, checkpoints, epochs, primary};
 use crate::action::{Action, Note};
+use crate::checkpoint::{Checkpoint, Outline};
 use crate::entry::{Query, Request};
 use crate::hand_over::NoHandOver;
 use crate::id::{Op, ReplicaId, WriteId};
+use crate::log::Head;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -31,6 +34,28 @@ impl Replica {
         let serving = matches!(self.status, Status::Primary(_));
         let (execution, log, mut desk) = self.common.desk(out, serving);
         execution.answered_run(log, first, replies, &mut desk);
+    }
+
+    pub(super) fn on_checkpoint_begun(&mut self, out: &mut Out, op: Op) {
+        epochs::begun(&mut self.common, out, op, matches!(self.status, Status::Primary(_)));
+    }
+
+    pub(super) fn on_checkpoint_given(&mut self, out: &mut Out, checkpoint: Box<Checkpoint>) {
+        let next = epochs::given(&mut self.common, out, checkpoint);
+        self.transition(out, next);
+    }
+
+    /// What the checkpoint is made with whose state the service has set aside, and whether execution waits for it:
+    /// [`crate::Input::CheckpointBegun`].
+    #[must_use]
+    pub fn outline(&self) -> Option<(&Outline, bool)> {
+        self.common.execution.aside()
+    }
+
+    /// The checkpoint whose parts are waited for: a driver may write down what comes of it before it is whole.
+    #[must_use]
+    pub fn arriving(&self) -> Option<Head> {
+        self.common.shelf.next().map(|next| next.head)
     }
 
     /// Answers of the service make nothing sayable, but somebody may have waited for the last of them to give way.

@@ -143,6 +143,8 @@ impl Replica {
                 let next = epochs::taken(&mut self.common, out, op, state, serving);
                 self.transition(out, next);
             }
+            Input::CheckpointBegun { op } => self.on_checkpoint_begun(out, op),
+            Input::CheckpointGiven(checkpoint) => self.on_checkpoint_given(out, checkpoint),
             Input::Restored { op } => {
                 checkpoints::restored(&mut self.common, out, op, matches!(self.status, Status::Primary(_)));
             }

@@ -13,6 +13,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+/// Parts from here on are kept as they came; shorter ones are copied.
+const SHARED_BYTES_MIN: usize = 16 << 10;
+
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Shelf {
     /// The newest that is durable, or that a durable log will begin with: the log begins at it or before.
@@ -35,7 +38,9 @@ struct Arriving {
     attempts: u64,
     digest: Hash,
     length: u64,
-    bytes: Vec<u8>,
+    /// How many bytes are here, and the parts that they came in.
+    here: u64,
+    parts: Vec<Bytes>,
 }
 
 /// What a part is good for.
@@ -59,6 +64,8 @@ pub(super) struct Next {
     pub(super) head: Head,
     pub(super) offset: u64,
     pub(super) of: ReplicaId,
+    /// How much is known to be missing.
+    pub(super) left: u64,
 }
 
 impl Shelf {
@@ -157,8 +164,8 @@ impl Shelf {
         match &mut self.arriving {
             Some(arriving) if arriving.head == head => arriving.of = of,
             Some(_) | None => {
-                let (digest, length, bytes) = (Hash::default(), 0, Vec::new());
-                self.arriving = Some(Arriving { head, of, attempts: 0, digest, length, bytes });
+                let (digest, length, parts) = (Hash::default(), 0, Vec::new());
+                self.arriving = Some(Arriving { head, of, attempts: 0, digest, length, here: 0, parts });
             }
         }
     }
@@ -170,8 +177,8 @@ impl Shelf {
 
     /// The next part to ask for.
     pub(super) fn next(&self) -> Option<Next> {
-        let Arriving { head, of, bytes, .. } = self.arriving.as_ref()?;
-        Some(Next { head: *head, offset: count(bytes.len()), of: *of })
+        let Arriving { head, of, here, length, .. } = self.arriving.as_ref()?;
+        Some(Next { head: *head, offset: *here, of: *of, left: length.saturating_sub(*here) })
     }
 
     /// The part did not come: for which time in a row, if one is waited for.
@@ -187,7 +194,7 @@ impl Shelf {
         if !rules.is_part_of(part.head, arriving.head) {
             return if part.head.op > arriving.head.op { Part::Gone } else { Part::NotAsked };
         }
-        let here = count(arriving.bytes.len());
+        let here = arriving.here;
         if part.offset != here {
             return Part::Duplicate;
         }
@@ -195,22 +202,24 @@ impl Shelf {
             (arriving.digest, arriving.length) = (part.digest, part.length);
         }
         let same = (part.digest, part.length) == (arriving.digest, arriving.length);
-        let fits = here.checked_add(count(part.bytes.len())).is_some_and(|end| end <= part.length);
-        if !rules.is_part_of_same(same) || !fits || part.bytes.is_empty() {
+        let end = here.checked_add(count(part.bytes.len())).filter(|end| *end <= part.length && *end > here);
+        let Some(end) = end.filter(|_| rules.is_part_of_same(same)) else {
             self.arriving = None;
             return Part::Malformed;
-        }
-        arriving.attempts = 0;
-        arriving.bytes.extend_from_slice(&part.bytes);
-        if count(arriving.bytes.len()) < part.length {
+        };
+        (arriving.attempts, arriving.here) = (0, end);
+        // A small one does not keep the message that it came in.
+        let is_small = part.bytes.len() < SHARED_BYTES_MIN;
+        arriving.parts.push(if is_small { Bytes::copy_from_slice(&part.bytes) } else { part.bytes.clone() });
+        if end < part.length {
             return Part::More;
         }
         self.joined(rules)
     }
 
     fn joined(&mut self, rules: Rules) -> Part {
-        let Some(Arriving { head, digest, bytes, .. }) = self.arriving.take() else { return Part::NotAsked };
-        let checkpoint = Checkpoint::joined(&Bytes::from(bytes));
+        let Some(Arriving { head, digest, parts, .. }) = self.arriving.take() else { return Part::NotAsked };
+        let checkpoint = Checkpoint::joined(&parts.into_iter().collect());
         let verified = checkpoint.filter(|it| it.head() == head && rules.is_sound(it.digest(), digest));
         verified.map_or(Part::Malformed, |checkpoint| Part::Whole(Box::new(checkpoint)))
     }

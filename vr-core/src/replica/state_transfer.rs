@@ -24,12 +24,20 @@ use serde::{Deserialize, Serialize};
 const TAIL_ENTRIES: u64 = 128;
 /// The most that one page of state transfer carries, whatever a message may hold.
 const PAGE_BYTES: usize = 1 << 20;
+/// The most that one part of a checkpoint carries, whatever a message may hold.
+const PART_BYTES: usize = 4 << 20;
 
 /// Pieces of the log for others.
 impl Common {
     pub(super) fn page_bytes(&self) -> usize {
         let room = self.config.cluster.max_message_bytes.saturating_sub(MESSAGE_OVERHEAD_BYTES);
         index(u64::from(room)).min(PAGE_BYTES)
+    }
+
+    /// How long a part of a checkpoint is, but for the last one.
+    pub(super) fn part_bytes(&self) -> usize {
+        let room = self.config.cluster.max_message_bytes.saturating_sub(MESSAGE_OVERHEAD_BYTES);
+        index(u64::from(room)).min(PART_BYTES)
     }
 
     /// The newest entries that fit a report or a StartView, none before `commit`.

@@ -176,7 +176,7 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
                 let text = "is asked to give way".into();
                 self.emit(What::Note(Remark { what: Some("hand_over".into()), text, at: None }));
             }
-            Input::CheckpointTaken { op, .. } => {
+            Input::CheckpointTaken { op, .. } | Input::CheckpointBegun { op } => {
                 self.emit(What::Executed(Executed {
                     op: op.0,
                     client: None,
@@ -184,6 +184,8 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
                     res: Some("checkpoint".into()),
                 }));
             }
+            // Its state was set aside when it answered; what is written of it says its note.
+            Input::CheckpointGiven(_) => {}
             Input::Restored { op } => {
                 self.emit(What::Executed(Executed { op: op.0, client: None, req: None, res: Some("restored".into()) }));
             }

@@ -268,6 +268,8 @@ variants! {
         11 => ExecutedRun { first, replies },
         12 => Query(query),
         13 => HandOver { to },
+        14 => CheckpointBegun { op },
+        15 => CheckpointGiven(checkpoint),
     }
 }
 
@@ -292,7 +294,8 @@ impl Shape for Checkpoint {
         self.head().put(to);
         self.predicted().put(to);
         self.table().put(to);
-        self.state().put(to);
+        put_number(self.state().len(), to);
+        self.state().pieces().for_each(|piece| to.put(piece));
         self.digest().put(to);
     }
     fn get(from: &mut Source<'_>) -> Result<Self, WireError> {

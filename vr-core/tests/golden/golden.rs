@@ -109,6 +109,9 @@ fn writes() -> Vec<(String, Write)> {
 fn events() -> Vec<(String, Event)> {
     let (prepare, entries) = prepare();
     let request = entries.last().expect("two entries").request();
+    let head = Head { op: Op(304), hash: Hash(7) };
+    let state = Bytes::from_static(b"state");
+    let checkpoint = Box::new(Checkpoint::new(head, Predicted::default(), Bytes::from_static(b"table"), state));
     let inputs = [
         ("Tick", Input::Tick),
         ("Request", Input::Request(request)),
@@ -117,6 +120,8 @@ fn events() -> Vec<(String, Event)> {
         ("WriteFailed", Input::WriteFailed),
         ("Executed", Input::Executed { op: Op(302), reply: Bytes::from_static(b"ok") }),
         ("CheckpointTaken", Input::CheckpointTaken { op: Op(304), state: Bytes::from_static(b"state") }),
+        ("CheckpointBegun", Input::CheckpointBegun { op: Op(304) }),
+        ("CheckpointGiven", Input::CheckpointGiven(checkpoint)),
         ("Restored", Input::Restored { op: Op(304) }),
         (
             "Query",

@@ -272,7 +272,7 @@ impl Scripted {
             Upcall::Execute(op, body) => Input::Executed { op, reply: node.answer(&body) },
             Upcall::Checkpoint(op) => Input::CheckpointTaken { op, state: Bytes::from(node.text.clone()) },
             Upcall::Restore(checkpoint) => {
-                node.text = String::from_utf8_lossy(checkpoint.state()).into_owned();
+                node.text = String::from_utf8_lossy(&checkpoint.state().whole()).into_owned();
                 Input::Restored { op: checkpoint.op() }
             }
         };

@@ -131,7 +131,8 @@ impl Transcript {
             }
             Input::Requests(_) | Input::ExecutedRun { .. } | Input::Query(_) => (false, String::new()),
             Input::HandOver { .. } => (false, String::new()),
-            Input::CheckpointTaken { .. } | Input::Restored { .. } => (false, String::new()),
+            Input::CheckpointTaken { .. } | Input::CheckpointBegun { .. } => (false, String::new()),
+            Input::CheckpointGiven(_) | Input::Restored { .. } => (false, String::new()),
         };
         lines.iter().for_each(|line| story.push_str(line));
         let repeats = !story.is_empty() && !self.told.insert(story);
@@ -161,6 +162,10 @@ impl Transcript {
                 format!("r{at} service  answers op {op} with {:?}", String::from_utf8_lossy(reply))
             }
             Input::CheckpointTaken { op, .. } => format!("r{at} service  gives its checkpoint after op {op}"),
+            Input::CheckpointBegun { op } => format!("r{at} service  sets its state after op {op} aside"),
+            Input::CheckpointGiven(checkpoint) => {
+                format!("r{at} service  gives the checkpoint after op {} that it set aside", checkpoint.op())
+            }
             Input::Restored { op } => format!("r{at} service  is as it was after op {op}"),
             Input::Persisted(upto) => {
                 let writes = &mut self.writes[at];

@@ -188,6 +188,8 @@ impl Fragments {
             | Input::Stop
             | Input::HandOver { .. }
             | Input::CheckpointTaken { .. }
+            | Input::CheckpointBegun { .. }
+            | Input::CheckpointGiven(_)
             | Input::Restored { .. } => {}
         }
         let (before, after) = (step.before, step.after);

@@ -266,7 +266,8 @@ impl Checkers {
                     op = op.next();
                 }
             }
-            Input::CheckpointTaken { .. } | Input::Restored { .. } => {}
+            Input::CheckpointTaken { .. } | Input::CheckpointBegun { .. } => {}
+            Input::CheckpointGiven(_) | Input::Restored { .. } => {}
             Input::WriteFailed => self.liveness.write_failed(who),
         }
         if !self.shadow.replicas[who].standing.is_running() {
@@ -494,7 +495,6 @@ fn index(count: u64) -> usize {
     usize::try_from(count).expect("counts of things in memory fit an address")
 }
 
-/// An index as a count.
 fn count(index: usize) -> u64 {
     u64::try_from(index).expect("an address has at most 64 bits")
 }

@@ -51,27 +51,6 @@ mod planted {
     }
 
     #[test]
-    fn how_many_help_changes_nothing_about_what_is_found() {
-        let case = failing();
-        let mut rounds = 0;
-        let one = shrink(&case, &alone, &mut |_| {
-            rounds += 1;
-            rounds < 60
-        });
-        let together = |work: &(dyn Fn() + Sync)| {
-            std::thread::scope(|scope| {
-                (0..3).for_each(|_| drop(scope.spawn(work)));
-            });
-        };
-        let mut rounds = 0;
-        let three = shrink(&case, &together, &mut |_| {
-            rounds += 1;
-            rounds < 60
-        });
-        assert_eq!(one.expect("it fails").case, three.expect("it fails").case);
-    }
-
-    #[test]
     fn a_shrunk_run_can_be_written_as_a_test() {
         let case = failing();
         let text = as_test(&case);

@@ -379,7 +379,30 @@ impl<A: App> World<A> {
         let (state, sample) = (service.checkpoint(), service.state());
         let id = self.nodes[on].config.me;
         self.observe(&Happening::Sampled { on: id, op, state: sample });
-        self.upcall(on, Input::CheckpointTaken { op, state });
+        if self.setup.aside == Wait::ZERO {
+            return self.upcall(on, Input::CheckpointTaken { op, state });
+        }
+        if let Some(life) = &mut self.nodes[on].life {
+            life.aside = Some((op, state));
+        }
+        self.upcall(on, Input::CheckpointBegun { op });
+    }
+
+    /// What the service set aside is given when that is done, while it does other things.
+    pub(super) fn give_aside(&mut self, on: usize, op: Op) {
+        let (node, setup) = (&mut self.nodes[on], &self.setup);
+        let Some(Life { replica, aside, .. }) = &mut node.life else { return };
+        let Some((_, state)) = aside.take_if(|(at, _)| *at == op) else { return };
+        let Some((outline, _)) = replica.outline().filter(|(outline, _)| outline.op() == op) else { return };
+        self.marks.checkpoints_set_aside += 1;
+        let wait = setup.wait_up_to(setup.aside, "aside", op.0 << 8 | num(on));
+        let answer = Box::new(Input::CheckpointGiven(Box::new(outline.clone().with(state))));
+        let life = node.lives;
+        self.queue.push_last(
+            UPCALLS,
+            self.now.after(setup.execute).after(wait),
+            Pending::Answered { on, life, answer },
+        );
     }
 
     /// The service becomes what it was, whatever it is.
@@ -388,7 +411,7 @@ impl<A: App> World<A> {
         let id = self.nodes[on].config.me;
         let Some(Life { service, reached, .. }) = &mut self.nodes[on].life else { return };
         *reached = op;
-        service.restore(checkpoint.state());
+        service.restore_state(checkpoint.state());
         let state = service.state();
         self.observe(&Happening::Sampled { on: id, op, state });
         self.upcall(on, Input::Restored { op });

@@ -67,6 +67,8 @@ pub(super) struct Life<S> {
     pub(super) busy_until: Time,
     /// The last op that the service executed or was given.
     pub(super) reached: Op,
+    /// What the service has set aside, and after which op.
+    pub(super) aside: Option<(Op, Bytes)>,
     /// Requests that arrived and wait for their driver, which works them off together.
     requests: Vec<Request>,
 }
@@ -182,6 +184,7 @@ impl<A: App> World<A> {
             service: self.app.service(),
             busy_until: self.now,
             reached: Op::ZERO,
+            aside: None,
             requests: Vec::new(),
         });
         node.lives += 1;
@@ -343,7 +346,11 @@ impl<A: App> World<A> {
     pub(super) fn service_answered(&mut self, on: usize, life: u32, answer: Input) {
         let node = &self.nodes[on];
         if node.lives == life && node.life.is_some() {
+            let begun = if let Input::CheckpointBegun { op } = answer { Some(op) } else { None };
             self.step(on, answer);
+            if let Some(op) = begun {
+                self.give_aside(on, op);
+            }
         }
     }
 

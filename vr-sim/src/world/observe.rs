@@ -129,6 +129,8 @@ fn mix_input(digest: &mut Digest, input: &Input) {
         Input::Stop => digest.add(8),
         Input::HandOver { to } => digest.add(14 | to.map_or(0, |to| 1 + u64::from(to.0)) << 8),
         Input::CheckpointTaken { op, .. } => digest.add(9 | op.0 << 8),
+        Input::CheckpointBegun { op } => digest.add(15 | op.0 << 8),
+        Input::CheckpointGiven(checkpoint) => digest.add(16 | checkpoint.op().0 << 8),
         Input::Restored { op } => digest.add(10 | op.0 << 8),
         Input::Requests(requests) => {
             digest.add(11 | num(requests.len()) << 8);

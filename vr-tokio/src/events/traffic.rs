@@ -242,6 +242,8 @@ fn is_ordinary_event(event: &Event) -> bool {
         | Input::HandOver { .. }
         | Input::Stop
         | Input::CheckpointTaken { .. }
+        | Input::CheckpointBegun { .. }
+        | Input::CheckpointGiven(_)
         | Input::Restored { .. } => false,
     }
 }

@@ -1,8 +1,9 @@
 //! The group at this node: what changes when an epoch begins, and who speaks under an id that is not its own.
 //!
 //! Owns the ends of the news of an epoch that a driver has: the book, the ways to the members, what an operator is told. An id
-//! is bound to the disk with which it was added: what comes from another one is dropped, and a node whose own id the group knows
-//! on another disk does not take its place (PROTOCOL D97). Must not know who may follow whom: the core does. VRR §7.
+//! is bound to the disk with which it was added, and that of a first member to the disk that is heard first: what comes from
+//! another one is dropped, and a node whose own id the group knows on another disk does not take its place (PROTOCOL D97). Must
+//! not know who may follow whom: the core does. VRR §7.
 
 use super::run::StopReason;
 use crate::members::Book;
@@ -17,6 +18,8 @@ pub(super) struct Grouped {
     disk: Instance,
     /// The disks that the group names.
     disks: Vec<(ReplicaId, Instance)>,
+    /// Of members of whom the group names none: those that were heard first in this life.
+    heard: Vec<(ReplicaId, Instance)>,
     /// Who was complained of already.
     told: HashSet<(ReplicaId, Instance)>,
 }
@@ -35,7 +38,7 @@ pub(super) enum Heed {
 impl Grouped {
     pub(super) fn new(book: Arc<Book>, disk: Instance) -> Self {
         let disks = book.disks();
-        Self { book, disk, disks, told: HashSet::new() }
+        Self { book, disk, disks, heard: Vec::new(), told: HashSet::new() }
     }
 
     /// Does the group know this id on another disk?
@@ -47,9 +50,12 @@ impl Grouped {
     /// A message came: is it from whom it says, and does the group that it tells of know this node?
     pub(super) fn heed(&mut self, message: &Message) -> Heed {
         let header = &message.header;
-        let is_another = |(id, disk): &(ReplicaId, Instance)| *id == header.from && *disk != header.instance;
+        let known = self.disks.iter().chain(&self.heard).find(|(id, _)| *id == header.from).map(|(_, disk)| *disk);
+        if known.is_none() && self.book.knows(header.from) {
+            self.heard.push((header.from, header.instance));
+        }
         // Whoever asks which epoch it is has to be told, to find out that it is somebody else.
-        if self.disks.iter().any(is_another) && !matches!(message.body, Body::CheckEpoch) {
+        if known.is_some_and(|disk| disk != header.instance) && !matches!(message.body, Body::CheckEpoch) {
             if self.told.len() < TOLD_MAX && self.told.insert((header.from, header.instance)) {
                 tracing::warn!(from = header.from.0, disk = %header.instance, "it speaks under an id of another disk: dropped");
             }
@@ -126,6 +132,17 @@ mod tests {
         assert!(matches!(heed(2, 8), Heed::Take), "of this id no disk is known");
         assert!(matches!(grouped.heed(&message(3, 8, Body::CheckEpoch)), Heed::Take), "it has to find out");
         assert_eq!(grouped.told.len(), 1, "each is complained of once");
+    }
+
+    #[test]
+    fn of_a_first_member_the_disk_that_is_heard_first_is_its_own() {
+        let cluster = ClusterConfig::of_size(ClusterId(1), 3);
+        let book = Arc::new(Book::of(ReplicaId(1), [], &cluster.group(), true));
+        let mut grouped = Grouped::new(book, Instance(1));
+        let mut heed = |from, disk| grouped.heed(&message(from, disk, Body::CommitOk { beat: Beat(1) }));
+        assert!(matches!((heed(2, 8), heed(2, 8)), (Heed::Take, Heed::Take)));
+        assert!(matches!(heed(2, 9), Heed::Drop), "formatted again");
+        assert!(matches!((heed(7, 1), heed(7, 2)), (Heed::Take, Heed::Take)), "of a stranger the core judges");
     }
 
     #[test]

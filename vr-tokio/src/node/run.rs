@@ -14,9 +14,10 @@ use crate::disk::{Disk, DiskAnswer};
 use crate::events::Observer;
 use crate::flight::Flight;
 use crate::handle::{NodeStatus, RequestError};
+use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::transport::Peers;
-use crate::upcalls::{Answered, Upcall, Upcalls};
+use crate::upcalls::{Answered, Aside, Upcall, Upcalls};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 use vr_core::trace::Step;
 use vr_core::{
-    Action, Event, HaltReason, Input, Instance, Note, Op, Predicted, Replica, Request, StatusName, Time, Wait, WriteId,
+    Action, Body, Event, HaltReason, Input, Instance, Note, Op, Predicted, Replica, Request, StatusName, Time, Wait,
+    Write, WriteId,
 };
 
 /// How much is taken from the inbox at once.
@@ -73,6 +75,7 @@ pub(super) struct Loop {
     pub(super) group: Grouped,
     pub(super) disk: Disk,
     pub(super) upcalls: Upcalls,
+    pub(super) keeper: Keeper,
     pub(super) metrics: Arc<Metrics>,
     pub(super) status: watch::Sender<NodeStatus>,
     pub(super) observer: Option<Observer>,
@@ -193,7 +196,14 @@ impl Loop {
             Arrival::Messages(messages) => {
                 for message in messages {
                     match self.group.heed(&message) {
-                        Heed::Take => self.step(Input::Message(message), now, actions),
+                        Heed::Take => {
+                            if let Body::CheckpointPart(part) = &message.body
+                                && self.replica.arriving() == Some(part.head)
+                            {
+                                self.keeper.add(part);
+                            }
+                            self.step(Input::Message(message), now, actions);
+                        }
                         Heed::Drop => {}
                         Heed::Stop(reason) => {
                             tracing::error!(%reason, "this node must not go on");
@@ -208,8 +218,15 @@ impl Loop {
             Arrival::Answered(Answered::Executed(first, replies)) => {
                 self.step(Input::ExecutedRun { first, replies }, now, actions);
             }
-            Arrival::Answered(Answered::CheckpointTaken(op, state)) => {
-                self.step(Input::CheckpointTaken { op, state }, now, actions);
+            Arrival::Answered(Answered::CheckpointBegun(op, Aside(state))) => {
+                self.step(Input::CheckpointBegun { op }, now, actions);
+                if let Some((outline, is_waited_for)) = self.replica.outline().filter(|(outline, _)| outline.op() == op)
+                {
+                    self.keeper.give(outline.clone(), state, is_waited_for);
+                }
+            }
+            Arrival::Answered(Answered::CheckpointGiven(checkpoint)) => {
+                self.step(Input::CheckpointGiven(checkpoint), now, actions);
             }
             Arrival::Answered(Answered::Restored(op)) => self.step(Input::Restored { op }, now, actions),
             Arrival::Answered(Answered::Panicked(words)) => {
@@ -316,6 +333,9 @@ impl Loop {
                 Action::Send { to, message } => self.peers.send(to, &message),
                 Action::Persist { id, write } => {
                     self.progress.issued = id;
+                    if matches!(write, Write::Install { .. }) {
+                        self.keeper.settle();
+                    }
                     self.disk.submit(id, write);
                 }
                 Action::Execute(entries) => self.upcalls.ask(Upcall::Execute(entries)),

@@ -14,6 +14,7 @@ use crate::disk::{self, DiskOptions};
 use crate::events::{Observer, Ring};
 use crate::flight::Flight;
 use crate::handle::{Handle, NodeStatus};
+use crate::keeper::Keeper;
 use crate::members::Book;
 use crate::metrics::Metrics;
 use crate::node::Arrival;
@@ -136,6 +137,8 @@ impl Node {
         };
         let (durability, scrub) = (config.cluster.durability, config.disk.scrub());
         let options = DiskOptions { durability, scrub, ..DiskOptions::default() };
+        let rate = config.disk.checkpoint_bytes_per_second;
+        let keeper = Keeper::start(opened.wal.ahead(), rate, inbox.clone()).map_err(system)?;
         let writer = disk::start(opened.wal, options, metrics.wal.clone(), answer).map_err(system)?;
         upcalls::run(service, served, inbox.clone()).map_err(system)?;
         let (peers, server) = peers_of(&config, (listener, tls), &book, &metrics, inbox.clone())?;
@@ -150,6 +153,7 @@ impl Node {
             group: Grouped::new(book, disk),
             disk: writer,
             upcalls,
+            keeper,
             metrics: Arc::clone(&metrics),
             status,
             observer,

@@ -4,6 +4,7 @@
 //! that cannot be reached is dropped at every failed attempt: it would be stale when the peer returns. Must not know what is
 //! sent.
 
+use super::bulk::{self, Bulk};
 use super::head::Prefix;
 use super::link::{Ended, Link, Manner};
 use super::metrics::{LinkMetrics, Metrics};
@@ -44,6 +45,7 @@ pub(crate) struct Peers {
     ways: Mutex<Ways>,
     options: Arc<PeerOptions>,
     metrics: Metrics,
+    bulk: Bulk,
 }
 
 struct Ways {
@@ -71,8 +73,11 @@ impl Known {
 impl Peers {
     /// Starts connecting to every other member of the group.
     pub(crate) fn start(options: PeerOptions, metrics: &Metrics) -> Self {
-        let ways = Ways { all: Vec::new(), scratch: Vec::new(), tasks: JoinSet::new() };
-        let this = Self { ways: Mutex::new(ways), options: Arc::new(options), metrics: metrics.clone() };
+        let mut ways = Ways { all: Vec::new(), scratch: Vec::new(), tasks: JoinSet::new() };
+        let (bulk, end) = Bulk::new();
+        let TransportConfig { body, checkpoint_bytes_per_second, .. } = options.transport;
+        ways.tasks.spawn(bulk::run(end, body, checkpoint_bytes_per_second));
+        let this = Self { ways: Mutex::new(ways), options: Arc::new(options), metrics: metrics.clone(), bulk };
         this.regroup();
         this
     }
@@ -101,15 +106,23 @@ impl Peers {
     /// dropped.
     pub(crate) fn send(&self, to: To, message: &Message) {
         let mut ways = self.lock();
-        let encoded = self.options.transport.body.encode(message, &mut ways.scratch);
-        ways.scratch.shrink_to(SCRATCH_BYTES_MAX);
+        let encode = |scratch: &mut Vec<u8>| {
+            let encoded = self.options.transport.body.encode(message, scratch);
+            scratch.shrink_to(SCRATCH_BYTES_MAX);
+            encoded
+        };
         match to {
-            To::Others => ways.all.iter().filter(|way| way.is_member()).for_each(|way| way.queue.push(encoded.clone())),
+            To::Others => {
+                let encoded = encode(&mut ways.scratch);
+                ways.all.iter().filter(|way| way.is_member()).for_each(|way| way.queue.push(encoded.clone()));
+            }
             To::One(id) => {
                 let known = ways.all.iter().position(|way| way.id == id && way.is_member());
                 let found = || self.options.book.find(id).map(|address| address.peer);
                 let known = known.or_else(|| found().map(|address| self.way(&mut ways, id, address)));
-                if let Some(at) = known {
+                let Some(at) = known else { return };
+                if !self.bulk.send(id, &ways.all[at].queue, message) {
+                    let encoded = encode(&mut ways.scratch);
                     ways.all[at].queue.push(encoded);
                 }
             }

@@ -17,6 +17,9 @@ pub(crate) struct Bounds {
     pub(crate) bytes: usize,
 }
 
+/// So many messages that can wait do so.
+const BULK_MAX: usize = 8;
+
 /// The messages that wait for one peer, encoded.
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
@@ -29,6 +32,8 @@ pub(crate) struct Queue {
 struct Waiting {
     messages: VecDeque<Bytes>,
     bytes: usize,
+    /// What goes when nothing else waits.
+    bulk: VecDeque<Bytes>,
 }
 
 impl Queue {
@@ -59,6 +64,18 @@ impl Queue {
         }
     }
 
+    /// Adds a message that goes when nothing else waits. When there are too many the oldest goes.
+    pub(crate) fn push_bulk(&self, message: Bytes) {
+        let mut waiting = self.lock();
+        if waiting.bulk.len() >= BULK_MAX {
+            waiting.bulk.pop_front();
+            self.metrics.dropped_full.inc();
+        }
+        waiting.bulk.push_back(message);
+        drop(waiting);
+        self.ready.notify_one();
+    }
+
     /// Moves the oldest messages, of at most so many bytes together but at least one, to the end of `batch`; says how
     /// many bytes they have.
     pub(crate) fn take(&self, bytes_max: usize, batch: &mut Vec<Bytes>) -> usize {
@@ -71,6 +88,12 @@ impl Queue {
             bytes += next.len();
             batch.extend(waiting.pop());
         }
+        if bytes == 0
+            && let Some(bulk) = waiting.bulk.pop_front()
+        {
+            bytes = bulk.len();
+            batch.push(bulk);
+        }
         self.measure(&waiting);
         bytes
     }
@@ -78,7 +101,7 @@ impl Queue {
     /// Forgets everything; says how many messages that were.
     pub(crate) fn clear(&self) -> usize {
         let mut waiting = self.lock();
-        let messages = waiting.messages.len();
+        let messages = waiting.messages.len() + waiting.bulk.len();
         *waiting = Waiting::default();
         self.measure(&waiting);
         messages
@@ -91,7 +114,8 @@ impl Queue {
 
     /// Does nothing wait?
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().messages.is_empty()
+        let waiting = self.lock();
+        waiting.messages.is_empty() && waiting.bulk.is_empty()
     }
 
     /// Waits until something may have been added to an empty queue.

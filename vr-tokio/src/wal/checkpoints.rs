@@ -9,11 +9,12 @@ use super::stamp::{STAMP_BYTES, Stamp};
 use bytes::Bytes;
 use std::io;
 use vr_core::{Checkpoint, Hash, Head, Op};
+use xxhash_rust::xxh3::Xxh3Default;
 
 /// The name of one that is being written.
 pub(crate) const DRAFT: &str = "checkpoint.new";
 const MAGIC: [u8; 8] = *b"vr-ckp\r\n";
-const HEADER_BYTES: usize = 4096;
+pub(super) const HEADER_BYTES: usize = 4096;
 pub(super) const COVERED: usize = STAMP_BYTES + REFERENCE_BYTES;
 /// Bytes of a reference in a header or a record.
 pub(crate) const REFERENCE_BYTES: usize = 48;
@@ -77,6 +78,25 @@ impl Reference {
         }
     }
 
+    /// Is it in this file? Read piece by piece.
+    fn is_in(&self, files: &dyn Files, name: &str, stamp: &Stamp) -> io::Result<bool> {
+        let expected = header(self, stamp);
+        if files.read_part(name, 0, expected.len())? != expected {
+            return Ok(false);
+        }
+        let (mut digest, mut read) = (Xxh3Default::new(), 0);
+        while read < self.length {
+            let piece = narrow(self.length - read).min(PIECE_BYTES);
+            let piece = files.read_part(name, wide(HEADER_BYTES) + read, piece)?;
+            if piece.is_empty() {
+                return Ok(false);
+            }
+            digest.update(&piece);
+            read += wide(piece.len());
+        }
+        Ok(digest.digest128() == self.digest.0)
+    }
+
     fn checked(&self, mut bytes: Vec<u8>, stamp: &Stamp) -> Result<Checkpoint, String> {
         let header = Stamp::take(&bytes, MAGIC).map_err(|(_, what)| what)?;
         if header != *stamp || !sum_holds(&bytes, COVERED, 0) {
@@ -88,7 +108,7 @@ impl Reference {
         // What was cut off reads as zeros, which no digest is of.
         bytes.resize(bytes.len().clamp(HEADER_BYTES, HEADER_BYTES.saturating_add(narrow(self.length))), 0);
         let content = Bytes::from(bytes).split_off(HEADER_BYTES);
-        let found = Checkpoint::joined(&content).filter(|found| Self::of(found) == *self);
+        let found = Checkpoint::joined(&content.into()).filter(|found| Self::of(found) == *self);
         found.ok_or_else(|| "the content does not check".to_owned())
     }
 }
@@ -108,7 +128,7 @@ pub(crate) fn write(
     checkpoint: &Checkpoint,
 ) -> io::Result<Reference> {
     let reference = Reference::of(checkpoint);
-    draft.write_at(0, &reference.put(stamp.put(MAGIC)).sum(0).0)?;
+    draft.write_at(0, &header(&reference, stamp))?;
     let mut offset = 0;
     while offset < reference.length {
         let piece = checkpoint.part(offset, PIECE_BYTES);
@@ -116,7 +136,9 @@ pub(crate) fn write(
         offset += wide(piece.len()).max(1);
     }
     draft.sync()?;
-    reference.read(files, DRAFT, stamp)?.map_err(io::Error::other)?;
+    if !reference.is_in(files, DRAFT, stamp)? {
+        return Err(io::Error::other("the checkpoint that was just written does not check"));
+    }
     files.rename(DRAFT, &reference.name())?;
     files.sync_dir()?;
     Ok(reference)

@@ -393,6 +393,7 @@ fn repair(
     let size_of = |name: &String| if *name == known.name() { known.file_bytes() } else { 0 };
     let mut wal = Wal {
         promises: files.open(PROMISES)?,
+        ahead: super::ahead::Ahead::new(&files, vows.stamp),
         files,
         options,
         stamp: vows.stamp,

@@ -3,7 +3,7 @@
 //! Owns what is allocated ahead and what can go. Must not know when either is asked for. DESIGN 9.11; PROTOCOL P6, D66.
 
 use super::bytes::wide;
-use super::checkpoints::{self, DRAFT};
+use super::checkpoints::{self, DRAFT, Reference};
 use super::files::is_full;
 use super::record;
 use super::segment::{self, HEADER_BYTES};
@@ -44,6 +44,9 @@ impl Wal {
             return Ok(false);
         }
         let Some(checkpoint) = checkpoint_in(write) else { return Ok(true) };
+        if self.ahead.has(&Reference::of(checkpoint)) {
+            return Ok(true);
+        }
         let bytes_of_file = checkpoints::file_bytes(checkpoint);
         if self.prepare_draft(bytes_of_file)? {
             return Ok(true);
@@ -67,6 +70,8 @@ impl Wal {
     /// When the disk fails in another way.
     pub fn replenish(&mut self) -> io::Result<bool> {
         self.usable()?;
+        let room = |quota: u64| quota.saturating_sub(self.bytes_on_disk());
+        self.ahead.set_room(self.options.quota_bytes.map_or(u64::MAX, room));
         if self.spare.is_some() { Ok(true) } else { self.prepare_spare(self.options.segment_bytes) }
     }
 
@@ -75,7 +80,8 @@ impl Wal {
     pub fn bytes_on_disk(&self) -> u64 {
         let ahead = [&self.spare, &self.draft].into_iter().flatten().map(|(_, bytes)| *bytes);
         let checkpoints = self.checkpoints.iter().map(|(_, bytes)| *bytes);
-        self.segments.iter().map(|segment| segment.bytes).chain(ahead).chain(checkpoints).sum()
+        let beside = [self.ahead.bytes()];
+        self.segments.iter().map(|segment| segment.bytes).chain(ahead).chain(checkpoints).chain(beside).sum()
     }
 
     pub(super) fn prepare_spare(&mut self, bytes: u64) -> io::Result<bool> {
@@ -121,6 +127,15 @@ impl Wal {
     }
 
     pub(super) fn write_checkpoint(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let reference = Reference::of(checkpoint);
+        if let Some(others) = self.ahead.take(&reference) {
+            for (name, bytes) in others.iter().chain([&reference]).map(|file| (file.name(), file.file_bytes())) {
+                self.checkpoints.retain(|(other, _)| *other != name);
+                self.checkpoints.push((name, bytes));
+            }
+            self.newest = Some(checkpoint.clone());
+            return Ok(());
+        }
         let Some((draft, bytes)) = self.draft.take() else {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "no space was reserved"));
         };
@@ -150,7 +165,7 @@ impl Wal {
             }
         }
         for (old, _) in self.checkpoints.extract_if(.., |(name, _)| *name != kept) {
-            self.files.remove(&old)?;
+            self.ahead.give_up(&old)?;
         }
         self.files.sync_dir()
     }

@@ -3,6 +3,7 @@
 //! Owns the order of file operations. Must not know when somebody syncs. What it relies on is in `files`, what it
 //! leaves behind is what `open` reads. PROTOCOL P1 to P9, D40 to D45, D55.
 
+use super::ahead::Ahead;
 use super::bytes::wide;
 use super::checkpoints::Reference;
 use super::error::Finding;
@@ -55,6 +56,8 @@ pub struct Wal {
     pub(super) spare: Option<(Box<dyn File>, u64)>,
     /// Space for the checkpoint that comes next.
     pub(super) draft: Option<(Box<dyn File>, u64)>,
+    /// What is written beside it.
+    pub(super) ahead: Ahead,
     /// The checkpoints that have files, and how long those are.
     pub(super) checkpoints: Vec<(String, u64)>,
     /// Something can be given up, once that is durable.
@@ -101,6 +104,11 @@ impl Wal {
     #[must_use]
     pub const fn instance(&self) -> Instance {
         self.stamp.instance
+    }
+
+    /// Where checkpoints are written beside it.
+    pub(crate) fn ahead(&self) -> Ahead {
+        self.ahead.clone()
     }
 
     /// Adds a write, for which there is room. It is durable when a later `sync` says so.

@@ -23,7 +23,7 @@ pub(super) struct Shared {
     addresses: RefCell<Vec<String>>,
     /// Who seems to be the primary.
     primary: Cell<usize>,
-    deadline: Instant,
+    deadline: Cell<Instant>,
     pub(super) ops: AtomicU64,
     pub(super) errors: AtomicU64,
     last_answer: Cell<Instant>,
@@ -36,7 +36,7 @@ impl Shared {
         Self {
             addresses: RefCell::new(addresses),
             primary: Cell::new(0),
-            deadline,
+            deadline: Cell::new(deadline),
             ops: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             last_answer: Cell::new(Instant::now()),
@@ -45,9 +45,19 @@ impl Shared {
         }
     }
 
+    /// It is enough.
+    pub(super) fn stop(&self) {
+        self.deadline.set(self.deadline.get().min(Instant::now()));
+    }
+
+    /// For how long nobody has been answered.
+    pub(super) fn silence(&self) -> Duration {
+        self.last_answer.get().elapsed()
+    }
+
     /// The longest time without any answer, the time since the last one included.
     pub(super) fn longest_gap(&self) -> Duration {
-        self.longest_gap.get().max(self.deadline.saturating_duration_since(self.last_answer.get()))
+        self.longest_gap.get().max(self.deadline.get().saturating_duration_since(self.last_answer.get()))
     }
 
     pub(super) fn first_error(&self) -> Option<String> {
@@ -115,10 +125,9 @@ impl Client {
 
     /// Asks until the time is over; gives how long the answers took.
     pub(super) async fn run(mut self) -> Histogram {
-        let deadline = self.shared.deadline;
-        while Instant::now() < deadline {
+        while Instant::now() < self.shared.deadline.get() {
             self.address = self.shared.address();
-            let by = deadline.min(Instant::now() + ATTEMPT);
+            let by = self.shared.deadline.get().min(Instant::now() + ATTEMPT);
             match timeout_at(by.into(), Connection::open(&self.address)).await {
                 Ok(Ok(connection)) => self.converse(connection).await,
                 Ok(Err(error)) => {
@@ -135,16 +144,15 @@ impl Client {
     /// Asks over one connection for as long as it leads to the primary.
     async fn converse(&mut self, mut connection: Connection) {
         let (mut request, mut scratch) = (Vec::new(), Scratch::default());
-        let deadline = self.shared.deadline;
         loop {
-            let began = Instant::now();
+            let (began, deadline) = (Instant::now(), self.shared.deadline.get());
             if began >= deadline {
                 return;
             }
             self.target.write(&mut request, &self.address, &mut self.dice, &mut scratch);
             let by = deadline.min(began + ATTEMPT);
             let Ok(came) = timeout_at(by.into(), attempt(&mut connection, &request, self.target)).await else {
-                if by < deadline {
+                if by < self.shared.deadline.get() {
                     self.shared.failed(|| format!("{}: no answer within {} s", self.address, ATTEMPT.as_secs()));
                     self.shared.elsewhere(&self.address);
                 }

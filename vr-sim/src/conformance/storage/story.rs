@@ -3,6 +3,7 @@
 //! Owns the list. Each step is legal after those before it. Must not know what becomes of them.
 
 use crate::conformance::{elsewhere, entries_after};
+use bytes::Bytes;
 use vr_core::{Checkpoint, Head, Op, Predicted, Stored, Write};
 
 /// A step of the story.
@@ -102,5 +103,5 @@ impl Step {
 
 fn checkpoint(head: Head) -> Box<Checkpoint> {
     let state = vec![b's'; 3000];
-    Box::new(Checkpoint::new(head, Predicted::default(), b"table".to_vec().into(), state.into()))
+    Box::new(Checkpoint::new(head, Predicted::default(), b"table".to_vec().into(), Bytes::from(state)))
 }
