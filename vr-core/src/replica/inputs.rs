@@ -114,3 +114,6 @@ impl Replica {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
