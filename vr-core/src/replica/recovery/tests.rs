@@ -20,8 +20,9 @@ fn a_part_of_the_checkpoint_that_a_recovered_log_begins_with_is_asked_for_again(
     let asked = |recovering: &Recovering, common: &mut Common| {
         let mut out = Vec::new();
         recovering.on_fetch(common, &mut out);
-        let is_question = |action: &Action| matches!(action, Action::Send { message, .. } if message.body.kind() == MessageKind::GetCheckpoint);
-        out.iter().any(is_question)
+        let said =
+            |action: &Action| if let Action::Send { message, .. } = action { Some(message.body.kind()) } else { None };
+        out.iter().filter_map(said).any(|kind| kind == MessageKind::GetCheckpoint)
     };
     assert!(!asked(&recovering, &mut common), "nothing is on its way");
     let head = Head { op: Op(9), hash: Hash(1) };
