@@ -428,3 +428,32 @@ impl Body {
 }
 
 const _: () = assert!(size_of::<Envelope>() <= 120, "the hot path writes one per message");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_box_of_a_message_that_was_read_is_the_box_of_the_next_one() {
+        let header = Header {
+            config: Hash(1),
+            epoch: Epoch::ZERO,
+            view: View::ZERO,
+            from: ReplicaId(1),
+            instance: Instance(1),
+            incarnation: Incarnation(1),
+            seq: Seq(1),
+        };
+        let read = Message::new(header, Body::CheckEpoch);
+        let (place, mut spare) = (core::ptr::from_ref::<Envelope>(&read), Spare::default());
+        let (envelope, body) = Spare::open(read);
+        assert_eq!(body, Body::CheckEpoch);
+        spare.keep(envelope);
+        // Were it freed, this one would take its place.
+        let other = Message::new(header, Body::CheckEpoch);
+        let next = spare.message(Header { seq: Seq(2), ..header }, Body::CommitOk { beat: Beat(3) });
+        assert_eq!(core::ptr::from_ref::<Envelope>(&next), place);
+        assert_ne!(core::ptr::from_ref::<Envelope>(&other), place);
+        assert_eq!((next.header.seq, &next.body), (Seq(2), &Body::CommitOk { beat: Beat(3) }));
+    }
+}

@@ -165,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_another_one_begins_with_is_not_that_one() {
+        assert!(is_same("opened", "opened") && is_same("", ""));
+        for (a, b) in [("opened", "opened_again"), ("opened", "ope"), ("", "o"), ("opened", "opener")] {
+            assert!(!is_same(a, b) && !is_same(b, a), "{a} {b}");
+        }
+    }
+
+    #[test]
     fn what_a_name_is_of_has_that_name() {
         let name = |action: &Action| Occurrence::of(action).map(Occurrence::name);
         assert_eq!(name(&Action::Note(Note::Stopped { clean: false })), Some("stopped_unclean"));

@@ -82,4 +82,17 @@ mod tests {
         assert_eq!(timers.take_due(Time(9)), Some(Timer::Fetch));
         assert_eq!(timers.take_due(Time(9)), None);
     }
+
+    #[test]
+    fn a_timer_is_armed_until_it_fires_or_is_cancelled() {
+        let mut timers = Timers::default();
+        assert!(!timers.is_armed(Timer::Retransmit));
+        timers.arm(Timer::Retransmit, Time(5));
+        assert!(timers.is_armed(Timer::Retransmit) && !timers.is_armed(Timer::Fetch));
+        timers.cancel(Timer::Retransmit);
+        assert!(!timers.is_armed(Timer::Retransmit));
+        timers.arm(Timer::Retransmit, Time(5));
+        assert_eq!(timers.take_due(Time(5)), Some(Timer::Retransmit));
+        assert!(!timers.is_armed(Timer::Retransmit));
+    }
 }

@@ -277,3 +277,6 @@ impl Backup {
         Next::AskGate
     }
 }
+
+#[cfg(test)]
+mod tests;

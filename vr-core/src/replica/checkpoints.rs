@@ -268,3 +268,6 @@ pub(super) fn install(common: &mut Common, out: &mut Out, checkpoint: Box<Checkp
     common.timers.cancel(Timer::Fetch);
     common.commit_to(out, op, false);
 }
+
+#[cfg(test)]
+mod tests;

@@ -425,3 +425,6 @@ fn on_started(common: &mut Common, out: &mut Out, from: ReplicaId) {
     handover.started.insert(position);
     settle_if_started(common, out);
 }
+
+#[cfg(test)]
+mod tests;

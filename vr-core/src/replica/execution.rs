@@ -385,3 +385,6 @@ fn answer(clients: &ClientTable, rules: Rules, view: View, entry: &Entry, result
     let number = rules.answered_number(entry.number(), || clients.last(client));
     Action::Reply(Reply { client, session, number, op, view, result, duplicate: false })
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,16 @@ mod tests {
     }
 
     #[test]
+    fn the_writes_of_a_replica_are_those_it_issued_and_those_the_disk_has() {
+        let mut replica = opened(1, Time(5));
+        let (before, begun) = (replica.writes(), replica.clone());
+        let _ = replica.step(Event { at: Time(6), input: Input::Persisted(WriteId(1)) });
+        let after = replica.writes();
+        assert_eq!((before.issued, before.durable, after.issued, after.durable), (1, 0, 1, 1));
+        assert_eq!((begun.writes().issued, begun.writes().durable), (1, 0));
+    }
+
+    #[test]
     fn a_replica_that_left_its_view_is_another_and_one_that_only_wants_to_is_not() {
         let mut one = opened(1, Time(5));
         // Otherwise what it says waits for the disk.

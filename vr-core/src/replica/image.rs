@@ -92,3 +92,6 @@ impl Replica {
         Ok(this)
     }
 }
+
+#[cfg(test)]
+mod tests;

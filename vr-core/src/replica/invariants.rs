@@ -18,3 +18,6 @@ pub(super) fn hold(common: &Common, leads: bool, normal: bool) -> bool {
         && (!normal || (common.log_view == common.view()))
         && (!normal || (leads == common.is_primary()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -455,3 +455,6 @@ fn quorum_after(common: &Common) -> Option<usize> {
     let next = common.group.after(common.log.last()?, common.config.cluster.least_members())?;
     Some(next.quorum())
 }
+
+#[cfg(test)]
+mod tests;

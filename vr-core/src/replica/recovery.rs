@@ -321,3 +321,6 @@ pub(super) fn answer(common: &mut Common, out: &mut Out, from: ReplicaId, questi
     });
     common.send(out, from, Plain::recovery_response(RecoveryResponse { nonce: question.nonce, log }));
 }
+
+#[cfg(test)]
+mod tests;

@@ -332,3 +332,6 @@ pub(super) fn catch_up(common: &Common) -> Vec<Head> {
 pub(super) fn stop(common: &mut Common) {
     common.timers.cancel(Timer::Fetch);
 }
+
+#[cfg(test)]
+mod tests;

@@ -254,3 +254,6 @@ fn duplicate(out: &mut Out, client: ClientId, number: RequestNumber) -> Option<R
     out.push(Action::Note(Note::DuplicateRequest { client, number }));
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! Tests of checkpoints at work: what is given up behind one, to whom one is offered, whom a part is asked of.
+
+use super::super::shelf::Shelf;
+use super::*;
+use crate::action::To;
+use crate::config::ClusterConfig;
+use crate::id::{ClusterId, Hash, Instance, Wait};
+use alloc::vec::Vec;
+
+fn head(op: u64, hash: u128) -> Head {
+    Head { op: Op(op), hash: Hash(hash) }
+}
+
+fn checkpoint(head: Head) -> Checkpoint {
+    Checkpoint::new(head, Predicted::default(), Bytes::new(), Bytes::from_static(b"state"))
+}
+
+fn virgin() -> (Config, Stored) {
+    let cluster = ClusterConfig::of_size(ClusterId(1), 5);
+    let disk = Stored::format(cluster.cluster, cluster.digest(), ReplicaId(0), Instance(1));
+    (Config::new(cluster, ReplicaId(0)), disk)
+}
+
+/// Replica 0 of five.
+fn member() -> Common {
+    let (config, disk) = virgin();
+    Common::new(config, disk, ClientTable::new(8), Time::ZERO)
+}
+
+#[test]
+fn where_nothing_can_be_given_up_no_cut_is_written() {
+    let (mut common, mut out) = (member(), Vec::new());
+    let interval = u64::from(common.config.cluster.checkpoint_interval);
+    cut(&mut common, &mut out, Op(interval));
+    assert_eq!(out, []);
+}
+
+#[test]
+fn a_checkpoint_is_offered_if_it_lies_on_our_log_and_no_further_than_asked_for() {
+    let mut common = member();
+    common.shelf = Shelf::new(Some(checkpoint(head(4, 1))));
+    common.log = Log::new(head(4, 1));
+    assert_eq!(offered(&mut common, Op(3)), None);
+    assert_eq!(offered(&mut common, Op(4)), Some(head(4, 1)));
+    common.log = Log::new(head(4, 2));
+    assert_eq!(offered(&mut common, Op(4)), None);
+}
+
+#[test]
+fn what_was_offered_is_kept_for_eight_times_the_wait_for_a_page() {
+    let mut common = member();
+    common.now = Time(7);
+    common.shelf = Shelf::new(Some(checkpoint(head(4, 1))));
+    common.log = Log::new(head(4, 1));
+    assert!(offered(&mut common, Op(4)).is_some());
+    let end = common.now.after(common.config.timeouts.fetch.times(8));
+    assert_eq!(common.shelf.lent_op(Time(end.0 - 1)), Some(Op(4)));
+    assert_eq!(common.shelf.lent_op(end), None);
+    assert_eq!(kept_until(&common).since(common.now), Wait(end.0 - 7));
+}
+
+#[test]
+fn a_part_that_does_not_come_is_asked_for_again_then_of_others_then_the_question_anew() {
+    let mut common = member();
+    common.shelf.want(head(9, 1), ReplicaId(1));
+    let mut asked = || {
+        let mut out = Vec::new();
+        let again = retry(&mut common, &mut out);
+        let of = |action: &Action| {
+            let Action::Send { to: To::One(to), message } = action else { return None };
+            (message.body.kind() == MessageKind::GetCheckpoint).then_some(to.0)
+        };
+        let of = out.iter().find_map(of);
+        assert_eq!(again, of.is_some());
+        of
+    };
+    assert_eq!([asked(), asked(), asked(), asked()], [Some(1), Some(3), Some(4), None]);
+}
+
+#[test]
+fn a_disk_whose_log_does_not_go_on_from_its_checkpoint_has_no_client_table() {
+    let (config, mut disk) = virgin();
+    disk.checkpoint = Some(checkpoint(head(4, 1)));
+    disk.log = Log::new(head(4, 1));
+    assert!(table_on(&config, &disk).is_some());
+    for other in [head(4, 2), head(8, 1)] {
+        disk.log = Log::new(other);
+        assert!(table_on(&config, &disk).is_none(), "{other:?}");
+    }
+}

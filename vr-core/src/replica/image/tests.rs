@@ -1,0 +1,52 @@
+//! Tests of images: what is no replica, or another one than it is said to be, is refused with the reason.
+
+use super::*;
+use crate::config::{ClusterConfig, Config};
+use crate::entry::genesis;
+use crate::group::{Group, Member};
+use crate::id::{ClusterId, Epoch, Instance, Op, ReplicaId, Time};
+use crate::log::Head;
+use crate::quorum::Position;
+use crate::stored::Stored;
+use bytes::Bytes;
+
+fn opened() -> Replica {
+    let cluster = ClusterConfig::of_size(ClusterId(1), 3);
+    let disk = Stored::format(cluster.cluster, cluster.digest(), ReplicaId(0), Instance(7));
+    Replica::open(Config::new(cluster, ReplicaId(0)), disk, Time::ZERO, &mut Vec::new()).expect("its own disk")
+}
+
+#[test]
+fn a_replica_that_stands_elsewhere_or_in_a_group_that_cannot_be_is_none() {
+    let refused = |change: fn(&mut Replica)| {
+        let mut replica = opened();
+        change(&mut replica);
+        Replica::of_image(&replica.image()).err()
+    };
+    assert_eq!(refused(|_| {}), None);
+    let place = Some(ImageError::Inconsistent("its place in the group"));
+    assert_eq!(refused(|replica| replica.common.me = Position::new(2).expect("small")), place);
+    assert_eq!(refused(|replica| replica.common.quorum = 1), place);
+    let unsound = |replica: &mut Replica| {
+        let members: Vec<Member> = replica.common.group.members().to_vec();
+        let base = Head { op: Op::ZERO, hash: genesis(ClusterId(1)) };
+        // The ids 1 and 2 are members, and not used yet.
+        let group = wire::pack(&(Epoch::ZERO, members, ReplicaId(1), base));
+        replica.common.group = wire::unpack::<Group>(&group).expect("the same fields");
+    };
+    assert_eq!(refused(unsound), place);
+}
+
+#[test]
+fn a_replica_in_the_middle_of_a_life_is_the_one_and_in_the_life_that_it_is_said_to_be() {
+    let replica = opened();
+    let (config, life) = (replica.common.config.clone(), replica.common.header().incarnation);
+    let (at, host, events, image) = (Time::ZERO, Time::ZERO, 1, Bytes::from(replica.image()));
+    let said = Midway { config, life, at, host, events, image };
+    assert_eq!(Replica::of_midway(&said), Ok(replica));
+    let other = Err(ImageError::Inconsistent("it is another replica or life than it is said to be"));
+    assert_eq!(Replica::of_midway(&Midway { life: life.next(), ..said.clone() }), other);
+    let mut config = said.config.clone();
+    config.jitter_seed += 1;
+    assert_eq!(Replica::of_midway(&Midway { config, ..said }), other);
+}

@@ -1,0 +1,147 @@
+//! Tests of the primary: when it says something again, and when it gives up its job, not a moment before.
+
+use super::super::{Replica, Status};
+use super::*;
+use crate::clients::ClientTable;
+use crate::config::{ClusterConfig, Config};
+use crate::entry::Kind;
+use crate::event::{Event, Input};
+use crate::hand_over::NoHandOver;
+use crate::id::{ClusterId, Instance, View, Wait};
+use crate::message::{Header, Message};
+use crate::quorum::ReplicaSet;
+use crate::stored::Stored;
+
+/// Replica 0 of three, the primary of view 0.
+pub(super) fn leading() -> (Common, Primary) {
+    let cluster = ClusterConfig::of_size(ClusterId(1), 3);
+    let disk = Stored::format(cluster.cluster, cluster.digest(), ReplicaId(0), Instance(1));
+    let mut common = Common::new(Config::new(cluster, ReplicaId(0)), disk, ClientTable::new(8), Time::ZERO);
+    let primary = Primary::enter(&mut common, &mut Vec::new(), Op::ZERO);
+    (common, primary)
+}
+
+/// A client asks for a session: one more op, and what it ends the log with.
+fn ask(common: &mut Common, primary: &mut Primary, client: u128) -> Head {
+    let (client, session, number) = (ClientId(client), Session::ZERO, RequestNumber::ZERO);
+    let (kind, predicted, body) = (Kind::Register, Predicted::default(), Bytes::new());
+    let request = Request { client, session, number, kind, predicted, body };
+    primary.on_request(common, &mut Vec::new(), request);
+    common.log.head()
+}
+
+fn acknowledge(common: &mut Common, primary: &mut Primary, by: u16, head: Head) {
+    primary.on_prepare_ok(common, &mut Vec::new(), ReplicaId(by), (head, Beat::ZERO), true);
+}
+
+fn retransmit(common: &mut Common, primary: &mut Primary) -> Vec<(u16, u64)> {
+    let mut out = Vec::new();
+    primary.on_retransmit(common, &mut out);
+    let again = |action: &Action| {
+        let Action::Note(Note::Retransmitted { to, op }) = action else { return None };
+        Some((to.0, op.0))
+    };
+    out.iter().filter_map(again).collect()
+}
+
+fn kinds_to(out: &[Action], id: u16) -> Vec<MessageKind> {
+    let kind = |action: &Action| {
+        let Action::Send { to: To::One(to), message } = action else { return None };
+        (*to == ReplicaId(id)).then(|| message.body.kind())
+    };
+    out.iter().filter_map(kind).collect()
+}
+
+#[test]
+fn a_heartbeat_has_a_number_of_its_own_a_quarter_of_the_interval_after_the_last_or_when_asked_for() {
+    let (mut common, mut primary) = leading();
+    let quarter = common.config.timeouts.heartbeat.0 / 4;
+    assert_eq!(primary.next_beat(&common, false), Beat(1));
+    common.now = Time(quarter - 1);
+    assert_eq!(primary.next_beat(&common, false), Beat(1));
+    common.now = Time(quarter);
+    assert_eq!(primary.next_beat(&common, false), Beat(2));
+    assert_eq!(primary.next_beat(&common, true), Beat(3));
+}
+
+#[test]
+fn what_is_not_acknowledged_goes_out_again_unless_something_committed_meanwhile() {
+    let (mut common, mut primary) = leading();
+    let (first, _) = (ask(&mut common, &mut primary, 1), ask(&mut common, &mut primary, 2));
+    assert_eq!(retransmit(&mut common, &mut primary), [(1, 1), (2, 1)]);
+    assert_eq!(primary.resend_attempt, 1);
+    (1..3).for_each(|by| acknowledge(&mut common, &mut primary, by, first));
+    assert_eq!(common.commit(), Op(1));
+    assert_eq!((retransmit(&mut common, &mut primary), primary.resend_attempt), (Vec::new(), 0));
+    assert_eq!(retransmit(&mut common, &mut primary), [(1, 2), (2, 2)]);
+}
+
+#[test]
+fn who_waits_for_no_acknowledgement_or_has_abdicated_says_nothing_again_and_sets_no_timer() {
+    let (mut common, mut primary) = leading();
+    assert_eq!(retransmit(&mut common, &mut primary), []);
+    assert!(!common.timers.is_armed(Timer::Retransmit));
+    ask(&mut common, &mut primary, 1);
+    assert!(common.timers.is_armed(Timer::Retransmit));
+    primary.abdicated = true;
+    common.timers.cancel(Timer::Retransmit);
+    assert_eq!(retransmit(&mut common, &mut primary), []);
+    assert!(!common.timers.is_armed(Timer::Retransmit));
+}
+
+#[test]
+fn a_full_disk_is_borne_for_the_time_of_an_abdication_and_no_longer() {
+    let (mut common, primary) = leading();
+    let abdicate = common.config.timeouts.abdicate;
+    common.full_since = Some(Time::ZERO);
+    common.now = Time::ZERO.after(abdicate);
+    assert!(!primary.is_useless(&common));
+    common.now = common.now.after(Wait(1));
+    assert!(primary.is_useless(&common));
+}
+
+#[test]
+fn who_abdicated_tells_a_replica_that_votes_in_an_earlier_view_where_it_is() {
+    let (mut common, _) = leading();
+    common.set_view(View(3));
+    common.log_view = View(3);
+    let mut primary = Primary::enter(&mut common, &mut Vec::new(), Op::ZERO);
+    primary.abdicated = true;
+    let header = Header { view: View(0), from: ReplicaId(1), ..*common.header() };
+    let vote = Body::StartViewChange { want: true, hears: ReplicaSet::EMPTY };
+    let mut replica = Replica { common, status: Status::Primary(primary) };
+    let out = replica.step(Event { at: Time::ZERO, input: Input::Message(Message::new(header, vote)) });
+    assert_eq!(kinds_to(&out, 1), [MessageKind::StartViewChange]);
+}
+
+// ---- giving way
+
+#[test]
+fn a_hand_over_is_given_up_after_the_time_of_an_abdication_and_not_before() {
+    let (mut common, mut primary) = leading();
+    ask(&mut common, &mut primary, 1);
+    primary.on_hand_over(&mut common, &mut Vec::new(), Some(ReplicaId(1)));
+    common.now = Time::ZERO.after(common.config.timeouts.abdicate);
+    let mut out = Vec::new();
+    primary.keep_job_after_all(&mut common, &mut out);
+    assert!(primary.is_giving_way() && out.is_empty());
+    common.now = common.now.after(Wait(1));
+    primary.keep_job_after_all(&mut common, &mut out);
+    assert!(!primary.is_giving_way());
+    assert_eq!(out, [Action::Note(Note::NoHandOver { why: NoHandOver::TooLate })]);
+}
+
+/// r1 acknowledged all that is committed, r2 nothing.
+#[test]
+fn the_one_to_be_given_way_to_is_asked_for_its_acknowledgement_only_if_that_is_missing() {
+    let (mut common, mut primary) = leading();
+    let head = ask(&mut common, &mut primary, 1);
+    assert!(common.pending.persisted(common.pending.reach().0));
+    acknowledge(&mut common, &mut primary, 1, head);
+    assert_eq!(common.commit(), Op(1));
+    for (to, asked) in [(1, &[][..]), (2, &[MessageKind::StartView][..])] {
+        let mut out = Vec::new();
+        primary.on_hand_over(&mut common, &mut out, Some(ReplicaId(to)));
+        assert_eq!(kinds_to(&out, to), asked, "r{to}");
+    }
+}
