@@ -1,8 +1,8 @@
 //! Fingerprints: 128 bits that are equal for what differs only in names that nobody can tell apart.
 //!
-//! Owns the walk over plain data by which a replica, a message, a disk is hashed: replicas are called by the places they are given,
-//! writes are counted back from the newest, and what is of no consequence without clocks is left out: moments, waits, message
-//! numbers, heartbeats. Must not know what any field is for, but [`OMITTED`] and [`BY_PLACE`]. DESIGN 9.5; PROTOCOL §5.
+//! Owns the walk over plain data by which a replica, a message, a disk is hashed: replicas are called by the places they are
+//! given, writes are counted back from the newest, and what is of no consequence without clocks is left out: moments, waits,
+//! message numbers, heartbeats. Must not know what any field is for, but [`OMITTED`] and [`BY_PLACE`]. DESIGN 9.5; PROTOCOL §5.
 
 use alloc::vec::Vec;
 use core::fmt::Error;

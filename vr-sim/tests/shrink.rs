@@ -1,6 +1,6 @@
-//! Shrinking on several threads.
+//! Shrinking on several threads: what is found is the same however many there are.
 //!
-//! Beside the library: in it a run has one thread, and who shrinks brings as many as there are.
+//! Owns the threads. Beside the library: in it a run has one, and whoever shrinks brings more. Must not know what is left out.
 
 #![cfg(feature = "mutants")]
 

@@ -120,8 +120,7 @@ impl Node {
         let bounds = Bounds { messages: config.transport.queue_messages, questions: config.requests.waiting_max };
         let (inbox, arrivals) = Inbox::new(bounds);
         let (upcalls, served) = Upcalls::new();
-        let mut actions = Vec::new();
-        let now = clock::now();
+        let (mut actions, now) = (Vec::new(), clock::now());
         let opening = config.record.as_ref().map(|_| opening(&config, &opened.stored, now));
         let disk = opened.stored.instance;
         let replica = Replica::open(config.core(), opened.stored, now, &mut actions)?;
