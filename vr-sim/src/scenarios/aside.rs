@@ -16,7 +16,8 @@ const fn story(
     name: &'static str,
     story: &'static str,
     (faults, properties): (&'static str, &'static str),
-    (tune, play): (fn(&mut Setup), fn(&mut Scenario) -> Verdict),
+    tune: fn(&mut Setup),
+    play: fn(&mut Scenario) -> Verdict,
 ) -> ScenarioInfo {
     ScenarioInfo { name, story, faults, properties, replicas: 3, modes: BOTH, tune, play }
 }
@@ -27,21 +28,24 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         "Everybody executes on while a checkpoint is put together: it is the same on all, of the op at which the state was set \
          aside; barriers in between are passed over, and no log is cut before.",
         ("services that give their checkpoints late", "S17 checkpoint equality, S18 cut behind a checkpoint"),
-        (late, given_late),
+        late,
+        given_late,
     ),
     story(
         "checkpoint-of-a-former-state",
         "A backup has set its state aside and becomes, by a checkpoint, what the others are: what it gives then of its former \
          state is not kept.",
         ("services that give their checkpoints late, isolation", "S18 cut behind a checkpoint"),
-        (one_much_later, former_state),
+        one_much_later,
+        former_state,
     ),
     story(
         "checkpoint-at-the-end-of-an-epoch",
         "A reconfiguration is executed while a checkpoint is put together: the one after it is not passed over, and the next \
          epoch begins with it.",
         ("services that give their checkpoints late", "S20 epoch prefix, L7 reconfigured"),
-        (late_and_spare, end_of_an_epoch),
+        late_and_spare,
+        end_of_an_epoch,
     ),
 ];
 
