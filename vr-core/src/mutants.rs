@@ -2,7 +2,11 @@
 //!
 //! Owns their names. Must not know how they are found; that stands in `vr-sim`. PROTOCOL §2, §3.
 
+#[path = "mutants/table.rs"]
+mod table;
+
 use serde::{Deserialize, Serialize};
+use table::TABLE;
 
 /// One planted bug. Each alters one rule of [`crate::Rules`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
@@ -157,6 +161,12 @@ pub enum Mutant {
     GoneLogUnanswered,
     /// D69: a checkpoint is installed and the service not told.
     InstallWithoutRestore,
+    /// D67, D74: what was set aside is made a checkpoint with the client table of when it is given.
+    AsideWithLaterTable,
+    /// D66: a checkpoint that was set aside is kept though the service became a later one since.
+    AsideAfterRestore,
+    /// D89: the last op of an epoch is passed over while a checkpoint is put together.
+    AsideOverLast,
     /// D79: requests that may still commit are called cancelled.
     CancelOnViewChange,
     /// Hand-over: a primary gives way while the other one lacks a part of its log.
@@ -200,266 +210,6 @@ pub enum Mutant {
     /// D104: a request that waits behind a reconfiguration is logged with it.
     BatchAfterReconfiguration,
 }
-
-/// Name, defect of PROTOCOL §2, and what is wrong, in words.
-const TABLE: &[(Mutant, &str, &str, &str)] = &[
-    (Mutant::QuorumFPlusOne, "quorum_f_plus_1", "D8", "f + 1 replicas are taken for a quorum in clusters of even size"),
-    (
-        Mutant::AckAnyView,
-        "ack_any_view",
-        "D1",
-        "an acknowledgement counts in whatever view, for whatever log it was made",
-    ),
-    (Mutant::CountAcks, "count_acks", "D2", "acknowledgements are counted, not the replicas that made them"),
-    (Mutant::AckHole, "ack_hole", "D3", "a backup acknowledges a prepare beyond a hole in its log"),
-    (Mutant::PrepareInViewChange, "prepare_in_vc", "D4", "a replica between views takes and acknowledges prepares"),
-    (
-        Mutant::OldCommitResetsTimer,
-        "old_commit_resets_timer",
-        "D5",
-        "heartbeats of a deposed primary count as signs of life",
-    ),
-    (Mutant::NoReack, "no_reack", "D7", "what was acknowledged once is never acknowledged again"),
-    (Mutant::SelfAckEarly, "self_ack_early", "D53", "the primary counts itself before its own copy is durable"),
-    (Mutant::AckBeforeFsync, "ack_before_fsync", "D54", "a backup acknowledges before its copy is durable"),
-    (
-        Mutant::AckBeforeLogView,
-        "ack_before_logview",
-        "D43",
-        "a backup acknowledges in a view before its disk says that it is normal in it",
-    ),
-    (Mutant::CommitAssign, "commit_assign", "D21", "the commit-number is assigned, so that it can fall"),
-    (
-        Mutant::TimeUnclamped,
-        "time_unclamped",
-        "D100",
-        "predicted time goes back when the new primary's clock is behind",
-    ),
-    (Mutant::SelectByOp, "select_by_op", "D9", "the longest log wins, whatever view it comes from"),
-    (Mutant::LogViewFromLastEntry, "logview_from_last_entry", "D10", "v' is taken from the last entry of the log"),
-    (
-        Mutant::CommitFromBest,
-        "commit_from_best",
-        "D11",
-        "the commit-number of a new view is that of the chosen log, not the largest",
-    ),
-    (Mutant::CountReports, "dvc_count", "D12a", "reports are counted, not the replicas that made them"),
-    (Mutant::ReportAnyView, "dvc_any_view", "D12b", "reports of an older view count for a newer one"),
-    (Mutant::DropEarlyReport, "drop_early_dvc", "D13", "a report that opens a view is dropped"),
-    (Mutant::CommitInherited, "commit_inherited", "D14", "a new primary takes inherited entries for committed"),
-    (Mutant::StartViewNoGuard, "sv_no_guard", "D16", "a StartView of an older view is installed"),
-    (
-        Mutant::StartViewReinstalled,
-        "sv_reinstall",
-        "D17",
-        "a StartView of the view a replica is normal in is installed again",
-    ),
-    (Mutant::SkipExecutedCheck, "skip_exec_check", "D19", "a log that contradicts what was executed is installed"),
-    (Mutant::NoStartViewResend, "no_sv_resend", "D20", "a lost StartView is never sent again"),
-    (Mutant::VoteOnce, "vc_send_once", "D22", "votes and reports are sent once"),
-    (Mutant::PrimaryToBeHasNoTimer, "primary_no_timer", "D23", "the primary-to-be waits for ever"),
-    (Mutant::FixedTimeout, "fixed_timeout", "D24", "failed views are not waited for longer"),
-    (Mutant::PatienceAtOnce, "patience_at_once", "D24", "patience begins anew with every view that begins"),
-    (Mutant::OneVoteMoves, "single_svc_moves", "D25", "one replica that wants to leave a view moves everybody"),
-    (Mutant::NeverAbdicates, "no_abdicate", "D26", "a primary that nobody acknowledges keeps its job"),
-    (Mutant::LeakView, "leak_view", "D27", "clients are told of views that never started"),
-    (Mutant::StickyVotes, "svc_sticky", "D29", "votes never grow old"),
-    (Mutant::TruncateOnNews, "st_truncate", "D30", "news of a later view truncates the log to the commit-number"),
-    (Mutant::EagerLogView, "st_eager_view", "D31", "news of a later view raises log_view without that view's log"),
-    (Mutant::FirstPageIsEnough, "chunk_sets_logview", "D34", "the first page of a log is taken for the whole"),
-    (Mutant::ViewNotPersisted, "view_not_persisted", "D40", "a view is not written down before it is said"),
-    (Mutant::ReportUnflushed, "dvc_unflushed", "D44", "a report describes what is not durable"),
-    (Mutant::NoAckAfterTransfer, "no_ack_after_transfer", "D37", "what was fetched is never acknowledged"),
-    (
-        Mutant::OnePeerOnly,
-        "st_single_peer",
-        "D39",
-        "a question that is not answered is asked of the same replica again",
-    ),
-    (Mutant::ChosenLogForever, "chosen_log_forever", "D39", "a primary-to-be waits for ever for the log that it chose"),
-    (
-        Mutant::OwnLogBetweenViews,
-        "st_own_log_between_views",
-        "D35",
-        "a replica between views serves its own log as if it were the view's",
-    ),
-    (Mutant::PrimaryResumesView, "primary_resumes_view", "D52", "a restarted primary resumes its view"),
-    (Mutant::AmnesiacNormal, "amnesiac_normal", "D47", "a replica that lost its memory starts as if it had not"),
-    (Mutant::RecoveringVotes, "recovering_votes", "D48", "a recovering replica takes part in view changes"),
-    (
-        Mutant::RecoveryCommittedOnly,
-        "recovery_committed_only",
-        "D49",
-        "the answer to a recovering replica holds the committed entries only",
-    ),
-    (Mutant::NonceIgnored, "nonce_constant", "D50", "answers to an earlier recovery count for a later one"),
-    (Mutant::RecoverInAnyView, "rec_first_primary", "D51a", "the log of a deposed primary will do for recovery"),
-    (
-        Mutant::RecoveryAsPrinted,
-        "vrr_recovery",
-        "D46",
-        "the view is not persisted and not named in Recovery, as the paper prints it",
-    ),
-    (
-        Mutant::AnswersWhileNotNormal,
-        "rec_nonnormal_answers",
-        "D51c",
-        "a replica between views answers a recovering one",
-    ),
-    (Mutant::RecoveryAsksOnce, "rec_no_retry", "D64", "a recovering replica asks once"),
-    (Mutant::DamagePassedOver, "damage_passed_over", "D56", "what is left of a damaged log is taken for the whole"),
-    (Mutant::DamagedVotes, "damaged_votes", "D56", "a replica with a damaged log takes part in view changes"),
-    (
-        Mutant::RepairInAnyView,
-        "repair_in_any_view",
-        "D56",
-        "a damaged log is repaired from a view earlier than the promised one",
-    ),
-    (
-        Mutant::UncertainEndWillDo,
-        "nack_corrupt",
-        "D57",
-        "a log of which the end is lost is taken for one that ends where its last whole piece does",
-    ),
-    (
-        Mutant::LostEntriesGivenUp,
-        "skip_unservable",
-        "D58",
-        "an entry that nobody gives is given up, with what followed it",
-    ),
-    (Mutant::FormatsAnew, "auto_format", "D60", "a replica whose disk is lost is started as a new one"),
-    (
-        Mutant::AppendsWithoutSpace,
-        "append_without_space",
-        "9.11",
-        "entries are written to a disk without room for them",
-    ),
-    (Mutant::KeepsJobWhenFull, "full_keeps_job", "9.11", "a primary keeps its job though its disk stays full"),
-    (Mutant::MarkStands, "mark_stands", "§6b", "the mark of an orderly stop is not taken back by the next start"),
-    (
-        Mutant::MarkWithoutMemory,
-        "mark_without_memory",
-        "§6b",
-        "a recovering replica leaves the mark of an orderly stop",
-    ),
-    (Mutant::GoesOnAfterMark, "goes_on_after_mark", "§6b", "a replica goes on after the mark of an orderly stop"),
-    (Mutant::NoInFlightRebuild, "no_inflight_rebuild", "D70", "a new primary does not know the requests in its log"),
-    (Mutant::NoPipelineDedupe, "no_pipeline_dedupe", "D76", "a request in flight is taken again"),
-    (
-        Mutant::TableAtPrepare,
-        "table_at_prepare",
-        "D71",
-        "the client table is written when a request is taken, not when it is executed",
-    ),
-    (
-        Mutant::ReplyToNewest,
-        "reply_by_op",
-        "D75",
-        "an answer goes to the client's newest request, whichever was executed",
-    ),
-    (Mutant::EvictByLocalOrder, "evict_local_lru", "D77", "which session gives way depends on the replica"),
-    (Mutant::EvictedReregisters, "evicted_reregisters", "D77", "a request of a session that is gone is executed"),
-    (Mutant::EvictWhenBehind, "evict_when_behind", "D78", "a primary that is behind calls sessions gone"),
-    (Mutant::CheckpointAnywhere, "ckpt_off_barrier", "D67", "checkpoints are taken after other ops on every replica"),
-    (Mutant::CutBeforeDurable, "gc_before_ckpt_durable", "D66", "the log is cut before the checkpoint is durable"),
-    (
-        Mutant::CheckpointSetsLogView,
-        "ckpt_sets_logview",
-        "D32",
-        "a checkpoint without the log after it makes a replica normal in the view it came from",
-    ),
-    (Mutant::PartsMixed, "ckpt_no_id", "D65", "parts of different checkpoints are joined"),
-    (Mutant::DigestUnverified, "ckpt_unverified", "D65", "a checkpoint is installed unverified"),
-    (Mutant::CheckpointWithoutTable, "ckpt_no_table", "D74", "the client table is left out of the checkpoint"),
-    (Mutant::GoneLogUnanswered, "st_gone_log", "D39", "whoever asks for a log that was cut since is not answered"),
-    (Mutant::InstallWithoutRestore, "ckpt_no_restore", "D69", "a checkpoint is installed and the service not told"),
-    (Mutant::CancelOnViewChange, "cancel_on_vc", "D79", "requests that may still commit are called cancelled"),
-    (
-        Mutant::HandOverEarly,
-        "hand_over_early",
-        "hand-over",
-        "a primary gives way while the other one lacks a part of its log",
-    ),
-    (Mutant::HandOverForever, "hand_over_forever", "hand-over", "a hand-over that cannot succeed is never given up"),
-    (Mutant::LocalRead, "local_read", "D80", "a primary answers reads without asking whether it still is one"),
-    (
-        Mutant::EarlierBeatConfirms,
-        "read_earlier_beat",
-        "D80",
-        "the answer to a heartbeat that left before a read came confirms it",
-    ),
-    (Mutant::BackupRead, "backup_read", "D81", "a backup answers reads from its own state"),
-    (
-        Mutant::ReadBeforeInherited,
-        "read_before_inherited",
-        "D82",
-        "a new primary answers reads before it has executed what its view began with",
-    ),
-    (
-        Mutant::ReadAcrossEpochs,
-        "read_cross_epoch",
-        "D87",
-        "a primary answers reads at the end of its epoch, when the next one may have begun",
-    ),
-    (Mutant::NoTopmostCheck, "no_topmost_check", "D88", "a primary takes requests behind a reconfiguration"),
-    (
-        Mutant::ConfigAtAppend,
-        "config_at_append",
-        "D89",
-        "a reconfiguration is committed by a quorum of the group that it begins",
-    ),
-    (
-        Mutant::TransitioningVotes,
-        "transitioning_votes",
-        "D90",
-        "a member takes part in an epoch before it has what that begins with",
-    ),
-    (
-        Mutant::CommitAcrossViews,
-        "commit_across_views",
-        "D91",
-        "whoever hears that its epoch is over reports what it knows by that in an earlier view",
-    ),
-    (
-        Mutant::EpochStartedEarly,
-        "epochstarted_early",
-        "D93",
-        "a member says that an epoch has started before it has what that begins with",
-    ),
-    (Mutant::StartEpochOnce, "startepoch_once", "D94", "the members of a new group are told once"),
-    (
-        Mutant::BaseNeedsNormal,
-        "base_needs_normal",
-        "D95",
-        "only a member in normal status lends what an epoch begins with",
-    ),
-    (
-        Mutant::CountsItselfEarly,
-        "counts_itself_early",
-        "D93",
-        "a member counts itself among those who have what an epoch begins with before that is on its disk",
-    ),
-    (
-        Mutant::TellsForever,
-        "tells_forever",
-        "D93",
-        "whoever was replaced tells of its epoch though a later one has begun",
-    ),
-    (Mutant::LastTellerOnly, "last_teller_only", "D95", "of those who told of an epoch only the last one is asked"),
-    (Mutant::HintLost, "hint_lost", "D98", "whoever is in an earlier epoch is not told"),
-    (
-        Mutant::DuplicateReconfiguration,
-        "duplicate_reconfig",
-        "D99",
-        "a reconfiguration that is asked for again is judged as if it were new",
-    ),
-    (
-        Mutant::BatchAfterReconfiguration,
-        "batch_after_reconfig",
-        "D104",
-        "a request that waits behind a reconfiguration is logged with it",
-    ),
-];
 
 impl Mutant {
     /// All of them.

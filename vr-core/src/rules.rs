@@ -41,6 +41,7 @@ macro_rules! planted {
     }};
 }
 
+mod aside;
 mod epochs;
 mod livelock;
 

@@ -81,7 +81,7 @@ marks! {
     /// Checkpoints were taken.
     checkpoints_taken 15_000,
     /// Services set their state aside for one, and went on.
-    checkpoints_set_aside 2_000,
+    checkpoints_set_aside 1_700,
     /// Logs were cut behind a durable checkpoint.
     logs_cut 12_000,
     /// Checkpoints were fetched from peers and installed.

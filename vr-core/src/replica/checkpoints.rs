@@ -52,6 +52,13 @@ pub(super) fn outline(common: &Common, op: Op) -> Outline {
     Checkpoint::outline(Head { op, hash }, predicted, group, common.clients.encode())
 }
 
+/// What no checkpoint may be: the state that was set aside `then`, and the client table as it is now.
+pub(super) fn of_now(common: &Common, then: &Checkpoint) -> Box<Checkpoint> {
+    let table = common.clients.encode();
+    let outline = Checkpoint::outline(then.head(), then.predicted(), then.group().as_ref(), table);
+    Box::new(outline.with(then.state().clone()))
+}
+
 /// A checkpoint goes to the disk. When that is full it is dropped: the next one will do.
 pub(super) fn keep(common: &mut Common, out: &mut Out, checkpoint: Box<Checkpoint>) {
     let (op, digest) = (checkpoint.op(), checkpoint.digest());

@@ -96,9 +96,11 @@ pub(super) fn begun(common: &mut Common, out: &mut Out, op: Op, serving: bool) {
 pub(super) fn given(common: &mut Common, out: &mut Out, checkpoint: Box<Checkpoint>) -> Next {
     let op = checkpoint.op();
     let group = ending(common, op);
-    if !common.execution.given(&checkpoint) {
+    let is_awaited = common.execution.given(&checkpoint);
+    if !common.rules.keeps_given(is_awaited) {
         return Next::Stay;
     }
+    let checkpoint = common.rules.as_set_aside(checkpoint, |then| checkpoints::of_now(common, then));
     let Some(group) = group else {
         checkpoints::keep(common, out, checkpoint);
         return Next::Stay;

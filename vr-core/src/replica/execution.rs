@@ -174,7 +174,7 @@ impl Execution {
             return;
         }
         // One checkpoint at a time: what comes before the last one is given is passed over.
-        while self.aside.is_some() && self.barrier < commit && self.barrier != self.last {
+        while self.barrier < commit && self.passes_over(desk.rules) {
             self.barrier = self.barrier.plus(self.interval);
         }
         let upto = commit.min(self.barrier);
@@ -299,9 +299,13 @@ impl Execution {
         }
     }
 
+    fn passes_over(&self, rules: Rules) -> bool {
+        rules.passes_over(self.aside.is_some(), self.barrier == self.last)
+    }
+
     #[inline(never)]
     fn pause(&mut self, desk: &mut Desk<'_>) {
-        if self.aside.is_some() && self.barrier != self.last {
+        if self.passes_over(desk.rules) {
             self.barrier = self.barrier.plus(self.interval);
             return;
         }

@@ -5,7 +5,8 @@
 //!
 //! A checkpoint counts wherever the entries before its op would have counted (see `image`): that is sound because
 //! of S17, for the first of each op was made of a service that executed what was decided (S1, S2), and all others
-//! are equal to it. S18 then is: what is cut is in a checkpoint on the same disk.
+//! are equal to it. S18 then is: what is cut is in a checkpoint on the same disk, and stays in one: none takes the place of
+//! a later one.
 
 use super::shadow::Shadow;
 use super::{Violation, short};
@@ -31,7 +32,11 @@ impl Checkpoints {
 
     /// A checkpoint was taken or installed: at an op where all take one, of what was decided, like the first one.
     pub(super) fn written(&mut self, shadow: &Shadow, who: usize, checkpoint: &Checkpoint) -> Result<(), Violation> {
-        let (id, head) = (shadow.id(who), checkpoint.head());
+        let (id, head, later) = (shadow.id(who), checkpoint.head(), shadow.replicas[who].memory.checkpointed());
+        if head.op < later {
+            let message = format!("{id:?} writes its checkpoint after op {} over the one after op {later}", head.op);
+            return Err(Violation::safety(S18, message, &[id], &[head.op, later]));
+        }
         if !head.op.0.is_multiple_of(self.interval) && !shadow.is_base(head) {
             let message = format!(
                 "{id:?} has a checkpoint after op {}, which is no multiple of the interval {}",
@@ -158,6 +163,15 @@ mod tests {
         stage.flush(0).expect("legal");
         assert_eq!(broken(stage.writes(0, cut())), "nothing");
         assert_eq!(broken(stage.writes(0, Write::Cut { through: Op(5) })), S18);
+    }
+
+    #[test]
+    fn a_checkpoint_that_takes_the_place_of_a_later_one_is_caught() {
+        let mut stage = stage();
+        takes(&mut stage, 0, 8, "b").expect("legal");
+        assert_eq!(broken(takes(&mut stage.clone(), 0, 4, "a")), S18);
+        stage.flush(0).expect("legal");
+        assert_eq!(broken(takes(&mut stage, 0, 4, "a")), S18);
     }
 
     #[test]

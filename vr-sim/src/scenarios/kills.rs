@@ -115,6 +115,9 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::CheckpointWithoutTable, "d74-table-comes-along", "S16 table equality"),
     (Mutant::GoneLogUnanswered, "d39-log-that-is-gone", EXPECTATION),
     (Mutant::InstallWithoutRestore, "d69-service-comes-along", "S2 prefix execution"),
+    (Mutant::AsideWithLaterTable, "checkpoint-given-late", "S17 checkpoint equality"),
+    (Mutant::AsideAfterRestore, "checkpoint-of-a-former-state", "S18 cut behind a checkpoint"),
+    (Mutant::AsideOverLast, "checkpoint-at-the-end-of-an-epoch", EXPECTATION),
     (Mutant::CancelOnViewChange, "d79-uncertain-outcome", "S22 reply truth"),
     (Mutant::HandOverEarly, "hand-over-waits", "L5 orderly hand-over"),
     (Mutant::HandOverForever, "hand-over-given-up", EXPECTATION),
@@ -187,6 +190,7 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         why: "with --reconfigure neither: a primary has to be slow between the commit of the last entry of its epoch and its \
               execution, led by nobody, while a quorum of the old group still answers it and the new group answers a request",
     },
+    not_drawn(Mutant::AsideOverLast),
     not_drawn(Mutant::NoTopmostCheck),
     not_drawn(Mutant::ConfigAtAppend),
     not_drawn(Mutant::TransitioningVotes),

@@ -12,6 +12,7 @@
 //! not leave a view alone, so two that hear each other do. In all of them r0 leads view 0, r1 view 1 and so on.
 
 mod appendix_a;
+mod aside;
 mod checkpoints;
 mod clients;
 mod epoch_news;
@@ -47,6 +48,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("view change: liveness", view_gate::SCENARIOS),
     ("state transfer", state_transfer::SCENARIOS),
     ("checkpoints", checkpoints::SCENARIOS),
+    ("checkpoints that are given late", aside::SCENARIOS),
     ("pages and parts that do not fit", misfits::SCENARIOS),
     ("restarts and disks", restarts::SCENARIOS),
     ("recovery", recovery::SCENARIOS),

@@ -21,10 +21,10 @@ const LAYERS: &[&[&str]] = &[
     &["event", "action"],
     // What an action states, by name. The core itself asks for no name.
     &["occurrence"],
-    &["config", "rules", "rules/epochs", "rules/livelock"],
+    &["config", "rules", "rules/aside", "rules/epochs", "rules/livelock"],
     // The parts: plain data that a replica is made of, each ignorant of the whole.
     // `mutants` names the planted bugs of `rules`, and exists under a feature only.
-    &["persist", "stored", "clients", "gate", "mutants"],
+    &["persist", "stored", "clients", "gate", "mutants", "mutants/table"],
     &["opening"],
     &["wire/error"],
     // `wire/shapes` spells out the layout under the frame that `wire` puts around it.
@@ -70,6 +70,9 @@ const PEERS: &[(&str, &str)] = &[
     // A configuration carries the planted bug, a value it never looks into.
     ("config", "rules"),
     ("rules", "mutants"),
+    ("mutants", "mutants/table"),
+    ("mutants/table", "mutants"),
+    ("rules/aside", "rules"),
     ("rules/epochs", "rules"),
     ("rules/livelock", "rules"),
     ("replica/primary/admission", "replica/primary"),
