@@ -46,8 +46,10 @@ fn files(cluster: &Cluster, id: u16, start: &str) -> Vec<(String, u64)> {
     named.filter(|(name, _)| name.starts_with(start)).collect()
 }
 
+/// How long its checkpoint's file is. Who takes part has it in memory, and on the disk a moment later.
 fn checkpoint_bytes(cluster: &Cluster, id: u16) -> u64 {
-    files(cluster, id, "checkpoint-").iter().map(|(_, bytes)| *bytes).max().expect("it has one")
+    let longest = || files(cluster, id, "checkpoint-").iter().map(|(_, bytes)| *bytes).max();
+    eventually("a checkpoint's file", longest)
 }
 
 fn is_normal(status: &Value) -> bool {
