@@ -53,8 +53,6 @@ pub enum BadGroup {
     UsedBefore(ReplicaId),
     /// The members would be the same, in the same order.
     NoChange,
-    /// Another one is on its way.
-    UnderWay,
 }
 
 /// The group of one epoch.

@@ -207,6 +207,8 @@ pub enum Mutant {
     HintLost,
     /// D99: a reconfiguration that is asked for again is judged as if it were new.
     DuplicateReconfiguration,
+    /// D99: whoever is in an earlier epoch refuses a reconfiguration of a later one for good.
+    RefusesWhenBehind,
     /// D104: a request that waits behind a reconfiguration is logged with it.
     BatchAfterReconfiguration,
 }

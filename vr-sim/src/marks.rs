@@ -33,17 +33,6 @@ macro_rules! marks {
     };
 }
 
-/// What only clusters show whose group changes.
-const OF_EPOCHS: [&str; 7] = [
-    "epochs_begun",
-    "epochs_in_trouble",
-    "epochs_after_heal",
-    "newcomers_joined",
-    "members_replaced",
-    "members_dismissed",
-    "reconfigurations_answered",
-];
-
 /// One line of the table of rare events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mark {
@@ -139,7 +128,7 @@ marks! {
     /// Requests were recognised as taken before.
     duplicate_requests 1_300,
     /// Duplicates in the log were passed over.
-    duplicates_skipped 300,
+    duplicates_skipped 200,
     /// Requests were refused because too much waited, or the primary was unsure.
     busy 520,
     /// Clients were sent elsewhere.
@@ -252,8 +241,7 @@ impl Marks {
     /// What was never seen at all, and is in no directed scenario either: events, then what the core never stated.
     #[must_use]
     pub fn never_seen(&self) -> Vec<&'static str> {
-        let is_due = |mark: &Mark| mark.seen == 0 && (self.epochs_begun > 0 || !OF_EPOCHS.contains(&mark.name));
-        let marks = self.table().into_iter().filter(is_due).map(|mark| mark.name);
+        let marks = self.table().into_iter().filter(|mark| mark.seen == 0).map(|mark| mark.name);
         let undirected = |name: &&str| DIRECTED.iter().all(|(directed, _)| directed != name);
         marks.chain(self.occurrences.never().filter(undirected)).collect()
     }
@@ -270,16 +258,14 @@ impl Marks {
         if seeds < 10_000 { Vec::new() } else { self.never_seen() }
     }
 
-    /// The floors that so many swarm seeds missed; below 1,000 seeds there are none, and those of epochs only where groups
-    /// were to change.
+    /// The floors that so many swarm seeds missed; below 1,000 seeds there are none.
     #[must_use]
-    pub fn missed_floors(&self, seeds: u64, reconfigure: bool) -> Vec<Mark> {
+    pub fn missed_floors(&self, seeds: u64) -> Vec<Mark> {
         if seeds < 1000 {
             return Vec::new();
         }
         let demand = |mark: &Mark| u128::from(mark.floor) * u128::from(seeds) / 1000;
-        let is_due = |mark: &Mark| reconfigure || !OF_EPOCHS.contains(&mark.name);
-        self.table().into_iter().filter(|mark| is_due(mark) && u128::from(mark.seen) < demand(mark)).collect()
+        self.table().into_iter().filter(|mark| u128::from(mark.seen) < demand(mark)).collect()
     }
 }
 
@@ -314,9 +300,8 @@ mod tests {
 
     #[test]
     fn floors_hold_from_a_thousand_seeds_on() {
-        assert!(Marks::default().missed_floors(999, true).is_empty());
+        assert!(Marks::default().missed_floors(999).is_empty());
         let demanded = Marks::default().table().iter().filter(|mark| mark.floor > 0).count();
-        assert_eq!(Marks::default().missed_floors(1000, true).len(), demanded);
-        assert_eq!(Marks::default().missed_floors(1000, false).len(), demanded - OF_EPOCHS.len());
+        assert_eq!(Marks::default().missed_floors(1000).len(), demanded);
     }
 }

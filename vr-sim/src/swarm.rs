@@ -84,13 +84,13 @@ pub struct Options {
     pub faults: FaultSet,
     /// A planted bug, by name.
     pub mutant: Option<String>,
-    /// Half of the clusters have an operator who changes their groups.
-    pub reconfigure: bool,
+    /// One of so many clusters has an operator who changes its group under the faults; 0: none has.
+    pub reconfigured: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { replicas: None, durability: None, faults: FaultSet::SWARM, mutant: None, reconfigure: false }
+        Self { replicas: None, durability: None, faults: FaultSet::SWARM, mutant: None, reconfigured: RECONFIGURED }
     }
 }
 
@@ -161,7 +161,7 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
         setup.aside = setup.heartbeat.times(Rng::fork(seed, "given late").below(40).into());
     }
     let mut operator = Rng::fork(seed, "reconfigure");
-    if options.reconfigure && operator.below(RECONFIGURED) == 0 {
+    if options.reconfigured > 0 && operator.below(options.reconfigured) == 0 {
         plans::plan(&mut setup, &mut operator);
         trouble(&mut odds, options.faults, &mut operator);
     }
@@ -303,8 +303,8 @@ fn draw_reads(setup: &mut Setup, rng: &mut Rng) {
 /// Of one of so many clusters the questions for state are lost.
 const LOST_QUESTIONS: u32 = 6;
 
-/// One of so many clusters has an operator who changes its group, if that is asked for.
-const RECONFIGURED: u32 = 2;
+/// One of so many clusters has an operator who changes its group, unless another share is asked for.
+pub const RECONFIGURED: u32 = 4;
 
 /// One of so many clusters is far apart.
 const FAR_APART: u32 = 12;

@@ -14,7 +14,7 @@ use vr_sim::swarm::{FaultSet, Options, draw};
 
 /// The recordings of a seed's run, a file for each life.
 fn recorded(seed: u64, durability: Durability) -> Vec<Vec<u8>> {
-    recorded_with(seed, Options { durability: Some(durability), ..Options::default() })
+    recorded_with(seed, Options { durability: Some(durability), reconfigured: 0, ..Options::default() })
 }
 
 /// Of a run in which a disk went back, or a checkpoint was misread on its way out, nothing is given: no recording shows that.

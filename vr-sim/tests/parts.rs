@@ -13,7 +13,7 @@ use vr_sim::swarm::{Options, draw};
 /// The lives of a seed's run, or of another one's if a disk goes back in it or a checkpoint is misread on its way out: no
 /// recording shows that.
 fn lives(seed: u64, durability: Durability) -> Vec<Life> {
-    let options = Options { durability: Some(durability), replicas: Some(3), ..Options::default() };
+    let options = Options { durability: Some(durability), replicas: Some(3), reconfigured: 0, ..Options::default() };
     let (setup, odds) = draw(seed, &options);
     let mut world = world_of(&setup, Decider::seeded(seed, odds));
     world.record_flights();

@@ -275,6 +275,12 @@ pub(super) const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "a reconfiguration that is asked for again is judged as if it were new",
     ),
     (
+        Mutant::RefusesWhenBehind,
+        "refuses_when_behind",
+        "D99",
+        "whoever is in an earlier epoch refuses a reconfiguration of a later one for good",
+    ),
+    (
         Mutant::BatchAfterReconfiguration,
         "batch_after_reconfig",
         "D104",

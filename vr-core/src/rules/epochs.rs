@@ -70,6 +70,12 @@ impl Rules {
         !planted!(self, HintLost)
     }
 
+    /// A reconfiguration that is to end a later epoch than ours is not refused for good: whoever asks knows more than we do,
+    /// and it may have taken effect there (D99).
+    pub(crate) fn refuses_group_for_good(self, ends_later: bool) -> bool {
+        !ends_later || planted!(self, RefusesWhenBehind)
+    }
+
     /// A reconfiguration that was taken before is answered as before, though its epoch is over (D99).
     pub(crate) fn judges_group_first(self) -> bool {
         planted!(self, DuplicateReconfiguration)

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use vr_core::Durability;
 use vr_sim::fuzz::Target;
-use vr_sim::swarm::{FaultSet, Options};
+use vr_sim::swarm::{FaultSet, Options, RECONFIGURED};
 
 const ABOUT: &str = "\
 Whole Viewstamped Replication clusters under seeded faults, checked and replayed.
@@ -36,7 +36,7 @@ Examples:
   vr-sim run --for 10m --keep-going        as many as fit in ten minutes, whatever fails
   vr-sim run --replicas 3 --durability async --faults net,crash
   vr-sim run --shard 2/8 --json            the second eighth, as one JSON object
-  vr-sim run --seeds 5000 --reconfigure    groups change meanwhile, in half of the clusters
+  vr-sim run --seeds 5000 --reconfigure 1  groups change meanwhile, in all of the clusters
   vr-sim run --scenario a04-simple-view-change
   vr-sim replay 123 --text                 what happened in seed 123, one line per event
   vr-sim replay target/vr-failures/seed-123.vrcase
@@ -199,9 +199,9 @@ pub(crate) struct ClusterArgs {
     /// Plant this bug (needs the feature `mutants`)
     #[arg(long, value_name = "NAME")]
     pub(crate) mutant: Option<String>,
-    /// Half of the clusters have an operator who adds, removes and replaces members under the faults
-    #[arg(long)]
-    pub(crate) reconfigure: bool,
+    /// In one of N clusters an operator adds, removes and replaces members under the faults; 0: in none
+    #[arg(long, value_name = "N", default_value_t = RECONFIGURED)]
+    pub(crate) reconfigure: u32,
 }
 
 impl ClusterArgs {
@@ -218,7 +218,7 @@ impl ClusterArgs {
             durability: self.durability.fixed(),
             faults: self.faults,
             mutant: self.mutant.clone(),
-            reconfigure: self.reconfigure,
+            reconfigured: self.reconfigure,
         };
         options.validate()?;
         Ok(options)
@@ -226,9 +226,9 @@ impl ClusterArgs {
 
     /// Is everything drawn? Then floors of rare events can be asked for.
     pub(crate) fn is_swarm(&self) -> bool {
-        // With or without operators: the floors of epochs are asked for with them.
-        let Self { replicas, durability, faults, mutant, reconfigure: _ } = self;
-        replicas.is_none() && *durability == Mode::Swarm && *faults == FaultSet::SWARM && mutant.is_none()
+        let Self { replicas, durability, faults, mutant, reconfigure } = self;
+        let usual = replicas.is_none() && *durability == Mode::Swarm && *reconfigure == RECONFIGURED;
+        usual && *faults == FaultSet::SWARM && mutant.is_none()
     }
 
     /// What was fixed, as options of another command line.
@@ -247,8 +247,8 @@ impl ClusterArgs {
         if let Some(mutant) = &self.mutant {
             add("mutant", mutant.clone());
         }
-        if self.reconfigure {
-            words.push("--reconfigure".into());
+        if self.reconfigure != RECONFIGURED {
+            add("reconfigure", self.reconfigure.to_string());
         }
         words
     }
@@ -327,9 +327,6 @@ pub(crate) struct MutantsArgs {
     /// From so many different first seeds; what counts is the median
     #[arg(long, value_name = "N", default_value_t = 1, requires = "hunt", conflicts_with = "seeds", value_parser = bases())]
     pub(crate) bases: u8,
-    /// The swarm's clusters have operators who change their groups
-    #[arg(long, requires = "hunt")]
-    pub(crate) reconfigure: bool,
     /// Write the shrunk case of each bug that the swarm found into this directory
     #[arg(long, value_name = "DIR", requires = "hunt")]
     pub(crate) cases: Option<PathBuf>,

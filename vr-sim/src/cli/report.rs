@@ -103,8 +103,6 @@ pub(crate) struct Report {
     pub(crate) without_commit: Vec<u64>,
     /// Must rare events have been seen as often as their floors say?
     pub(crate) floors_hold: bool,
-    /// Were groups to change?
-    pub(crate) reconfigure: bool,
     pub(crate) interrupted: bool,
     pub(crate) jobs: u16,
     pub(crate) wall: Duration,
@@ -156,7 +154,7 @@ impl Report {
     }
 
     pub(crate) fn missed_floors(&self) -> Vec<Mark> {
-        if self.floors_hold { self.marks.missed_floors(self.seeds, self.reconfigure) } else { Vec::new() }
+        if self.floors_hold { self.marks.missed_floors(self.seeds) } else { Vec::new() }
     }
 
     /// What so many seeds should have shown.
@@ -344,7 +342,7 @@ mod tests {
         assert_eq!(code(Report { without_commit: vec![3], ..report(&[]) }), 4);
         assert_eq!(code(Report { undecided: 1, ..report(&[]) }), 4);
         let many = Report { seeds: 1000, ..report(&[]) };
-        let demanded = !many.marks.missed_floors(1000, false).is_empty();
+        let demanded = !many.marks.missed_floors(1000).is_empty();
         assert_eq!(code(many.clone()), if demanded { 4 } else { 0 });
         assert_eq!(code(Report { floors_hold: false, ..many }), 0, "floors are for the whole swarm");
     }

@@ -38,8 +38,7 @@ fn seeds(args: &RunArgs, options: &Options) -> Exit {
     let seeds = if args.for_time.is_some() { 0..u64::MAX } else { args.seeds.clone() };
     let until = args.for_time.and_then(|time| now.checked_add(time));
     let plan = Plan { seeds, shard: args.shard, until, jobs: jobs::threads(args.jobs.jobs) };
-    let (floors_hold, reconfigure) = (args.cluster.is_swarm(), args.cluster.reconfigure);
-    let mut report = Report { floors_hold, reconfigure, ..Report::new(report::SEED, plan.jobs) };
+    let mut report = Report { floors_hold: args.cluster.is_swarm(), ..Report::new(report::SEED, plan.jobs) };
     let mut progress = Progress::new(args.for_time.map_or(Goal::Seeds(plan.len()), Goal::Time));
     let (mut last, mut first) = (String::new(), None);
     let ends = |outcome: &Outcome| !args.keep_going && !outcome.passed();

@@ -10,7 +10,7 @@ use vr_core::MessageKind::{
     CheckpointPart, Commit, DoViewChange, EpochStarted, GetCheckpoint, NewEpoch, NewState, Prepare, StartEpoch,
     StartView,
 };
-use vr_core::{Epoch, Note, ReplicaId, StatusName, Wait};
+use vr_core::{Epoch, Note, Reject, ReplicaId, StatusName, Wait};
 
 pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     ScenarioInfo {
@@ -23,6 +23,13 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
             silent_when_it_is_over,
         )
     },
+    story(
+        "d99-asked-of-one-who-is-behind",
+        "The primary of the first epoch stands still while two epochs begin, and is asked for the second one again before it \
+         hears of any: it does not refuse what has taken effect.",
+        ("pause of the primary, view change", "S22 reply truth"),
+        asked_of_one_who_is_behind,
+    ),
     story(
         "d94-whoever-tells-is-asked",
         "All are replaced, and the one who told the new ones first crashes for good: they ask those who tell them later.",
@@ -73,6 +80,23 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
 
 /// r0 has the end of the epoch from view 0, which r4 has, too; r1 leads view 1 without it, and view 6 almost; r0, r2 and r3
 /// end the epoch in view 7. r4 hears that while it is in view 6.
+fn asked_of_one_who_is_behind(t: &mut Scenario) -> Verdict {
+    begin(t)?;
+    t.stand_still(R0);
+    t.isolate(R0);
+    t.elect_as(1, &[1, 2])?;
+    t.reconfigure(R1, 1, 0, &[1, 2, 3, 0]);
+    t.expect_epoch(1, &[1, 2, 3])?;
+    t.reconfigure(R1, 2, 1, &[1, 2, 3]);
+    t.expect_epoch(2, &[1, 2, 3])?;
+    t.go_on(R0);
+    t.reconfigure(R0, 2, 1, &[1, 2, 3]);
+    t.run(Wait::millis(1))?;
+    t.expect(t.operator_s_refusal() == Some(Reject::Busy), "r0 not to judge what it cannot know")?;
+    t.heal();
+    t.expect_retired(&[0])
+}
+
 fn silent_when_it_is_over(t: &mut Scenario) -> Verdict {
     begin(t)?;
     t.put(1, 2, "y").expect_answered()?;

@@ -325,26 +325,29 @@ fn full_disk(t: &mut Scenario) -> Verdict {
 fn groups_that_cannot_be(t: &mut Scenario) -> Verdict {
     begin(t)?;
     let too_many: Vec<u16> = (0..65).collect();
-    let cases: [(u64, &[u16], BadGroup); 6] = [
-        (1, &[0, 1, 3], BadGroup::WrongEpoch { is: Epoch(0) }),
-        (0, &[], BadGroup::MemberCount),
-        (0, &too_many, BadGroup::MemberCount),
-        (0, &[0, 1, 3, 1], BadGroup::Duplicate(ReplicaId(1))),
-        (0, &[0, 1, 2], BadGroup::NoChange),
-        (0, &[65_535], BadGroup::Unreadable),
+    let group = Reject::Reconfiguration;
+    let cases: [(u64, &[u16], Reject); 6] = [
+        (1, &[0, 1, 3], Reject::Busy),
+        (0, &[], group(BadGroup::MemberCount)),
+        (0, &too_many, group(BadGroup::MemberCount)),
+        (0, &[0, 1, 3, 1], group(BadGroup::Duplicate(ReplicaId(1)))),
+        (0, &[0, 1, 2], group(BadGroup::NoChange)),
+        (0, &[65_535], group(BadGroup::Unreadable)),
     ];
     for (number, (epoch, members, why)) in (1..).zip(cases) {
         t.reconfigure(P, number, epoch, members);
         t.run(Wait::millis(5))?;
-        let refusal = t.operator_s_refusal();
-        t.expect(refusal == Some(Reject::Reconfiguration(why)), format!("{why:?}, not {refusal:?}"))?;
+        t.expect(t.operator_s_refusal() == Some(why), format!("{why:?}"))?;
     }
     t.reconfigure(P, 9, 0, &[1, 2, 4]);
     t.expect_epoch(1, &[1, 2, 4])?;
-    t.reconfigure(P, 10, 1, &[1, 2, 0]);
-    t.run(Wait::millis(5))?;
-    let used = Reject::Reconfiguration(BadGroup::UsedBefore(ReplicaId(0)));
-    t.expect(t.operator_s_refusal() == Some(used), "an id that was used before to be refused")
+    let after = [(0, BadGroup::WrongEpoch { is: Epoch(1) }), (1, BadGroup::UsedBefore(ReplicaId(0)))];
+    for (number, (epoch, why)) in (10..).zip(after) {
+        t.reconfigure(P, number, epoch, &[1, 2, 0]);
+        t.run(Wait::millis(5))?;
+        t.expect(t.operator_s_refusal() == Some(group(why)), format!("{why:?}"))?;
+    }
+    Ok(())
 }
 
 fn read_at_the_end(t: &mut Scenario) -> Verdict {
@@ -391,8 +394,7 @@ fn last_of_its_epoch(t: &mut Scenario) -> Verdict {
     t.expect(refusal == Reject::Busy, "nothing to be taken behind it")?;
     t.reconfigure(R0, 2, 0, &[0, 1, 3]);
     t.run(Wait::millis(5))?;
-    let under_way = Reject::Reconfiguration(BadGroup::UnderWay);
-    t.expect(t.operator_s_refusal() == Some(under_way), "a second one to be refused")?;
+    t.expect(t.operator_s_refusal() == Some(Reject::Busy), "a second one to be refused for now")?;
     t.lose(PrepareOk, All, R1);
     t.isolate(R0);
     t.elect_as(1, &[1, 2])?;

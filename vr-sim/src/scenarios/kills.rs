@@ -138,6 +138,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::LastTellerOnly, "d94-all-who-told-are-asked", EXPECTATION),
     (Mutant::HintLost, "d98-asleep-over-two-epochs", "L7 reconfigured"),
     (Mutant::DuplicateReconfiguration, "d99-asked-again", "S22 reply truth"),
+    (Mutant::RefusesWhenBehind, "d99-asked-of-one-who-is-behind", "S22 reply truth"),
     (Mutant::BatchAfterReconfiguration, "d104-last-of-its-batch", "S20 epoch prefix"),
 ];
 
@@ -171,11 +172,6 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
               heartbeats coming",
     },
     OutOfReach {
-        mutant: Mutant::PatienceAtOnce,
-        why: "the network has to be too slow for the patience that clusters begin with, and one of five or more has to lack \
-              entries in view after view until the time is up",
-    },
-    OutOfReach {
         mutant: Mutant::ChosenLogForever,
         why: "somebody who is heard and does not hear has to report the best log in view after view, and nobody else who is \
               heard may have it: of 180,000 seeds one",
@@ -187,32 +183,23 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
     },
     OutOfReach {
         mutant: Mutant::ReadAcrossEpochs,
-        why: "with --reconfigure neither: a primary has to be slow between the commit of the last entry of its epoch and its \
-              execution, led by nobody, while a quorum of the old group still answers it and the new group answers a request",
+        why: "a primary has to be slow between the commit of the last entry of its epoch and its execution, led by nobody, \
+              while a quorum of the old group still answers it and the new group answers a request",
     },
-    not_drawn(Mutant::AsideOverLast),
-    not_drawn(Mutant::NoTopmostCheck),
-    not_drawn(Mutant::ConfigAtAppend),
-    not_drawn(Mutant::TransitioningVotes),
     OutOfReach {
         mutant: Mutant::CommitAcrossViews,
-        why: "with --reconfigure neither: reports for a view have to be under way while a later view commits the last entry of \
-              the epoch and one who is still in the earlier view, with that entry from before, hears that the epoch is over",
+        why: "reports for a view have to be under way while a later view commits the last entry of the epoch and one who is \
+              still in the earlier view, with that entry from before, hears that the epoch is over",
     },
-    not_drawn(Mutant::EpochStartedEarly),
-    not_drawn(Mutant::StartEpochOnce),
-    not_drawn(Mutant::BaseNeedsNormal),
-    not_drawn(Mutant::CountsItselfEarly),
     OutOfReach {
-        mutant: Mutant::TellsForever,
-        why: "with --reconfigure neither: what is told for ever harms nobody, and no property counts it",
+        mutant: Mutant::RefusesWhenBehind,
+        why: "an operator has to ask again the primary of two epochs before, which has just come back and heard nothing yet: of \
+              100,000 seeds one",
     },
-    not_drawn(Mutant::LastTellerOnly),
-    not_drawn(Mutant::HintLost),
-    not_drawn(Mutant::DuplicateReconfiguration),
-    not_drawn(Mutant::BatchAfterReconfiguration),
+    OutOfReach { mutant: Mutant::TellsForever, why: "what is told for ever harms nobody, and no property counts it" },
+    OutOfReach {
+        mutant: Mutant::LastTellerOnly,
+        why: "whoever told last of an epoch has to be deaf to the one it told, again and again until the time is up: seen from \
+              two of five first seeds",
+    },
 ];
-
-const fn not_drawn(mutant: Mutant) -> OutOfReach {
-    OutOfReach { mutant, why: "no seed reconfigures unless it is asked to: --hunt --reconfigure finds it" }
-}

@@ -22,7 +22,7 @@ pub(super) fn odds_of(case: &Case) -> Odds {
 }
 
 fn options_of(setup: &Setup) -> Options {
-    Options { mutant: setup.mutant.clone(), reconfigure: setup.plan.is_some(), ..Options::default() }
+    Options { mutant: setup.mutant.clone(), reconfigured: u32::from(setup.plan.is_some()), ..Options::default() }
 }
 
 impl Shrinker<'_> {

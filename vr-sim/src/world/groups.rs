@@ -23,10 +23,11 @@ impl<A: App> World<A> {
             .collect()
     }
 
-    /// The members of the group that a replica believes in, in a cluster with a plan.
+    /// The members of the group of a disk's epoch, in a cluster with a plan. Its replica may know of a later one.
     pub(super) fn own_body(&self, on: usize) -> Option<Vec<usize>> {
-        let life = self.nodes[on].life.as_ref().filter(|_| self.setup.plan.is_some())?;
-        Some(places(life.replica.group().members().iter().map(|member| member.id)))
+        let epoch = self.nodes[on].disk.durable().view.epoch();
+        let own = self.groups.iter().find(|group| group.epoch() == epoch).filter(|_| self.setup.plan.is_some())?;
+        Some(places(own.members().iter().map(|member| member.id)))
     }
 
     /// Is the last entry of its epoch at the end of a disk's log, so that the next one is about to begin?

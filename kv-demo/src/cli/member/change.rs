@@ -135,7 +135,7 @@ impl Change {
 /// A refusal for good, or what to try again for.
 fn judge(status: u16, said: &[u8]) -> Result<String, Trouble> {
     let refusal: Refusal = serde_json::from_slice(said).unwrap_or_default();
-    let is_passing = status != 409 || ["not_primary", "under_way", "wrong_epoch"].contains(&refusal.error.as_str());
+    let is_passing = status != 409 || ["not_primary", "wrong_epoch"].contains(&refusal.error.as_str());
     if is_passing { Ok(refusal.reason) } else { Err(failed(format!("the cluster refuses: {}", refusal.reason))) }
 }
 

@@ -184,9 +184,13 @@ impl Primary {
         }
         let (group, least) = (&common.group, common.config.cluster.least_members());
         let next = Reconfiguration::decode(request.body.clone()).ok_or(BadGroup::Unreadable);
-        let welcome = next.and_then(|next| group.admits(&next, least));
-        let welcome = welcome.and(if closed { Err(BadGroup::UnderWay) } else { Ok(()) });
-        welcome.map_err(|why| Some(Reject::Reconfiguration(why)))
+        let ends_later = next.as_ref().is_ok_and(|next| next.epoch > group.epoch());
+        match next.and_then(|next| group.admits(&next, least)) {
+            Ok(()) if !closed => Ok(()),
+            Err(why) if common.rules.refuses_group_for_good(ends_later) => Err(Some(Reject::Reconfiguration(why))),
+            // Behind another one, which may yet come to nothing, it may have taken effect elsewhere as well.
+            Ok(()) | Err(_) => Err(Some(Reject::Busy)),
+        }
     }
 
     fn admit_register(&self, common: &Common, out: &mut Out, request: &Request) -> Result<(), Option<Reject>> {
