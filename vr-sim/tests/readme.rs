@@ -272,3 +272,35 @@ fn a_line_that_cannot_be_typed_is_caught() {
         assert_eq!(check(line), Ok(()), "`{line}`");
     }
 }
+
+/// The words in backquotes of a cell.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_feature_has_its_files_properties_scenarios_and_planted_bugs() {
+    let text = read("vr-core/README.md");
+    let section = text.split("## The rest of the paper").nth(1).expect("the table");
+    let rows: Vec<&str> = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1).collect();
+    let rows: Vec<&str> = rows.into_iter().take_while(|line| line.starts_with('|')).collect();
+    let planted = read("vr-core/src/mutants/table.rs");
+    let properties: Vec<&str> = vr_sim::check::PROPERTIES.iter().map(|it| it.name).collect();
+    let mut wrong = Vec::new();
+    for row in &rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert!(cells.len() == 8 && cells.iter().all(|cell| !cell.is_empty()), "an empty cell: {row}");
+        let [_, _, _, files, judged, scenarios, bugs, _] = cells[..] else { unreachable!("eight") };
+        let mut lacks = |what: &str, of: Vec<&str>, is: &dyn Fn(&str) -> bool| {
+            let missing = of.iter().filter(|name| !is(name)).map(|name| format!("no {what} is {name}"));
+            wrong.extend(missing.chain(of.is_empty().then(|| format!("no {what} in: {row}"))));
+        };
+        lacks("file", quoted(files), &|name| root().join(format!("vr-core/src/{name}.rs")).exists());
+        let begins = |id: &str| properties.iter().any(|name| name.starts_with(&format!("{id} ")));
+        lacks("property", judged.split(", ").collect(), &begins);
+        lacks("scenario", quoted(scenarios), &|name| vr_sim::scenario::named(name).is_some());
+        lacks("planted bug", quoted(bugs), &|name| planted.contains(&format!("\"{name}\"")));
+    }
+    assert!(rows.len() >= 13, "{} features", rows.len());
+    none(&wrong);
+}
