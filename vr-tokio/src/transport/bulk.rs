@@ -66,7 +66,7 @@ pub(super) async fn run(
     let mut free = Instant::now();
     while let Some(Part { key, queue, message }) = from.recv().await {
         sleep_until(free).await;
-        let encoded = tokio::task::spawn_blocking(move || codec.encode(&message, &mut Vec::new())).await;
+        let encoded = tokio::task::spawn_blocking(move || codec.encode_long(&message)).await;
         waiting.lock().remove(&key);
         if let Ok(encoded) = encoded {
             free = free.max(Instant::now()) + time_of(encoded.len(), bytes_per_second);

@@ -48,6 +48,18 @@ impl Codec {
         Bytes::copy_from_slice(scratch)
     }
 
+    /// A long message, as it stands in a body: in memory of its own from the start, and not copied.
+    pub(crate) fn encode_long(self, message: &Message) -> Bytes {
+        match self {
+            Self::Bincode => {
+                let mut frame = Vec::with_capacity(wire::encoded_size(message));
+                wire::encode(message, &mut frame);
+                frame.into()
+            }
+            Self::Json => self.encode(message, &mut Vec::new()),
+        }
+    }
+
     /// What stands before the first, between two, and after the last message of a body.
     pub(crate) const fn punctuation(self) -> [&'static [u8]; 3] {
         match self {

@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 /// The name of the one that is being written.
 const AHEAD: &str = "checkpoint.ahead";
 /// So much is written before it is synced and read back.
-const SYNCED_BYTES: u64 = 16 << 20;
+const SYNCED_BYTES: u64 = 4 << 20;
 /// So much is read back at a time.
 const PIECE_BYTES: usize = 1 << 20;
 

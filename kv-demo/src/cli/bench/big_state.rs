@@ -37,7 +37,10 @@ pub(super) struct Figures {
     way: &'static str,
     checkpoint_interval: u32,
     clients: u16,
+    /// From when it is started, or to be a member, until it has all of the state, verified.
     seconds: f64,
+    /// And until it has executed everything that was committed by then.
+    caught_up_seconds: f64,
     mib_per_s: f64,
     sequential_write_mib_per_s: f64,
     share_of_sequential_write: f64,
@@ -104,20 +107,21 @@ pub(super) async fn run(args: &Args, bytes: u64, say: impl Fn(&str)) -> Result<F
     let start = here(&own).await?;
     let mut came = Err("it did not come".to_owned());
     let during = puts(args, own.addresses(), async { came = come(args, &mut own, sleeper, start.commit).await }).await;
-    let took = came?;
+    let Came { arrived, caught_up } = came?;
     let end = here(&own).await?;
     say("going on until a checkpoint is taken");
     let due = (end.op / interval + 1) * interval + 1;
     let mut taken = Err("no checkpoint came".to_owned());
     let checkpoint = puts(args, own.addresses(), async { taken = pass(&own, due, args.seconds).await }).await;
     taken?;
-    let (rate, yardstick) = (mib_per_second(bytes, took), mib_per_second(bytes, sequential));
+    let (rate, yardstick) = (mib_per_second(bytes, arrived), mib_per_second(bytes, sequential));
     Ok(Figures {
         state_bytes: bytes,
         way: if args.replace { "replaced" } else { "slept" },
         checkpoint_interval: args.checkpoint_interval,
         clients: args.clients,
-        seconds: ms(took) / 1e3,
+        seconds: ms(arrived) / 1e3,
+        caught_up_seconds: ms(caught_up) / 1e3,
         mib_per_s: rate,
         sequential_write_mib_per_s: yardstick,
         share_of_sequential_write: (rate / yardstick.max(1.0) * 100.0).round() / 100.0,
@@ -135,15 +139,27 @@ fn number_of(view: u64) -> u64 {
     View(view).number()
 }
 
+/// When what was there: both from the beginning.
+struct Came {
+    arrived: Duration,
+    caught_up: Duration,
+}
+
+impl Came {
+    async fn wait(own: &Own, id: u16, committed: u64, began: Instant) -> Result<Self, String> {
+        own.until_counted(id, "checkpoint_installed").await?;
+        let arrived = began.elapsed();
+        own.until(id, "it has what was committed", |standing| standing.is_at(committed)).await?;
+        Ok(Self { arrived, caught_up: began.elapsed() })
+    }
+}
+
 /// A replica that lacks everything comes: one that slept, or a new one in its place, whose disk is lost.
-async fn come(args: &Args, own: &mut Own, sleeper: u16, committed: u64) -> Result<Duration, String> {
+async fn come(args: &Args, own: &mut Own, sleeper: u16, committed: u64) -> Result<Came, String> {
     if !args.replace {
         let began = Instant::now();
         own.start(sleeper, false).await?;
-        own.until(sleeper, "it has what was committed", |standing| standing.is_at(committed)).await?;
-        let took = began.elapsed();
-        own.until_counted(sleeper, "checkpoint_installed").await?;
-        return Ok(took);
+        return Came::wait(own, sleeper, committed, began).await;
     }
     own.lose_disk(sleeper)?;
     own.format(3, true)?;
@@ -155,10 +171,9 @@ async fn come(args: &Args, own: &mut Own, sleeper: u16, committed: u64) -> Resul
     replace.args(["member", "replace", &old, &new, "--timeout", "600", "--endpoints"]);
     replace.arg(own.addresses().join(",")).stdout(Stdio::null()).kill_on_drop(true);
     let mut replace = replace.spawn().map_err(|error| error.to_string())?;
-    own.until(3, "it has what was committed", |standing| standing.is_at(committed)).await?;
-    let took = began.elapsed();
+    let came = Came::wait(own, 3, committed, began).await?;
     match replace.wait().await {
-        Ok(status) if status.success() => Ok(took),
+        Ok(status) if status.success() => Ok(came),
         Ok(status) => Err(format!("member replace: {status}")),
         Err(error) => Err(error.to_string()),
     }
@@ -290,7 +305,8 @@ impl Figures {
         let mut out = String::new();
         let _ = writeln!(out, "a state of {mib} MiB reaches a replica that {way}; {clients} clients put meanwhile");
         let _ = writeln!(out, "a checkpoint every {checkpoint_interval} ops\n");
-        let _ = writeln!(out, "it took           {seconds:>10.2} s");
+        let _ = writeln!(out, "it is there after {seconds:>10.2} s");
+        let _ = writeln!(out, "all is executed   {:>10.2} s", self.caught_up_seconds);
         let _ = writeln!(out, "that is           {mib_per_s:>10.0} MiB/s");
         let _ = writeln!(out, "sequential write  {sequential_write_mib_per_s:>10.0} MiB/s");
         let _ = writeln!(out, "share             {:>10.2}", self.share_of_sequential_write);

@@ -187,7 +187,7 @@ impl Own {
             if began.elapsed() > 10 * PATIENCE {
                 return Err(format!("replica {id}: {kind} did not happen"));
             }
-            sleep(10 * LOOK).await;
+            sleep(LOOK).await;
         }
         Ok(())
     }
