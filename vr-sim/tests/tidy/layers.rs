@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     // A service's state, as bytes in pieces: what a service gives, and what a checkpoint holds.
     &["state"],
     // `fingerprint` walks over plain data by the names of its fields, and knows no type.
-    &["entry", "quorum", "service", "timer", "hand_over", "fingerprint"],
+    &["entry", "quorum", "service", "timer", "hand_over", "cause", "fingerprint"],
     &["log"],
     // Who is a member of which epoch (VRR §7): checkpoints, messages and configurations carry it.
     &["group"],
