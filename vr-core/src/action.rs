@@ -474,6 +474,14 @@ pub enum Note {
         /// Which.
         epoch: Epoch,
     },
+    /// Reads that waited at this backup are refused: its primary did not say in time what they must reflect, that did not
+    /// come here in time, or the view is over (PROTOCOL 1.8).
+    ReadsGivenUp {
+        /// In which view they waited.
+        view: View,
+        /// How many.
+        queries: u64,
+    },
     /// The client table and executed prefix at a fixed op, for comparison between replicas (PROTOCOL S16).
     TableAt {
         /// After this op.

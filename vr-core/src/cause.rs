@@ -1,4 +1,4 @@
-//! Why a view is entered.
+//! Why a replica enters a view: the causes, as notes, counters and traces tell them.
 //!
 //! Owns the causes, for logs, counters and traces. Must not know when one applies. Paper: VRR §4.2, §4.3.
 
