@@ -11,7 +11,7 @@ mod pool;
 pub use self::answer::{Problem, Reply};
 pub use self::pool::Pool;
 
-use self::ask::{Batched, Named, PutBody};
+use self::ask::{Batched, Consistency, Named, PutBody};
 use crate::op::{Answer, Expect, Op, Revision};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, header};
@@ -78,12 +78,8 @@ impl Api {
         let named = ask::named_of(&head.headers)?;
         match head.method {
             Method::GET | Method::HEAD => {
-                let answer = if ask::is_stale(head.uri.query())? {
-                    self.look(Op::Get { key: key.clone() }).await?
-                } else {
-                    self.read(named, Op::Get { key: key.clone() }, &path).await?
-                };
-                Reply::got(&key, answer)
+                let (how, op) = (ask::consistency_of(head.uri.query())?, Op::Get { key: key.clone() });
+                Reply::got(&key, self.read(how, named, op, &path).await?)
             }
             Method::PUT => {
                 let (expect, ttl) = (ask::expect_of(&head.headers)?, ask::ttl_of(head.uri.query())?);
@@ -105,12 +101,8 @@ impl Api {
         let query = request.uri().query();
         let op = ask::list_of(query)?;
         let path = request.uri().path_and_query().map_or("", http::uri::PathAndQuery::as_str);
-        let answer = if ask::is_stale(query)? {
-            self.look(op).await?
-        } else {
-            self.read(ask::named_of(request.headers())?, op, path).await?
-        };
-        Reply::listed(answer)
+        let (how, named) = (ask::consistency_of(query)?, ask::named_of(request.headers())?);
+        Reply::listed(self.read(how, named, op, path).await?)
     }
 
     async fn batch(&self, request: Request<RequestBody>) -> Result<Reply, Problem> {
@@ -139,13 +131,21 @@ impl Api {
         Answer::decode(bytes).ok_or(Problem::Internal)
     }
 
-    /// A question to the group: without an entry in the log, unless the client names a session and a number for it.
-    async fn read(&self, named: Option<Named>, op: Op, path: &str) -> Result<Answer, Problem> {
-        if named.is_some() {
-            return self.execute(named, op, path).await;
-        }
-        let bytes = self.handle.read(op.encode()).await.map_err(|error| self.problem(error, path))?;
-        Answer::decode(bytes).ok_or(Problem::Internal)
+    /// A question: to this node alone, or to the group, without an entry in the log, unless the client names a session and a
+    /// number for it.
+    async fn read(&self, how: Consistency, named: Option<Named>, op: Op, path: &str) -> Result<Answer, Problem> {
+        let bytes = match how {
+            Consistency::Stale => return self.look(op).await,
+            Consistency::Linearizable | Consistency::Here if named.is_some() => {
+                return self.execute(named, op, &ask::elsewhere(path)).await;
+            }
+            Consistency::Linearizable => self.handle.read(op.encode()).await.map_err(|error| self.problem(error, path)),
+            Consistency::Here => {
+                let answer = self.handle.read_here(op.encode()).await;
+                answer.map_err(|error| self.problem(error, &ask::elsewhere(path)))
+            }
+        };
+        Answer::decode(bytes?).ok_or(Problem::Internal)
     }
 
     /// An operation of the group: in the session that the client names, or in one of the pool's.

@@ -52,7 +52,7 @@ enum Command {
     /// Write a value.
     Put(keys::PutArgs),
     /// Print a value. Exit code 3: there is no such key.
-    Get(keys::KeyArgs),
+    Get(keys::GetArgs),
     /// Remove a key. Exit code 3: there is no such key.
     Delete(keys::KeyArgs),
     /// Write a value if the key is as expected. Exit code 3: it is not.

@@ -38,6 +38,7 @@ fn a_value_is_written_read_and_removed() {
     let kind = [("content-type", "application/x-www-form-urlencoded")];
     assert_eq!(with(node, "PUT", "/object/a/b", &kind, b" {\"value\": \"2\", \"more\": []} ").status, 200);
     assert_eq!(curl(node, "GET", "/object/a/b?consistency=stale", b"").json()["value"], "2");
+    assert_eq!(curl(node, "GET", "/object/a/b?consistency=here", b"").json()["value"], "2");
     assert_eq!(curl(node, "DELETE", "/object/a/b", b"").json()["deleted"], true);
     assert_eq!(curl(node, "DELETE", "/object/a/b", b"").status, 404);
     assert_eq!(with(node, "HEAD", "/object/a/b", &[], b"").body, "");

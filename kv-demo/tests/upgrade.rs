@@ -66,6 +66,12 @@ fn roll_to(cluster: &mut Cluster, program: &Path) {
             let far = cluster.status(first)?["commit"].as_u64()?;
             (is_normal && status["executed"].as_u64()? + 2 * CHECKPOINT_INTERVAL > far).then_some(())
         });
+        // Whoever is asked answers or sends its client on in time, also a backup whose primary knows no such question.
+        for id in cluster.ids() {
+            let (from, all) = (cluster.address(id).to_string(), cluster.endpoints());
+            let read = run(&["get", "writer-0", "--from", &from, "--endpoints", &all]);
+            assert_eq!(read.code, Some(0), "{}", read.err);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns the shapes. The driver carries actions out in order and decides nothing; completions come back as
 //! events. Paper: VRR §4 (sends and upcalls), §4.1 step 7 (replies); DESIGN §5.
 
+pub use crate::cause::EnterCause;
 use crate::checkpoint::Checkpoint;
 use crate::entry::{Entries, Query};
 use crate::group::BadGroup;
@@ -473,6 +474,14 @@ pub enum Note {
         /// Which.
         epoch: Epoch,
     },
+    /// Reads that waited at this backup are refused: its primary did not say in time what they must reflect, that did not
+    /// come here in time, or the view is over (PROTOCOL 1.8).
+    ReadsGivenUp {
+        /// In which view they waited.
+        view: View,
+        /// How many.
+        queries: u64,
+    },
     /// The client table and executed prefix at a fixed op, for comparison between replicas (PROTOCOL S16).
     TableAt {
         /// After this op.
@@ -480,21 +489,6 @@ pub enum Note {
         /// The hash of the table.
         table: Hash,
     },
-}
-
-/// Why a view was entered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum EnterCause {
-    /// A quorum that hears us wants it too.
-    Quorum,
-    /// A message from a later view.
-    Evidence,
-    /// We were its primary before we crashed, or the only one there is.
-    Restart,
-    /// A recovering replica promised a later view than ours.
-    RecoveryNeedsIt,
-    /// An operator asked us, its primary, to give way.
-    HandOver,
 }
 
 const _: () = assert!(size_of::<Action>() <= 96, "the hot path copies actions");

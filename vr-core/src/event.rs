@@ -85,6 +85,9 @@ pub enum Input {
     /// A checkpoint whose state was set aside, put together: out of the order of other answers, as late as it may be. One
     /// that is not waited for any more is dropped.
     CheckpointGiven(Box<Checkpoint>),
+    /// An [`Input::Query`] that a backup may answer, too: its primary says what the answer must reflect, so that it is
+    /// linearizable all the same (VRR §6.3, PROTOCOL 1.8). A primary answers it as any other.
+    QueryHere(Query),
 }
 
 const _: () = assert!(size_of::<Event>() <= 104, "the hot path copies events");

@@ -198,7 +198,7 @@ number! {
     Beat(u64), "b"
 }
 number! {
-    /// The number of a state-transfer request: an answer to an older request is recognised.
+    /// The number of a question to another replica, for state or for a read index: an answer to an older one is recognised.
     FetchId(u64), "f"
 }
 name128! {

@@ -61,6 +61,7 @@
 extern crate alloc;
 
 mod action;
+mod cause;
 mod checkpoint;
 mod clients;
 mod config;

@@ -220,6 +220,18 @@ pub enum Body {
     NewEpoch(Box<Group>),
     /// VRR §7.3: "I am in an earlier epoch than you: which one is it now?"
     CheckEpoch,
+    /// A backup, for all of its clients that wait with a read: "what must their answers reflect?" (VRR §6.3; PROTOCOL 1.8).
+    GetReadIndex {
+        /// Comes back in the answer.
+        id: FetchId,
+    },
+    /// The primary, once a quorum has answered a heartbeat that left after the question came: "everything through here".
+    ReadIndex {
+        /// Of the question.
+        id: FetchId,
+        /// What the answers must reflect.
+        op: Op,
+    },
 }
 
 /// A piece of a log that leads towards its head: the entries after `base`, as many as fit a message.
@@ -335,11 +347,13 @@ pub enum MessageKind {
     EpochStarted,
     NewEpoch,
     CheckEpoch,
+    GetReadIndex,
+    ReadIndex,
 }
 
 impl MessageKind {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Prepare,
         Self::PrepareOk,
         Self::Commit,
@@ -359,6 +373,8 @@ impl MessageKind {
         Self::EpochStarted,
         Self::NewEpoch,
         Self::CheckEpoch,
+        Self::GetReadIndex,
+        Self::ReadIndex,
     ];
 
     /// Does it say which epoch it is? Such a message is looked at whatever the sender's epoch, member or not.
@@ -395,6 +411,8 @@ impl MessageKind {
             Self::EpochStarted => "EpochStarted",
             Self::NewEpoch => "NewEpoch",
             Self::CheckEpoch => "CheckEpoch",
+            Self::GetReadIndex => "GetReadIndex",
+            Self::ReadIndex => "ReadIndex",
         }
     }
 }
@@ -423,6 +441,8 @@ impl Body {
             Self::EpochStarted { .. } => MessageKind::EpochStarted,
             Self::NewEpoch(_) => MessageKind::NewEpoch,
             Self::CheckEpoch => MessageKind::CheckEpoch,
+            Self::GetReadIndex { .. } => MessageKind::GetReadIndex,
+            Self::ReadIndex { .. } => MessageKind::ReadIndex,
         }
     }
 }

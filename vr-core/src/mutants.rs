@@ -179,6 +179,14 @@ pub enum Mutant {
     EarlierBeatConfirms,
     /// D81: a backup answers reads from its own state.
     BackupRead,
+    /// D80: a primary tells a backup what reads must reflect without asking whether it still leads.
+    IndexUnconfirmed,
+    /// D81: a backup answers reads when it hears what they must reflect, before it has executed that.
+    AnswersBeforeIndex,
+    /// D81: what an earlier question was answered serves reads that came after it.
+    EarlierIndex,
+    /// D81: what a primary of an earlier view said serves reads of this one.
+    IndexOverViews,
     /// D82: a new primary answers reads before it has executed what its view began with.
     ReadBeforeInherited,
     /// D87: a primary answers reads at the end of its epoch, when the next one may have begun.

@@ -132,6 +132,7 @@ occurrences! {
         Note::EpochBegan { member: false, .. } => "retired",
         Note::LearnedEpoch { .. } => "learned_epoch",
         Note::EpochSettled { .. } => "epoch_settled",
+        Note::ReadsGivenUp { .. } => "reads_given_up",
         Note::TableAt { .. } => "table_at",
     }
     of_refusal(&Reject) {

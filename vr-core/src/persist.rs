@@ -9,9 +9,11 @@ use crate::action::To;
 use crate::entry::Entries;
 use crate::group::Group;
 use crate::id::Beat;
-use crate::id::{Epoch, Op, WriteId};
+use crate::id::{Epoch, FetchId, Op, WriteId};
 use crate::log::Head;
-use crate::message::{Body, CheckpointPart, DoViewChange, GetState, NewState, Recovery, RecoveryResponse, StartView};
+use crate::message::{
+    Body, CheckpointPart, DoViewChange, GetState, MessageKind, NewState, Recovery, RecoveryResponse, StartView,
+};
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -73,6 +75,12 @@ impl Plain {
     }
     pub(crate) const fn check_epoch() -> Self {
         Self(Body::CheckEpoch)
+    }
+    pub(crate) const fn get_read_index(id: FetchId) -> Self {
+        Self(Body::GetReadIndex { id })
+    }
+    pub(crate) const fn read_index(id: FetchId, op: Op) -> Self {
+        Self(Body::ReadIndex { id, op })
     }
     /// Without the proof: only a planted bug says it (PROTOCOL D93).
     pub(crate) const fn epoch_started_early(epoch: Epoch) -> Self {
@@ -218,8 +226,9 @@ impl Pending {
     pub(crate) fn hold(&mut self, to: To, body: Body) {
         // Only the latest vote is worth saying, the answer to the latest heartbeat, and the latest question: the answers to
         // those before it are not waited for any more.
-        if matches!(body, Body::StartViewChange { .. } | Body::CommitOk { .. } | Body::GetState(_)) {
-            let kind = body.kind();
+        let kind = body.kind();
+        let question = matches!(kind, MessageKind::GetState | MessageKind::GetReadIndex);
+        if question || matches!(kind, MessageKind::StartViewChange | MessageKind::CommitOk) {
             self.held.retain(|(before, held)| *before != to || held.kind() != kind);
         }
         self.held.push((to, body));
@@ -243,7 +252,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{FetchId, Hash, ReplicaId};
+    use crate::id::{Hash, ReplicaId};
 
     #[test]
     fn a_truncation_takes_back_what_earlier_writes_would_have_vouched_for() {
@@ -328,8 +337,12 @@ mod tests {
             pending.hold(To::One(ReplicaId(0)), question(id));
         }
         pending.hold(To::One(ReplicaId(2)), question(5));
+        let index = |id| (To::One(ReplicaId(0)), Plain::get_read_index(FetchId(id)).into_body());
+        for (to, body) in [index(6), index(7)] {
+            pending.hold(to, body);
+        }
         pending.persisted(id);
-        let expected = [(To::One(ReplicaId(0)), question(4)), (To::One(ReplicaId(2)), question(5))];
+        let expected = [(To::One(ReplicaId(0)), question(4)), (To::One(ReplicaId(2)), question(5)), index(7)];
         assert_eq!(pending.release(), expected);
     }
 

@@ -5,7 +5,7 @@
 //! (PROTOCOL §2, §3). Without the feature `mutants` there is nothing here but the rules.
 
 use crate::entry::Predicted;
-use crate::id::{Beat, Hash, Op, RequestNumber, Session, View};
+use crate::id::{Hash, Op, RequestNumber, Session, View};
 use crate::log::Head;
 use crate::quorum::{faults_tolerated, quorum};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,7 @@ macro_rules! planted {
 mod aside;
 mod epochs;
 mod livelock;
+mod reads;
 
 /// Normal operation (PROTOCOL 1.1).
 impl Rules {
@@ -410,31 +411,6 @@ impl Rules {
     /// One that does not get that far in time keeps its job and takes requests again.
     pub(crate) fn gives_up_hand_over(self, overdue: bool) -> bool {
         overdue && !planted!(self, HandOverForever)
-    }
-}
-
-/// Reads (PROTOCOL 1.8).
-impl Rules {
-    /// Before a primary answers a read, a quorum has answered a heartbeat of it: nobody had left its view (D80).
-    pub(crate) fn confirms_reads(self) -> bool {
-        !planted!(self, LocalRead)
-    }
-
-    /// That heartbeat left after the read came: who answered an earlier one may have left since (D80). `before` is the
-    /// newest that had left when it came, `since` the one that leaves for it.
-    pub(crate) fn confirming_beat(self, before: Beat, since: Beat) -> Beat {
-        if planted!(self, EarlierBeatConfirms) { before } else { since }
-    }
-
-    /// A read sees what was committed when it came, and what the view began with: of that, earlier primaries may have
-    /// answered anything (D82).
-    pub(crate) fn read_index(self, commit: Op, view_start: Op) -> Op {
-        if planted!(self, ReadBeforeInherited) { commit } else { commit.max(view_start) }
-    }
-
-    /// The state of a backup may be old: it answers no read as if it were not (D81).
-    pub(crate) fn backup_reads(self) -> bool {
-        planted!(self, BackupRead)
     }
 }
 

@@ -15,7 +15,7 @@ pub enum Timer {
     ViewChange,
     /// A page of state transfer was not answered.
     Fetch,
-    /// Prepares were not acknowledged.
+    /// Prepares were not acknowledged; at a backup, a question for a read index was not answered.
     Retransmit,
     /// Members of a new group did not say that they have what its epoch begins with, or it did not come here.
     Epoch,

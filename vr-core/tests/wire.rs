@@ -135,6 +135,8 @@ fn said() -> BoxedStrategy<Body> {
         number().prop_map(|epoch| Body::EpochStarted { epoch: Epoch(epoch) }),
         (1..65u16, body()).prop_map(|(members, at)| Body::NewEpoch(golden::group(members, &at))),
         Just(Body::CheckEpoch),
+        number().prop_map(|id| Body::GetReadIndex { id: FetchId(id) }),
+        (number(), number()).prop_map(|(id, op)| Body::ReadIndex { id: FetchId(id), op: Op(op) }),
     ]
     .boxed()
 }
@@ -200,8 +202,9 @@ fn event() -> BoxedStrategy<Event> {
         number().prop_map(|op| Input::CheckpointBegun { op: Op(op) }),
         head().prop_flat_map(checkpoint_at).prop_map(Input::CheckpointGiven),
         number().prop_map(|op| Input::Restored { op: Op(op) }),
-        (any::<u128>(), any_number(), body()).prop_map(|(client, number, body)| {
-            Input::Query(Query { client: ClientId(client), number: RequestNumber(number), body })
+        (any::<u128>(), any_number(), body(), any::<bool>()).prop_map(|(client, number, body, here)| {
+            let query = Query { client: ClientId(client), number: RequestNumber(number), body };
+            if here { Input::QueryHere(query) } else { Input::Query(query) }
         }),
     ];
     (any_number(), input).prop_map(|(at, input)| Event { at: Time(at), input }).boxed()
@@ -380,6 +383,8 @@ fn no_message_costs_more_than_the_core_reckons_with() {
             Body::EpochStarted { epoch: Epoch(u64::MAX) },
             Body::NewEpoch(golden::group(64, &Bytes::new())),
             Body::CheckEpoch,
+            Body::GetReadIndex { id: FetchId(u64::MAX) },
+            Body::ReadIndex { id: FetchId(u64::MAX), op: Op(u64::MAX) },
         ];
         assert_eq!(bodies.each_ref().map(Body::kind), MessageKind::ALL);
         let room = usize::try_from(MESSAGE_OVERHEAD_BYTES).unwrap() + entries.len() * (ENTRY_OVERHEAD_BYTES + body);
@@ -418,8 +423,6 @@ fn encoding_appends_and_does_not_allocate_where_there_is_room() {
     assert_eq!(decode(&frames.slice(length..)), Ok(message));
 }
 
-// ---- refusals
-
 #[test]
 fn the_limit_is_looked_at_before_anything_else() {
     let frame = frame_of(&Message::new(header(false), Body::CommitOk { beat: Beat(9) }));
@@ -448,7 +451,7 @@ fn a_payload_that_nobody_sends_is_refused_with_its_reason() {
     assert!(decode(&sealed(b'M', &payload(&[3, 9]))).is_ok(), "CommitOk, beat 9: the form of what follows");
     assert_eq!(refused(&[3]), WireError::Ended);
     assert_eq!(refused(&[3, 9, 0]), WireError::Trailing { bytes: 1 });
-    assert_eq!(refused(&[19]), WireError::Variant { of: "Body" });
+    assert_eq!(refused(&[250]), WireError::Variant { of: "Body" });
     assert_eq!(refused(&[17, 1, 0, 0, 0, 0]), WireError::NoGroup, "of no members");
     assert_eq!(refused(&[3, 251, 9, 0]), WireError::Number, "9 in three bytes");
     assert_eq!(refused(&[3, 255]), WireError::Number, "no such number");

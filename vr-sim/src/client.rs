@@ -18,6 +18,17 @@ pub enum Waiting {
     Answer,
 }
 
+/// How a client asks for an operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// In its session, by an entry of the log.
+    Logged,
+    /// As a read of the primary, which needs no session and changes nothing.
+    Read,
+    /// As a read that a backup may answer, too.
+    ReadHere,
+}
+
 /// How long a client waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Patience {
@@ -53,12 +64,14 @@ pub struct Client {
     number: RequestNumber,
     waiting: Waiting,
     body: Bytes,
-    /// Its outstanding operation changes nothing and is not logged.
-    reads: bool,
+    /// How it asked for its outstanding operation.
+    asked: Asked,
     /// What it calls are reconfigurations.
     operates: bool,
     /// The replica it believes in, by position.
     target: usize,
+    /// The replica it asks this once, whomever it believes in.
+    first: Option<usize>,
     /// The replica it tried last when it did not know whom to believe: it goes round.
     tour: usize,
     replicas: usize,
@@ -103,9 +116,10 @@ impl Client {
             number: RequestNumber::ZERO,
             waiting: Waiting::Idle,
             body: Bytes::new(),
-            reads: false,
+            asked: Asked::Logged,
             operates: false,
             target: first,
+            first: None,
             tour: first,
             replicas,
             attempts: 0,
@@ -161,13 +175,24 @@ impl Client {
 
     /// The replica it would ask, by position.
     #[must_use]
-    pub const fn target(&self) -> usize {
-        self.target
+    pub fn target(&self) -> usize {
+        self.first.unwrap_or(self.target)
     }
 
     /// Whom to ask from now on.
     pub const fn aim(&mut self, target: usize) {
-        self.target = target % self.replicas;
+        (self.target, self.first) = (target % self.replicas, None);
+    }
+
+    /// Whom to ask next, before whoever it believes in.
+    pub const fn try_first(&mut self, replica: usize) {
+        self.first = Some(replica);
+    }
+
+    /// May a backup answer what it waits for?
+    #[must_use]
+    pub fn is_answered_anywhere(&self) -> bool {
+        self.waiting == Waiting::Answer && self.asked == Asked::ReadHere
     }
 
     /// How often it sent what it waits for.
@@ -210,13 +235,13 @@ impl Client {
     }
 
     /// The session that its outstanding operation names: a read names none.
-    const fn asks_in(&self) -> Session {
-        if self.reads { Session::ZERO } else { self.session }
+    fn asks_in(&self) -> Session {
+        if self.asked == Asked::Logged { self.session } else { Session::ZERO }
     }
 
     /// Calls an operation, in its session, or as a read, which needs none.
-    pub fn call(&mut self, body: Bytes, reads: bool) -> Next {
-        self.reads = reads;
+    pub fn call(&mut self, body: Bytes, asked: Asked) -> Next {
+        self.asked = asked;
         self.waiting = Waiting::Answer;
         self.number = self.number.next();
         self.body = body;
@@ -247,6 +272,9 @@ impl Client {
     }
 
     const fn try_elsewhere(&mut self) {
+        if self.first.take().is_some() {
+            return;
+        }
         self.tour = (self.tour + 1) % self.replicas;
         if self.tour == self.target {
             self.tour = (self.tour + 1) % self.replicas;
@@ -289,6 +317,9 @@ impl Client {
         }
         self.refused = true;
         self.refusals += 1;
+        if reason != Reject::Busy {
+            self.first = None;
+        }
         match primary {
             // Hints of replicas that believe in each other lead nowhere: now and then it looks for itself.
             Some(hint) if !self.refusals.is_multiple_of(4) => self.target = hint,
@@ -307,7 +338,7 @@ impl Client {
         self.id = self.name();
         (self.session, self.number) = (Session::ZERO, RequestNumber::ZERO);
         self.waiting = Waiting::Idle;
-        self.refused = false;
+        (self.refused, self.first) = (false, None);
     }
 }
 
@@ -339,7 +370,7 @@ mod tests {
         assert_eq!(c.register(), Next::Send(Wait(100)));
         assert_eq!(c.request().kind, Kind::Register);
         assert_eq!(c.on_reply(&reply(&c, 5, 0)), Next::Free);
-        assert_eq!(c.call(Bytes::from_static(b"x"), false), Next::Send(Wait(100)));
+        assert_eq!(c.call(Bytes::from_static(b"x"), Asked::Logged), Next::Send(Wait(100)));
         assert_eq!((c.request().session, c.request().number), (Session(5), RequestNumber(1)));
         assert_eq!(c.on_reply(&reply(&c, 4, 1)), Next::Nothing, "of another session");
         assert_eq!(c.on_reply(&reply(&c, 5, 1)), Next::Free);
@@ -369,7 +400,7 @@ mod tests {
         let old = c.id();
         let _ = c.register();
         let _ = c.on_reply(&reply(&c, 5, 0));
-        let _ = c.call(Bytes::new(), false);
+        let _ = c.call(Bytes::new(), Asked::Logged);
         c.begin_anew();
         assert_ne!(c.id(), old);
         assert_eq!((index_of(c.id()), index_of(old)), (1, 1));

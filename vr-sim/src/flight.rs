@@ -126,6 +126,7 @@ impl<'a> Flight<'a> {
             | Input::ExecutedRun { .. }
             | Input::Space(_)
             | Input::Query(_)
+            | Input::QueryHere(_)
             | Input::Stop
             | Input::HandOver { .. }
             | Input::CheckpointTaken { .. }

@@ -141,6 +141,10 @@ marks! {
     reads 3_600,
     /// Reads shared a heartbeat with others.
     reads_together 150,
+    /// Reads were answered by backups.
+    reads_at_backups 700,
+    /// Backups gave up reads that waited: their primary was silent, or the view over.
+    reads_given_up 250,
     /// Replicas crashed.
     crashes 4_800,
     /// Crashes struck while a write was under way.

@@ -113,6 +113,8 @@ pub const fn place_of(kind: MessageKind) -> usize {
         MessageKind::EpochStarted => 16,
         MessageKind::NewEpoch => 17,
         MessageKind::CheckEpoch => 18,
+        MessageKind::GetReadIndex => 19,
+        MessageKind::ReadIndex => 20,
     }
 }
 

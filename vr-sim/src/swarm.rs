@@ -5,6 +5,7 @@
 //! carried out. PROTOCOL §2 (F1–F14, W1–W5), §3.
 
 mod plans;
+mod reads;
 
 use crate::faults::FAULT_KINDS;
 use crate::odds::{Fates, Odds, place_of};
@@ -180,6 +181,7 @@ fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {
     if operator.below(3) == 0 {
         add(odds, &mut operator, 12, &[(18, 4)]);
     }
+    reads::trouble(seed, setup, odds);
     if Rng::fork(seed, "lost questions").below(LOST_QUESTIONS) == 0 {
         lose_questions(setup, odds);
     }
@@ -191,7 +193,7 @@ fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {
 /// What epochs say to each other fares badly now and then, beyond what befalls everything.
 fn trouble(odds: &mut Odds, faults: FaultSet, rng: &mut Rng) {
     let (lost, held) = (rng.pick(&[0, 0, 100, 500]), rng.pick(&[0, 0, 50, 300]));
-    let kinds: Vec<_> = MessageKind::ALL[11..].iter().copied().filter(|_| rng.below(2) == 0).collect();
+    let kinds: Vec<_> = MessageKind::ALL[11..19].iter().copied().filter(|_| rng.below(2) == 0).collect();
     if faults.net && lost + held > 0 {
         spoil(odds, &kinds, Fates::per_mille([50, lost, 50, held, 0]));
     }
@@ -287,17 +289,7 @@ fn draw_clients(setup: &mut Setup, rng: &mut Rng, regime: Regime) {
         setup.mix.cas = 6;
     }
     // Drawn apart: the rest of a setup is what it was before there were reads.
-    draw_reads(setup, &mut Rng::fork(setup.seed, "reads"));
-}
-
-/// Most clients read without an entry in the log, now and then or all the time.
-fn draw_reads(setup: &mut Setup, rng: &mut Rng) {
-    setup.mix.unlogged = rng.pick(&[0, 8, 16, 16]);
-    if setup.mix.unlogged > 0 {
-        setup.mix.get = rng.pick(&[2, 6, 12]);
-        // As many operations are logged as without.
-        setup.ops = setup.ops * (10 + u32::try_from(setup.mix.get).unwrap_or(0)) / 10;
-    }
+    reads::draw(setup, &mut Rng::fork(setup.seed, "reads"));
 }
 
 /// Of one of so many clusters the questions for state are lost.

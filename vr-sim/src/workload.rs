@@ -4,6 +4,7 @@
 //! functions of the setup, not choices. Must not know replicas or faults. PROTOCOL W1–W4.
 
 use crate::check::Model;
+use crate::client::Asked;
 use crate::digest::Digest;
 use crate::service::{Key, Kv, KvOp, KvResult, Observed, WordOp, apply};
 use serde::{Deserialize, Serialize};
@@ -21,9 +22,9 @@ pub trait App: Clone {
     /// Writes the body of a client's next operation, the `serial`th of all it ever called.
     fn body(&mut self, client: u32, serial: u64, out: &mut Vec<u8>);
 
-    /// Is that operation asked as a read, which changes nothing and is not logged?
-    fn reads(&self, _client: u32, _serial: u64, _body: &[u8]) -> bool {
-        false
+    /// How is that operation asked for? What changes nothing need not be logged.
+    fn asked(&self, _client: u32, _serial: u64, _body: &[u8]) -> Asked {
+        Asked::Logged
     }
 
     /// The client got an answer.
@@ -52,6 +53,9 @@ pub struct Mix {
     /// So many of 16 reads are not logged.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unlogged: u64,
+    /// So many of 16 of those go to any replica, which may answer them whether it leads or not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub anywhere: u64,
 }
 
 /// Skips what older files do not have.
@@ -62,7 +66,7 @@ const fn is_zero(number: &u64) -> bool {
 
 impl Default for Mix {
     fn default() -> Self {
-        Self { keys: 3, get: 2, put: 1, append: 6, cas: 2, delete: 1, unlogged: 0 }
+        Self { keys: 3, get: 2, put: 1, append: 6, cas: 2, delete: 1, unlogged: 0, anywhere: 0 }
     }
 }
 
@@ -133,7 +137,7 @@ impl App for KvClients {
     }
 
     fn body(&mut self, client: u32, serial: u64, out: &mut Vec<u8>) {
-        let Mix { keys, get, put, append, cas, delete, unlogged: _ } = self.mix;
+        let Mix { keys, get, put, append, cas, delete, unlogged: _, anywhere: _ } = self.mix;
         let key = self.number(client, serial, 0) % u64::from(keys.max(1));
         let key = Key(u16::try_from(key).expect("below the number of keys"));
         // Every value is written by one operation only: what is read tells who wrote it.
@@ -163,8 +167,15 @@ impl App for KvClients {
         op.encode(out);
     }
 
-    fn reads(&self, client: u32, serial: u64, body: &[u8]) -> bool {
-        matches!(KvOp::decode(body), Some(KvOp::Get { .. })) && self.number(client, serial, 2) % 16 < self.mix.unlogged
+    fn asked(&self, client: u32, serial: u64, body: &[u8]) -> Asked {
+        let hits = |of, share| self.number(client, serial, of) % 16 < share;
+        if !(matches!(KvOp::decode(body), Some(KvOp::Get { .. })) && hits(2, self.mix.unlogged)) {
+            Asked::Logged
+        } else if hits(3, self.mix.anywhere) {
+            Asked::ReadHere
+        } else {
+            Asked::Read
+        }
     }
 
     fn answered(&mut self, client: u32, body: &[u8], result: &[u8]) {
@@ -226,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_compare_and_set_expects_what_its_client_last_saw() {
-        let mix = Mix { keys: 1, get: 0, put: 0, append: 0, cas: 1, delete: 0, unlogged: 0 };
+        let mix = Mix { keys: 1, get: 0, put: 0, append: 0, cas: 1, delete: 0, unlogged: 0, anywhere: 0 };
         let mut clients = KvClients::new(7, mix);
         let first = body(&mut clients, 1, 0);
         assert!(matches!(KvOp::decode(&first), Some(KvOp::Cas { expect: None, .. })));

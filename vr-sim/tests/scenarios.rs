@@ -44,6 +44,7 @@ chapters! {
     clients_hold "clients",
     hand_over_holds "primary hand-over",
     reads_hold "reads without an entry",
+    reads_at_backups_hold "reads at backups",
     reconfiguration_holds "reconfiguration",
     news_of_a_reconfiguration_holds "reconfiguration: who hears of it, and when",
     robustness_holds "robustness",

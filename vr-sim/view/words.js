@@ -21,6 +21,8 @@ VR.words = (() => {
     CheckpointPart: 'CKP',
     GetEntries: 'GEN',
     Entries: 'ENT',
+    GetReadIndex: 'GRI',
+    ReadIndex: 'RIX',
     Request: 'REQ',
     Read: 'RD',
     Reply: 'REP',
@@ -42,6 +44,8 @@ VR.words = (() => {
     CheckpointPart: 'gives it',
     GetEntries: 'asks for entries its disk lost',
     Entries: 'gives them',
+    GetReadIndex: 'asks what reads must reflect',
+    ReadIndex: 'says what reads must reflect',
     Request: 'a client asks',
     Read: 'a client asks',
     Reply: 'a client is answered',
@@ -155,6 +159,10 @@ VR.words = (() => {
         return b.log_len === undefined
           ? `is in view ${view}`
           : `is primary of view ${view}, ${entries(b)}, its log ends at op ${op}`;
+      case 'GetReadIndex':
+        return "asks what the answers to its clients' reads must reflect";
+      case 'ReadIndex':
+        return `reads must reflect everything through op ${op}`;
       case 'Request':
       case 'Read':
         return or(b.val, 'opens a session');

@@ -303,8 +303,23 @@ impl Handle {
     /// # Errors
     /// Why there is no answer. Whatever it is, the question may be asked again, of anybody.
     pub async fn read(&self, query: Bytes) -> Result<Bytes, RequestError> {
+        self.ask_service(query, false).await
+    }
+
+    /// [`Handle::read`] of this node, whether it leads or not: a backup asks its primary, once for all who wait, what the
+    /// answers must reflect, and answers from its own service when it has executed that. As linearizable, a round trip to the
+    /// primary slower, and the primary has less to do.
+    ///
+    /// # Errors
+    /// As [`Handle::read`]. `NotPrimary` also of a backup that cannot answer: its view ends, its primary is silent, or of an
+    /// earlier version that knows no such question.
+    pub async fn read_here(&self, query: Bytes) -> Result<Bytes, RequestError> {
+        self.ask_service(query, true).await
+    }
+
+    async fn ask_service(&self, query: Bytes, here: bool) -> Result<Bytes, RequestError> {
         let (answer, answered) = oneshot::channel();
-        self.outcome(self.inbox.read(Asker { query, answer }), answered).await
+        self.outcome(self.inbox.read(Asker { query, here, answer }), answered).await
     }
 
     /// Asks this node's service, without the group: what it answers may be old.

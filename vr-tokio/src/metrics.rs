@@ -200,6 +200,7 @@ impl Metrics {
             Note::EpochBegan { .. } => "epoch_began",
             Note::LearnedEpoch { .. } => "learned_epoch",
             Note::EpochSettled { .. } => "epoch_settled",
+            Note::ReadsGivenUp { .. } => "reads_given_up",
             _ => "other",
         };
         self.happened.get_or_create(&Kind { kind }).inc();

@@ -40,6 +40,8 @@ pub(crate) struct Question {
 #[derive(Debug)]
 pub(crate) struct Asker {
     pub(crate) query: Bytes,
+    /// This node may answer it whether it leads or not.
+    pub(crate) here: bool,
     pub(crate) answer: oneshot::Sender<Result<Bytes, RequestError>>,
 }
 

@@ -183,6 +183,10 @@ impl Requests for Routes {
         self.shared.handle.read(query).await.map_err(|error| self.refused(error))
     }
 
+    async fn read_here(&self, query: Bytes) -> Result<Bytes, Refused> {
+        self.shared.handle.read_here(query).await.map_err(|error| self.refused(error))
+    }
+
     fn max_request_bytes(&self) -> usize {
         self.shared.max_request_bytes
     }

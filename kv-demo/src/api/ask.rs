@@ -137,13 +137,33 @@ fn query_value(query: Option<&str>, name: &str) -> Option<String> {
     String::from_utf8(unescaped(&value)).ok()
 }
 
+/// Who answers a read, and how new it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Consistency {
+    /// The primary: everything that was answered before.
+    Linearizable,
+    /// This node, with the same, which its primary tells it.
+    Here,
+    /// This node alone, whatever it knows.
+    Stale,
+}
+
 /// `?consistency=stale`: ask this node alone.
-pub(super) fn is_stale(query: Option<&str>) -> Result<bool, Problem> {
+pub(super) fn consistency_of(query: Option<&str>) -> Result<Consistency, Problem> {
     match query_value(query, "consistency").as_deref() {
-        None | Some("linearizable") => Ok(false),
-        Some("stale") => Ok(true),
-        Some(_) => Err(Problem::BadRequest("consistency is linearizable or stale")),
+        None | Some("linearizable") => Ok(Consistency::Linearizable),
+        Some("here") => Ok(Consistency::Here),
+        Some("stale") => Ok(Consistency::Stale),
+        Some(_) => Err(Problem::BadRequest("consistency is linearizable, here or stale")),
     }
+}
+
+/// Where another node answers what this one cannot: without asking for an answer from here, which one of an earlier version
+/// would not understand.
+pub(super) fn elsewhere(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+    let rest: Vec<&str> = query.split('&').filter(|pair| *pair != "consistency=here").collect();
+    if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) }
 }
 
 fn ttl(seconds: u64) -> Result<Ttl, Problem> {
@@ -274,6 +294,14 @@ mod tests {
         {
             assert_eq!(ttl(wrong), Err(()), "{wrong}");
         }
+    }
+
+    #[test]
+    fn whoever_cannot_answer_from_here_sends_on_without_that_wish() {
+        assert_eq!(elsewhere("/object/a?consistency=here"), "/object/a");
+        assert_eq!(elsewhere("/object?prefix=a/&consistency=here&limit=3"), "/object?prefix=a/&limit=3");
+        assert_eq!(elsewhere("/object/a"), "/object/a");
+        assert_eq!(consistency_of(Some("consistency=here")).ok(), Some(Consistency::Here));
     }
 
     #[test]

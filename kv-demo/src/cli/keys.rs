@@ -40,7 +40,20 @@ pub(super) struct PutArgs {
     common: Common,
 }
 
-/// `get KEY`, `delete KEY`.
+/// `get KEY`.
+#[derive(clap::Args, Debug)]
+pub(super) struct GetArgs {
+    /// The key.
+    key: String,
+    /// Have this node answer, whether it leads or not: as new an answer, for which nothing is logged. Should it not be able to,
+    /// another one answers.
+    #[arg(long, value_name = "URL")]
+    from: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// `delete KEY`.
 #[derive(clap::Args, Debug)]
 pub(super) struct KeyArgs {
     /// The key.
@@ -110,23 +123,33 @@ fn exit_of(outcome: Result<ExitCode, Trouble>) -> ExitCode {
 /// Has operations executed, one after the other, in one session.
 fn ask<T>(common: &Common, talk: impl AsyncFnOnce(&mut Talk) -> Result<T, Trouble>) -> Result<T, Trouble> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Trouble::Input)?;
-    runtime.block_on(async {
-        let options =
-            ClientOptions { call_timeout: Duration::from_secs(common.timeout.into()), ..ClientOptions::default() };
-        let session = Client::new(&common.endpoints, options)?.session().await?;
-        talk(&mut Talk(session)).await
-    })
+    runtime.block_on(async { talk(&mut Talk(client_of(common)?.session().await?)).await })
+}
+
+fn client_of(common: &Common) -> Result<Client, ClientError> {
+    let call_timeout = Duration::from_secs(common.timeout.into());
+    Client::new(&common.endpoints, ClientOptions { call_timeout, ..ClientOptions::default() })
+}
+
+/// Has one node answer a question.
+fn ask_from(common: &Common, node: &str, op: &Op) -> Result<Answer, Trouble> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Trouble::Input)?;
+    let answer = runtime.block_on(async { client_of(common)?.read_from(node, op.encode()).await })?;
+    understood(answer)
+}
+
+fn understood(answer: Bytes) -> Result<Answer, Trouble> {
+    match Answer::decode(answer) {
+        None | Some(Answer::Malformed) => Err(Trouble::Nonsense),
+        Some(answer) => Ok(answer),
+    }
 }
 
 struct Talk(vr_tokio::client::ClientSession);
 
 impl Talk {
     async fn ask(&mut self, op: Op) -> Result<Answer, Trouble> {
-        let reply = self.0.call(op.encode()).await?;
-        match Answer::decode(reply.result) {
-            None | Some(Answer::Malformed) => Err(Trouble::Nonsense),
-            Some(answer) => Ok(answer),
-        }
+        understood(self.0.call(op.encode()).await?.result)
     }
 }
 
@@ -221,10 +244,14 @@ pub(super) fn cas(args: &CasArgs) -> ExitCode {
     }))
 }
 
-pub(super) fn get(args: &KeyArgs) -> ExitCode {
-    let KeyArgs { key, common } = args;
+pub(super) fn get(args: &GetArgs) -> ExitCode {
+    let GetArgs { key, from, common } = args;
     let op = Op::Get { key: key.clone().into() };
-    exit_of(ask(common, async move |talk| talk.ask(op).await).and_then(|answer| {
+    let answer = match from {
+        Some(node) => ask_from(common, node, &op),
+        None => ask(common, async move |talk| talk.ask(op).await),
+    };
+    exit_of(answer.and_then(|answer| {
         if answer == Answer::Missing {
             return Ok(missing(common, key));
         }

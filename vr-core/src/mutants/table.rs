@@ -211,6 +211,30 @@ pub(super) const TABLE: &[(Mutant, &str, &str, &str)] = &[
     ),
     (Mutant::BackupRead, "backup_read", "D81", "a backup answers reads from its own state"),
     (
+        Mutant::IndexUnconfirmed,
+        "index_unconfirmed",
+        "D80",
+        "a primary tells a backup what reads must reflect without asking whether it still leads",
+    ),
+    (
+        Mutant::AnswersBeforeIndex,
+        "answers_before_index",
+        "D81",
+        "a backup answers reads when it hears what they must reflect, before it has executed that",
+    ),
+    (
+        Mutant::EarlierIndex,
+        "earlier_index",
+        "D81",
+        "what an earlier question was answered serves reads that came after it",
+    ),
+    (
+        Mutant::IndexOverViews,
+        "index_over_views",
+        "D81",
+        "what a primary of an earlier view said serves reads of this one",
+    ),
+    (
         Mutant::ReadBeforeInherited,
         "read_before_inherited",
         "D82",

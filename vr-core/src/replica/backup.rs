@@ -4,6 +4,8 @@
 //! *now*, so that none can outlive its view. Must not know how the view began or what follows it. Paper: VRR
 //! §4.1 steps 4 and 7, §5.2.
 
+mod reads;
+
 use super::checkpoints::{self, Took};
 use super::common::{Common, Next, Out};
 use super::state_transfer::{self, Fetch};
@@ -14,6 +16,7 @@ use crate::log::{Head, continues};
 use crate::message::{Body, CheckpointPart, MessageKind, NewState, StartView};
 use crate::persist::{Plain, Promise};
 use crate::timer::Timer;
+use reads::Reads;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -25,6 +28,7 @@ pub(super) struct Backup {
     /// The newest heartbeat heard.
     beat: Beat,
     fetch: Option<Fetch>,
+    reads: Reads,
 }
 
 impl Backup {
@@ -37,7 +41,7 @@ impl Backup {
         common.hear_primary();
         common.commit_to(out, commit, false);
         let acked = if common.rules.acknowledges_after_transfer() { Op::ZERO } else { common.log.op() };
-        Self { acked, owes_ack: false, beat: Beat::ZERO, fetch: None }
+        Self { acked, owes_ack: false, beat: Beat::ZERO, fetch: None, reads: Reads::default() }
     }
 
     /// A message of our view.
@@ -45,7 +49,9 @@ impl Backup {
         let kind = body.kind();
         let from_primary = from == common.primary();
         match body {
-            Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) if !from_primary => {
+            Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) | Body::ReadIndex { .. }
+                if !from_primary =>
+            {
                 common.ignore(out, from, kind, Ignored::WrongRole);
             }
             Body::Prepare { entries, commit, beat } => {
@@ -63,7 +69,8 @@ impl Backup {
             Body::CheckpointPart(part) => self.on_part(common, out, from, &part),
             Body::GetState(question) => state_transfer::answer(common, out, from, &question, true),
             Body::NewState(page) => self.on_new_state(common, out, from, &page),
-            Body::PrepareOk { .. } | Body::CommitOk { .. } | Body::DoViewChange(_) => {
+            Body::ReadIndex { id, op } => self.on_read_index(common, out, from, (id, op), true),
+            Body::PrepareOk { .. } | Body::CommitOk { .. } | Body::DoViewChange(_) | Body::GetReadIndex { .. } => {
                 common.ignore(out, from, kind, Ignored::WrongRole);
             }
             Body::StartViewChange { .. }
@@ -255,6 +262,9 @@ impl Backup {
     pub(super) fn settle(&mut self, common: &mut Common, out: &mut Out) {
         if self.is_due(common) {
             self.acknowledge(common, out);
+        }
+        if self.owes_reads(common) {
+            self.answer_reads(common, out);
         }
     }
 

@@ -67,9 +67,7 @@ impl Replica {
     /// Our epoch is over: nothing is said in it any more, and nobody is answered (D87).
     pub(super) fn step_out(&mut self, out: &mut Out) {
         let common = &mut self.common;
-        if let Status::Primary(primary) = &mut self.status {
-            primary.turn_away(common, out);
-        }
+        Self::turn_away(&mut self.status, common, out);
         for timer in [Timer::Heartbeat, Timer::ViewChange, Timer::Retransmit, Timer::Fetch] {
             common.timers.cancel(timer);
         }

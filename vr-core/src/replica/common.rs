@@ -15,10 +15,10 @@ use crate::action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejec
 use crate::checkpoint::Checkpoint;
 use crate::clients::ClientTable;
 use crate::config::{Config, Durability};
-use crate::entry::{Entries, Request};
+use crate::entry::{Entries, Query, Request};
 use crate::gate::Gate;
 use crate::group::Group;
-use crate::id::{Epoch, FetchId, Op, ReplicaId, RequestNumber, Session, Time, View, WriteId, index};
+use crate::id::{Epoch, FetchId, Op, ReplicaId, RequestNumber, Session, Time, View, WriteId, count, index};
 use crate::log::{Head, Log};
 use crate::message::{Body, Header, MessageKind, Spare};
 use crate::persist::{Durable, Pending, Plain, Promise};
@@ -167,7 +167,7 @@ impl Common {
     }
     /// The member `steps` after this one in the rotation, never this one itself.
     pub(super) fn another(&self, steps: u64) -> ReplicaId {
-        let step = 1 + index(steps % crate::id::count((self.members() - 1).max(1)));
+        let step = 1 + index(steps % count((self.members() - 1).max(1)));
         self.group.around(self.me.index() + step)
     }
 
@@ -241,6 +241,20 @@ impl Common {
     pub(super) fn reject(&self, out: &mut Out, request: &Request, reason: Reject) {
         let Request { client, session, number, .. } = *request;
         out.push(Action::Reject(Box::new(Rejection { client, session, number, reason })));
+    }
+
+    /// Says no to a question.
+    pub(super) fn refuse(&self, out: &mut Out, query: &Query, reason: Reject) {
+        let Query { client, number, .. } = *query;
+        out.push(Action::Reject(Box::new(Rejection { client, session: Session::ZERO, number, reason })));
+    }
+
+    /// Is a question too long, or one too many where so many wait?
+    pub(super) fn too_much(&self, query: &Query, waiting: usize) -> Option<Reject> {
+        if count(query.body.len()) > u64::from(self.config.cluster.max_request_bytes) {
+            return Some(Reject::TooLarge);
+        }
+        (count(waiting) >= u64::from(self.config.batching.queue_entries)).then_some(Reject::Busy)
     }
 
     /// The hint for a client that came to the wrong replica (PROTOCOL D27).

@@ -266,6 +266,8 @@ pub(super) fn on_message(
         | Body::EpochStarted { .. }
         | Body::NewEpoch(_)
         | Body::CheckEpoch
+        | Body::GetReadIndex { .. }
+        | Body::ReadIndex { .. }
         | Body::Prepare { .. }
         | Body::PrepareOk { .. }
         | Body::Commit { .. }

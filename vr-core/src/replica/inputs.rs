@@ -2,8 +2,8 @@
 //!
 //! Owns what each of these inputs means in each status. Must not know messages or timers. Paper: VRR §4.1 step 1.
 
-use super::common::Out;
-use super::{Replica, Status, checkpoints, epochs, primary};
+use super::common::{Common, Out};
+use super::{Replica, Status, checkpoints, epochs};
 use crate::action::{Action, Note};
 use crate::checkpoint::{Checkpoint, Outline};
 use crate::entry::{Query, Request};
@@ -93,8 +93,27 @@ impl Replica {
             Status::Backup(_) if self.common.rules.backup_reads() => out.push(Action::Read(alloc::vec![query])),
             Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Outside | Status::Halted => {
                 let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
-                primary::refuse(out, &query, reason);
+                self.common.refuse(out, &query, reason);
             }
+        }
+    }
+
+    /// A backup knows it from its primary, and answers whoever lets it (PROTOCOL 1.8).
+    pub(super) fn on_query_here(&mut self, out: &mut Out, query: Query) {
+        match &mut self.status {
+            Status::Backup(backup) => backup.on_query(&mut self.common, out, query),
+            Status::Primary(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Outside | Status::Halted => {
+                self.on_query(out, query);
+            }
+        }
+    }
+
+    /// Its time in this status is over: whoever waits for it is told so.
+    pub(super) fn turn_away(status: &mut Status, common: &Common, out: &mut Out) {
+        match status {
+            Status::Primary(primary) => primary.turn_away(common, out),
+            Status::Backup(backup) => backup.turn_readers_away(common, out),
+            Status::ViewChange(_) | Status::Recovering(_) | Status::Outside | Status::Halted => {}
         }
     }
 
@@ -112,9 +131,7 @@ impl Replica {
     pub(super) fn stop(&mut self, out: &mut Out) {
         let recovering = matches!(self.status, Status::Recovering(_));
         let clean = self.common.rules.leaves_mark(recovering);
-        if let Status::Primary(primary) = &mut self.status {
-            primary.turn_away(&self.common, out);
-        }
+        Self::turn_away(&mut self.status, &self.common, out);
         self.common.stop(out, clean);
         if self.common.rules.ends_with_mark() {
             self.status = Status::Halted;

@@ -128,6 +128,7 @@ impl Replica {
             Input::Request(request) => self.on_request(out, request),
             Input::Requests(requests) => self.on_requests(out, requests),
             Input::Query(query) => self.on_query(out, query),
+            Input::QueryHere(query) => self.on_query_here(out, query),
             Input::Persisted(upto) => self.on_persisted(out, upto),
             // Nothing became durable or was logged: nothing new can be promised.
             Input::Executed { op, reply } => {
@@ -197,6 +198,7 @@ impl Replica {
                     backup.on_fetch(common, out);
                     Next::Stay
                 }
+                (Status::Backup(backup), Timer::Retransmit) => backup.on_silence(common, out),
                 (Status::ViewChange(between), Timer::Heartbeat) => between.on_heartbeat(common, out),
                 (Status::ViewChange(between), Timer::ViewChange) => between.on_patience_lost(common, out),
                 (Status::ViewChange(between), Timer::Fetch) => between.on_fetch(common, out),
@@ -206,7 +208,7 @@ impl Replica {
                     Next::Stay
                 }
                 (Status::Primary(_), Timer::ViewChange | Timer::Fetch)
-                | (Status::Backup(_) | Status::ViewChange(_), Timer::Retransmit)
+                | (Status::ViewChange(_), Timer::Retransmit)
                 | (Status::Recovering(_), Timer::ViewChange | Timer::Retransmit)
                 | (Status::Outside | Status::Halted, _) => Next::Stay,
             };
@@ -345,6 +347,9 @@ impl Replica {
                 common.replace(out, start.tail.base.op, start.tail.entries.clone());
                 self.transition(out, Next::Follow { commit: start.commit });
             }
+            (Body::ReadIndex { id, op }, Status::Backup(backup)) if common.rules.takes_index_of_earlier_view() => {
+                backup.on_read_index(common, out, from, (*id, *op), false);
+            }
             (Body::Prepare { .. } | Body::Commit { .. }, Status::Backup(_))
                 if common.rules.older_view_is_a_sign_of_life() =>
             {
@@ -404,9 +409,7 @@ impl Replica {
                 }
             }
             Next::Enter(view, cause) => {
-                if let Status::Primary(primary) = &mut self.status {
-                    primary.turn_away(common, out);
-                }
+                Self::turn_away(&mut self.status, common, out);
                 common.enter(out, view, cause);
                 let mut between = ViewChange::enter(common, out);
                 if let Status::ViewChange(older) = core::mem::replace(&mut self.status, Status::Halted) {

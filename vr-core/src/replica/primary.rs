@@ -24,7 +24,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use hand_over::GivingWay;
 use reads::Reads;
-pub(super) use reads::refuse;
 use serde::{Deserialize, Serialize};
 
 /// What the primary knows of a member.
@@ -208,8 +207,9 @@ impl Primary {
             }
             Body::DoViewChange(_) => self.welcome(common, out, from),
             Body::GetState(question) => state_transfer::answer(common, out, from, question, true),
+            Body::GetReadIndex { id } => self.on_get_read_index(common, out, from, *id),
             Body::NewState(_) => common.ignore(out, from, kind, Ignored::NotAsked),
-            Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) => {
+            Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) | Body::ReadIndex { .. } => {
                 common.ignore(out, from, kind, Ignored::WrongRole);
             }
             Body::StartViewChange { .. }

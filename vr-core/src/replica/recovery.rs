@@ -157,7 +157,9 @@ impl Recovering {
             | Body::StartEpoch(_)
             | Body::EpochStarted { .. }
             | Body::NewEpoch(_)
-            | Body::CheckEpoch => common.ignore(out, from, kind, Ignored::WrongStatus),
+            | Body::CheckEpoch
+            | Body::GetReadIndex { .. }
+            | Body::ReadIndex { .. } => common.ignore(out, from, kind, Ignored::WrongStatus),
             Body::Recovery(_) => {
                 if let Some(position) = common.group.position(from) {
                     self.asking[position.index()] = Some(common.now);

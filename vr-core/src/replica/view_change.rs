@@ -117,7 +117,9 @@ impl ViewChange {
             | Body::StartEpoch(_)
             | Body::EpochStarted { .. }
             | Body::NewEpoch(_)
-            | Body::CheckEpoch => {
+            | Body::CheckEpoch
+            | Body::GetReadIndex { .. }
+            | Body::ReadIndex { .. } => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }

@@ -175,6 +175,8 @@ impl Display for Sent {
             "Recovery" => write!(f, "asks for its memory, of view {} or later", Number(more.view_min)),
             "RecoveryResponse" if more.log_len.is_none() => write!(f, "is in view {view}"),
             "RecoveryResponse" => write!(f, "is primary of view {view}, {}, its log ends at op {op}", Listed(more)),
+            "GetReadIndex" => f.write_str("asks what the answers to its clients' reads must reflect"),
+            "ReadIndex" => write!(f, "reads must reflect everything through op {op}"),
             "Request" | "Read" => f.write_str(more.val.as_deref().unwrap_or("opens a session")),
             "Reply" if self.op.is_none() => f.write_str("its read is answered"),
             "Reply" => write!(f, "op {op} is done{}", more.val.as_ref().map_or("", |_| ": "))

@@ -88,6 +88,9 @@ pub(super) fn remark(note: &Note) -> Option<(&'static str, String)> {
         Note::EpochEnds { .. } | Note::EpochBegan { .. } | Note::LearnedEpoch { .. } | Note::EpochSettled { .. } => {
             return of_epochs(note);
         }
+        Note::ReadsGivenUp { view, queries } => {
+            ("reads_given_up", format!("gives up {queries} reads that waited in view {view}"))
+        }
         Note::TableAt { op, table } => {
             ("table_at", format!("client table after op {op}: {}", super::summary::short_hash(table)))
         }

@@ -160,7 +160,7 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
             Input::Requests(requests) => {
                 requests.iter().for_each(|request| self.requested(request, step.actions));
             }
-            Input::Query(query) => self.queried(query, step.actions),
+            Input::Query(query) | Input::QueryHere(query) => self.queried(query, step.actions),
             Input::Message(message) => self.received(message, step),
             Input::Persisted(id) => self.emit(disk(DiskAct::Fsync, Some(*id), None)),
             Input::WriteFailed => self.emit(disk(DiskAct::Write, None, Some(DiskFault::Eio))),

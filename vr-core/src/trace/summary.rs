@@ -214,6 +214,8 @@ fn said(body: &Body) -> (Option<u64>, Option<u64>, Summary) {
             (Some(base.op.0), None, Summary { log_ck: Some(short_hash(base.hash)), ..nothing })
         }
         Body::EpochStarted { .. } | Body::CheckEpoch => (None, None, nothing),
+        Body::GetReadIndex { id } => (None, None, Summary { id: Some(id.0), ..nothing }),
+        Body::ReadIndex { id, op } => (Some(op.0), None, Summary { id: Some(id.0), ..nothing }),
         Body::Entries(entries) => {
             let (last, n) = (entries.last(), Some(count(entries.len())));
             let log_ck = last.map(|last| short_hash(last.hash()));

@@ -241,6 +241,8 @@ variants! {
         16 => EpochStarted { epoch },
         17 => NewEpoch(group),
         18 => CheckEpoch,
+        19 => GetReadIndex { id },
+        20 => ReadIndex { id, op },
     }
     Write {
         0 => Incarnation(incarnation),
@@ -270,6 +272,7 @@ variants! {
         13 => HandOver { to },
         14 => CheckpointBegun { op },
         15 => CheckpointGiven(checkpoint),
+        16 => QueryHere(query),
     }
 }
 

@@ -68,6 +68,8 @@ fn messages() -> Vec<(String, Message)> {
         Body::EpochStarted { epoch: Epoch(1) },
         Body::NewEpoch(group(1, &Bytes::new())),
         Body::CheckEpoch,
+        Body::GetReadIndex { id: FetchId(4 << 32 | 6) },
+        Body::ReadIndex { id: FetchId(4 << 32 | 6), op: Op(302) },
     ];
     let header = Header {
         config: Hash(0xC0FF_EE00_0000_0000_0000_0000_0000_0002),
@@ -126,6 +128,14 @@ fn events() -> Vec<(String, Event)> {
         (
             "Query",
             Input::Query(Query { client: ClientId(19), number: RequestNumber(305), body: Bytes::from_static(b"?") }),
+        ),
+        (
+            "QueryHere",
+            Input::QueryHere(Query {
+                client: ClientId(19),
+                number: RequestNumber(306),
+                body: Bytes::from_static(b"?"),
+            }),
         ),
         ("HandOver", Input::HandOver { to: Some(ReplicaId(2)) }),
         ("Requests", Input::Requests(entries.iter().map(Entry::request).collect())),

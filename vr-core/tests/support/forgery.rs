@@ -155,6 +155,8 @@ impl Lie {
             Body::GetEntries { through } => self.head(through),
             Body::Entries(entries) => *entries = self.entries(entries),
             Body::EpochStarted { epoch } => *epoch = vr_core::Epoch(self.number(epoch.0)),
+            Body::GetReadIndex { id } => *id = FetchId(self.number(id.0)),
+            Body::ReadIndex { op, .. } => *op = self.op(*op),
             Body::StartEpoch(_) | Body::NewEpoch(_) | Body::CheckEpoch => {}
             Body::CheckpointPart(part) => self.tell_in_part(field, part),
         }

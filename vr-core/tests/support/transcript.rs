@@ -129,7 +129,9 @@ impl Transcript {
             Input::Request(_) | Input::WriteFailed | Input::Executed { .. } | Input::Space(_) | Input::Stop => {
                 (false, String::new())
             }
-            Input::Requests(_) | Input::ExecutedRun { .. } | Input::Query(_) => (false, String::new()),
+            Input::Requests(_) | Input::ExecutedRun { .. } | Input::Query(_) | Input::QueryHere(_) => {
+                (false, String::new())
+            }
             Input::HandOver { .. } => (false, String::new()),
             Input::CheckpointTaken { .. } | Input::CheckpointBegun { .. } => (false, String::new()),
             Input::CheckpointGiven(_) | Input::Restored { .. } => (false, String::new()),
@@ -147,7 +149,9 @@ impl Transcript {
         match &event.input {
             Input::Tick => format!("r{at} clock  {} ms", event.at.0 / 1_000_000),
             Input::Request(request) => format!("r{at} ← {}  {}", client(request.client), asked(request)),
-            Input::Query(query) => format!("r{at} ← {}  Read {:?}", client(query.client), query.number),
+            Input::Query(query) | Input::QueryHere(query) => {
+                format!("r{at} ← {}  Read {:?}", client(query.client), query.number)
+            }
             Input::Message(message) => format!("r{at} ← {:?}  {}", message.header.from, said(message)),
             Input::WriteFailed => format!("r{at} disk  fails"),
             Input::Space(true) => format!("r{at} disk  has room"),
@@ -320,7 +324,8 @@ fn said(message: &Message) -> String {
         Body::Entries(entries) => format!("{name} {}", ops(entries)),
         Body::StartEpoch(group) | Body::NewEpoch(group) => format!("{name} {}", group.epoch()),
         Body::EpochStarted { epoch } => format!("{name} {epoch}"),
-        Body::CheckEpoch => name.to_owned(),
+        Body::CheckEpoch | Body::GetReadIndex { .. } => name.to_owned(),
+        Body::ReadIndex { op, .. } => format!("{name} {op}"),
         Body::CheckpointPart(part) => {
             format!(
                 "{name} after op {}, {} bytes from {} of {}",
@@ -438,6 +443,7 @@ fn noted(note: &Note) -> Option<String> {
         Note::EpochBegan { epoch, base, member } => format!("is of epoch {epoch} after op {base}: {member}"),
         Note::LearnedEpoch { epoch, from } => format!("hears of epoch {epoch} from r{from}"),
         Note::EpochSettled { epoch } => format!("epoch {epoch} is settled"),
+        Note::ReadsGivenUp { view, queries } => format!("gives up {queries} reads of {view}"),
         other => panic!("{other:?} has no words yet"),
     })
 }

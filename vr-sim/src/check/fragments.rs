@@ -184,6 +184,7 @@ impl Fragments {
             | Input::Request(_)
             | Input::Requests(_)
             | Input::Query(_)
+            | Input::QueryHere(_)
             | Input::Persisted(_)
             | Input::Stop
             | Input::HandOver { .. }
@@ -380,8 +381,8 @@ impl Fragments {
         let is = |status| before.status == status || after.status == status;
         let (leads, follows, recovers) = (is(StatusName::Primary), is(StatusName::Backup), is(StatusName::Recovering));
         let may = match &message.body {
-            Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) => leads,
-            Body::PrepareOk { .. } | Body::CommitOk { .. } => follows,
+            Body::Prepare { .. } | Body::Commit { .. } | Body::StartView(_) | Body::ReadIndex { .. } => leads,
+            Body::PrepareOk { .. } | Body::CommitOk { .. } | Body::GetReadIndex { .. } => follows,
             Body::DoViewChange(_) => is(StatusName::ViewChange),
             Body::StartViewChange { .. } | Body::GetState(_) | Body::NewState(_) => {
                 leads || follows || is(StatusName::ViewChange)
@@ -437,7 +438,9 @@ impl Fragments {
             | Body::StartEpoch(_)
             | Body::EpochStarted { .. }
             | Body::NewEpoch(_)
-            | Body::CheckEpoch => Ok(()),
+            | Body::CheckEpoch
+            | Body::GetReadIndex { .. }
+            | Body::ReadIndex { .. } => Ok(()),
         }
     }
 

@@ -250,7 +250,7 @@ impl Checkers {
                 self.votes.hears(&self.shadow, who, message);
                 self.questions.hears(who, message);
             }
-            Input::Query(query) => self.reads.iter_mut().for_each(|reads| reads.asked(who, query)),
+            Input::Query(query) | Input::QueryHere(query) => reads::asked(&mut self.reads, who, query),
             Input::Persisted(upto) => {
                 let was_damaged = self.shadow.replicas[who].disk.gone.is_some();
                 self.shadow.persisted(who, *upto);

@@ -81,7 +81,9 @@ impl Promises {
             | Body::CheckpointPart(_)
             | Body::GetEntries { .. }
             | Body::Entries(_)
-            | Body::CheckEpoch => {
+            | Body::CheckEpoch
+            | Body::GetReadIndex { .. }
+            | Body::ReadIndex { .. } => {
                 return Ok(());
             }
             Body::EpochStarted { epoch } => return Self::has_started(shadow, who, *epoch),

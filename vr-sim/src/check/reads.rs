@@ -19,6 +19,11 @@ pub(super) struct Reads {
     answered: u64,
 }
 
+/// A question comes to a replica, where this is judged.
+pub(super) fn asked(reads: &mut Option<Reads>, who: usize, query: &Query) {
+    reads.iter_mut().for_each(|reads| reads.asked(who, query));
+}
+
 impl Reads {
     /// The result of an operation leaves for its client.
     pub(super) fn replied(&mut self, shadow: &Shadow, reply: &Reply) {

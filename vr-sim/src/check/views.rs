@@ -277,6 +277,8 @@ impl Views {
                 mirror.standing.is_running() && mirror.standing != Standing::Recovering
             }
             Body::EpochStarted { .. } | Body::CheckEpoch => mirror.standing.is_running(),
+            Body::GetReadIndex { .. } => current && mirror.standing == Standing::Backup,
+            Body::ReadIndex { .. } => current && mirror.standing == Standing::Primary,
         };
         if may { Ok(()) } else { Err(Self::out_of_role(shadow, who, message)) }
     }

@@ -82,6 +82,16 @@ impl Scenario {
         Call { scenario: self, client }
     }
 
+    /// Reads a value without an entry in the log, of this replica first, which may answer whether it leads or not.
+    pub fn read_here(&mut self, who: Role, client: usize, key: u16) -> Call<'_> {
+        let to = self.at(who);
+        let mut body = Vec::new();
+        KvOp::Get { key: Key(key) }.encode(&mut body);
+        self.world.read_here(client, to, body);
+        self.world.silence(client);
+        Call { scenario: self, client }
+    }
+
     /// Any operation, through this replica first.
     pub fn request_at(&mut self, who: Role, client: usize, op: &KvOp<'_>) -> Call<'_> {
         let to = self.at(who);
@@ -206,6 +216,14 @@ impl Scenario {
         self.last_answer(client)
     }
 
+    /// A client has no answer yet.
+    ///
+    /// # Errors
+    /// When it has.
+    pub fn expect_waiting(&self, client: usize) -> Verdict {
+        self.expect(self.world.is_waiting(client), format!("no answer for client {client} yet"))
+    }
+
     fn run_while_waiting(&mut self, client: usize, wait: Wait) -> Verdict {
         let until = self.world.now().after(wait);
         self.world.run_until(until, |world| !world.is_waiting(client));
@@ -274,7 +292,7 @@ impl Call<'_> {
     pub fn expect_pending_for(self, wait: Wait) -> Verdict {
         let Self { scenario, client } = self;
         scenario.run_while_waiting(client, wait)?;
-        scenario.expect(scenario.world.is_waiting(client), format!("no answer for client {client} yet"))
+        scenario.expect_waiting(client)
     }
 
     /// It is refused.

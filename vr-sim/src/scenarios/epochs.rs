@@ -378,6 +378,7 @@ fn read_of_an_ended_epoch(t: &mut Scenario) -> Verdict {
     t.hold(PrepareOk, R2, R1);
     t.elect_as(1, &[1, 2])?;
     t.read_at(R1, 1, 1).expect_pending()?;
+    t.read_here(R2, 0, 1).expect_pending()?;
     t.release(PrepareOk, R2, R1)?;
     t.run(Wait::millis(10))?;
     t.expect(matches!(t.last_refusal(1), Some(Reject::NotPrimary { .. })), "the read to be refused")?;

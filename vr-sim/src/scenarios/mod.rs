@@ -13,6 +13,7 @@
 
 mod appendix_a;
 mod aside;
+mod backup_reads;
 mod checkpoints;
 mod clients;
 mod epoch_news;
@@ -57,6 +58,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("clients", clients::SCENARIOS),
     ("primary hand-over", hand_over::SCENARIOS),
     ("reads without an entry", reads::SCENARIOS),
+    ("reads at backups", backup_reads::SCENARIOS),
     ("reconfiguration", epochs::SCENARIOS),
     ("reconfiguration: who hears of it, and when", epoch_news::SCENARIOS),
     ("robustness", robustness::SCENARIOS),

@@ -61,7 +61,7 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
 ];
 
 /// The value in the answer to a read, as the store encodes it.
-fn expect_found(t: &Scenario, reply: &Reply, value: &str) -> Verdict {
+pub(super) fn expect_found(t: &Scenario, reply: &Reply, value: &str) -> Verdict {
     t.expect(reply.result.ends_with(value.as_bytes()), format!("the read to find {value:?}, not {:?}", reply.result))
 }
 

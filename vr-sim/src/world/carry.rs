@@ -18,7 +18,7 @@ use vr_core::trace::DropCause;
 use vr_core::wire;
 use vr_core::{
     Action, Body, Checkpoint, ClientId, Context, Durability, Entries, HaltReason, Input, Message, Op, Query, Reply,
-    RequestNumber, Service, Session, Time, To, Wait, Write, WriteId,
+    RequestNumber, Service, Session, StatusName, Time, To, Wait, Write, WriteId,
 };
 
 /// A slow upcall takes up to so many sixteenths of a heartbeat longer.
@@ -139,7 +139,9 @@ impl<A: App> World<A> {
             | Body::StartEpoch(_)
             | Body::EpochStarted { .. }
             | Body::NewEpoch(_)
-            | Body::CheckEpoch => false,
+            | Body::CheckEpoch
+            | Body::GetReadIndex { .. }
+            | Body::ReadIndex { .. } => false,
         };
         if promise && self.asks_decider() {
             self.strike_later(ChoiceKind::CrashAfterPromise, from, key);
@@ -357,7 +359,9 @@ impl<A: App> World<A> {
     fn ask_service(&mut self, on: usize, queries: &[Query]) {
         let node = &self.nodes[on];
         let Some(Life { service, busy_until, reached: op, replica, .. }) = &node.life else { return };
-        let (op, view, session, duplicate) = (*op, replica.snapshot().view, Session::ZERO, false);
+        let seen = replica.snapshot();
+        let (op, view, session, duplicate) = (*op, seen.view, Session::ZERO, false);
+        self.marks.reads_at_backups += u64::from(seen.status == StatusName::Backup) * num(queries.len());
         let (life, done) = (node.lives, (*busy_until).max(self.now).after(self.setup.execute));
         for Query { client, number, body } in queries {
             let (client, number, result) = (*client, *number, service.read(body));

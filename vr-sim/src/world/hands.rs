@@ -4,7 +4,7 @@
 //! and clients are named by position. Must not know what anybody wants to show with it.
 
 use super::{Pending, Phase, Status, World};
-use crate::client::{Client, Waiting};
+use crate::client::{Asked, Client, Waiting};
 use crate::fate::Restart;
 use crate::net::Filter;
 use crate::workload::App;
@@ -306,7 +306,7 @@ impl<A: App> World<A> {
         assert!(!self.is_waiting(at), "one request at a time");
         assert_ne!(self.clients[at].session(), Session::ZERO, "register first");
         self.clients[at].aim(replica);
-        self.call(at, body.into(), false);
+        self.call(at, body.into(), Asked::Logged);
     }
 
     /// A client asks a question that changes nothing and is not logged, of this replica first. It needs no session.
@@ -316,7 +316,17 @@ impl<A: App> World<A> {
     pub fn read(&mut self, at: usize, replica: usize, body: impl Into<Bytes>) {
         assert!(!self.is_waiting(at), "one request at a time");
         self.clients[at].aim(replica);
-        self.call(at, body.into(), true);
+        self.call(at, body.into(), Asked::Read);
+    }
+
+    /// The same, of a replica that may answer it whether it leads or not.
+    ///
+    /// # Panics
+    /// When it waits for something.
+    pub fn read_here(&mut self, at: usize, replica: usize, body: impl Into<Bytes>) {
+        assert!(!self.is_waiting(at), "one request at a time");
+        self.clients[at].aim(replica);
+        self.call(at, body.into(), Asked::ReadHere);
     }
 
     /// A client sends what it waits for once more, to this replica.
@@ -341,7 +351,7 @@ impl<A: App> World<A> {
 
     /// Lets any request arrive at a replica now, whoever it is from.
     pub fn inject_request(&mut self, replica: usize, request: Request) {
-        self.queue.push(self.now, Pending::Request { to: replica, request });
+        self.queue.push(self.now, Pending::Request { to: replica, request, here: false });
     }
 
     /// All answers that replicas gave, in order. Kept in a world by hand only.

@@ -85,7 +85,7 @@ impl<A: App> World<A> {
         };
         if let Pending::Deliver { to, message, .. } = pending {
             Some((MessageId::of(&message.header), replica(*to)))
-        } else if let Pending::Request { to, request } = pending {
+        } else if let Pending::Request { to, request, .. } = pending {
             Some((MessageId::of_request(request), replica(*to)))
         } else if let Pending::Answer { from, reply, .. } = pending {
             Some(answer(*from, reply.client, reply.session, reply.number))

@@ -57,8 +57,8 @@ const fn storm(members: u64) -> u64 {
 enum Pending {
     /// A message arrives.
     Deliver { to: usize, life: u32, held: bool, message: Message },
-    /// A client's request arrives.
-    Request { to: usize, request: Request },
+    /// A client's request arrives; `here`: a backup may answer it, too.
+    Request { to: usize, request: Request, here: bool },
     /// A driver takes up the requests that arrived.
     Requests { to: usize, life: u32 },
     /// An answer reaches its client.
@@ -332,7 +332,7 @@ impl<A: App> World<A> {
         }
         match pending {
             Pending::Deliver { to, life, held, message } => self.deliver(to, life, held, message),
-            Pending::Request { to, request } => self.deliver_request(to, request),
+            Pending::Request { to, request, here } => self.deliver_request(to, request, here),
             Pending::Requests { to, life } => self.deliver_requests(to, life),
             Pending::Synced { on, life, sync, failed } => self.synced(on, life, sync, failed),
             Pending::Executed { on, life, op, reply } => self.executed(on, life, op, reply),

@@ -284,13 +284,13 @@ impl<A: App> World<A> {
         }
     }
 
-    pub(super) fn deliver_request(&mut self, to: usize, mut request: Request) {
+    pub(super) fn deliver_request(&mut self, to: usize, mut request: Request, here: bool) {
         let node = &self.nodes[to];
         if let (None, Some(tape)) = (&node.life, &mut self.tape) {
             tape.request_lost(self.now, &request, node.config.me, DropCause::Crash);
         }
         if let Some(query) = query_of(&request) {
-            return self.step(to, Input::Query(query));
+            return self.step(to, if here { Input::QueryHere(query) } else { Input::Query(query) });
         }
         request.predicted.wall_ns = node.clock.own(self.now).0;
         let mut seed = Digest::of(self.setup.seed);

@@ -139,8 +139,8 @@ fn mix_input(digest: &mut Digest, input: &Input) {
                 digest.add(request.number.0);
             }
         }
-        Input::Query(query) => {
-            digest.add(13);
+        Input::Query(query) | Input::QueryHere(query) => {
+            digest.add(if matches!(input, Input::Query(_)) { 13 } else { 17 });
             digest.add_wide(query.client.0);
             digest.add(query.number.0);
         }
@@ -256,6 +256,7 @@ fn count_note(marks: &mut Marks, note: &Note) {
                 &mut marks.stops_while_recovering
             }
         }
+        Note::ReadsGivenUp { .. } => &mut marks.reads_given_up,
         Note::Ignored { why: Ignored::NoSpace, .. } => &mut marks.no_space_ignored,
         Note::Registered { .. } => &mut marks.registrations,
         Note::Evicted { .. } => &mut marks.evictions,

@@ -5,7 +5,7 @@
 //! epoch ends or begins. VRR §7.1, §7.3; PROTOCOL 1.9 R5, W5.
 
 use super::{Pending, Phase, World, num};
-use crate::client::{Next, Waiting};
+use crate::client::{Asked, Next, Waiting};
 use crate::fate::Restart;
 use crate::workload::App;
 use vr_core::{BadGroup, Body, Epoch, Message, Note, Reject, Reply, Session, StatusName, Wait};
@@ -32,7 +32,7 @@ impl<A: App> World<A> {
             let next = client.register();
             return self.follow(at, next);
         }
-        let next = client.call(body, false);
+        let next = client.call(body, Asked::Logged);
         self.crash_client_later(at);
         self.follow(at, next);
     }

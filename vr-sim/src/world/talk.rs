@@ -5,7 +5,7 @@
 
 use super::{Pending, Phase, World, num};
 use crate::check::Happening;
-use crate::client::{Next, Waiting};
+use crate::client::{Asked, Next, Waiting};
 use crate::decider::ChoiceKind;
 use crate::digest::{Digest, halves};
 use crate::workload::App;
@@ -51,7 +51,7 @@ impl<A: App> World<A> {
 
     fn send_request(&mut self, at: usize) {
         let client = &self.clients[at];
-        let (to, request) = (client.target(), client.request());
+        let (to, request, here) = (client.target(), client.request(), client.is_answered_anywhere());
         let mut digest = Digest::of(num(at));
         let (low, high) = halves(request.client.0);
         digest.add(low);
@@ -67,7 +67,7 @@ impl<A: App> World<A> {
             }
         }
         for when in arrivals.into_iter().flatten() {
-            self.queue.push_last(0, when, Pending::Request { to, request: request.clone() });
+            self.queue.push_last(0, when, Pending::Request { to, request: request.clone(), here });
         }
     }
 
@@ -91,14 +91,18 @@ impl<A: App> World<A> {
         self.app.body(who, serial, &mut bytes);
         let body = Bytes::copy_from_slice(&bytes);
         self.bytes = bytes;
-        let reads = self.app.reads(who, serial, &body);
-        self.call(at, body, reads);
+        let asked = self.app.asked(who, serial, &body);
+        if asked == Asked::ReadHere {
+            let which = self.setup.number("read at", serial << 16 | num(at)) % num(self.nodes.len());
+            self.clients[at].try_first(usize::try_from(which).expect("few replicas"));
+        }
+        self.call(at, body, asked);
     }
 
-    /// A client calls this operation now, logged or as a read.
-    pub(super) fn call(&mut self, at: usize, body: Bytes, reads: bool) {
+    /// A client calls this operation now.
+    pub(super) fn call(&mut self, at: usize, body: Bytes, asked: Asked) {
         let client = &mut self.clients[at];
-        let next = client.call(body.clone(), reads);
+        let next = client.call(body.clone(), asked);
         let id = client.id();
         let Request { session, number, .. } = client.request();
         self.observe(&Happening::Invoked { client: id, session, number, body: &body });

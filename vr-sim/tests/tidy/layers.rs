@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     // A service's state, as bytes in pieces: what a service gives, and what a checkpoint holds.
     &["state"],
     // `fingerprint` walks over plain data by the names of its fields, and knows no type.
-    &["entry", "quorum", "service", "timer", "hand_over", "fingerprint"],
+    &["entry", "quorum", "service", "timer", "hand_over", "cause", "fingerprint"],
     &["log"],
     // Who is a member of which epoch (VRR §7): checkpoints, messages and configurations carry it.
     &["group"],
@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["event", "action"],
     // What an action states, by name. The core itself asks for no name.
     &["occurrence"],
-    &["config", "rules", "rules/aside", "rules/epochs", "rules/livelock"],
+    &["config", "rules", "rules/aside", "rules/epochs", "rules/livelock", "rules/reads"],
     // The parts: plain data that a replica is made of, each ignorant of the whole.
     // `mutants` names the planted bugs of `rules`, and exists under a feature only.
     &["persist", "stored", "clients", "gate", "mutants", "mutants/table"],
@@ -40,13 +40,14 @@ const LAYERS: &[&[&str]] = &[
     &["replica/repair"],
     // Nor is this: what any of them does when an epoch ends or begins (VRR §7).
     &["replica/epochs"],
-    // Who is let in at the primary, to whom it gives way and which reads wait there, is a part of it.
+    // Who is let in at the primary, to whom it gives way and which reads wait there, is a part of it. So are reads at a backup.
     &[
         "replica/primary",
         "replica/primary/admission",
         "replica/primary/hand_over",
         "replica/primary/reads",
         "replica/backup",
+        "replica/backup/reads",
         "replica/view_change",
         "replica/recovery",
     ],
@@ -75,11 +76,14 @@ const PEERS: &[(&str, &str)] = &[
     ("rules/aside", "rules"),
     ("rules/epochs", "rules"),
     ("rules/livelock", "rules"),
+    ("rules/reads", "rules"),
     ("replica/primary/admission", "replica/primary"),
     ("replica/primary/hand_over", "replica/primary"),
     ("replica/primary/reads", "replica/primary"),
     ("replica/primary", "replica/primary/hand_over"),
     ("replica/primary", "replica/primary/reads"),
+    ("replica/backup/reads", "replica/backup"),
+    ("replica/backup", "replica/backup/reads"),
     ("replica/inputs", "replica/mod"),
     ("replica/beginnings", "replica/mod"),
     ("replica/fingerprint", "replica/mod"),

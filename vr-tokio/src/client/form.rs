@@ -19,9 +19,10 @@
 //! | 413 | `too_large` | longer than the cluster allows |
 //! | 400 | `malformed` | headers or body make no sense |
 //!
-//! `POST /vr/v1/read`, the question as the body and no header of ours: answered with 200 and the service's answer as the
-//! body, from the primary's state, linearizable, without an entry in the log; or with an error as above, of which none
-//! says anything about an effect, as there is none.
+//! `POST /vr/v1/read`, the question as the body: answered with 200 and the service's answer as the body, from the primary's
+//! state, linearizable, without an entry in the log; or with an error as above, of which none says anything about an
+//! effect, as there is none. With `VR-Read: here` a backup answers, too, from its own state and as linearizable, once its
+//! primary has said what the answer must reflect; it says `not_primary` when it cannot.
 //!
 //! Whatever is answered, `VR-Epoch` says of which epoch the replica is, unless it is the first: who finds a later one than it
 //! knew asks `GET /vr/v1/members` for the members (VRR §7).
@@ -48,6 +49,7 @@ const REQUEST: HeaderName = HeaderName::from_static("vr-request");
 const OP: HeaderName = HeaderName::from_static("vr-op");
 const VIEW: HeaderName = HeaderName::from_static("vr-view");
 const DUPLICATE: HeaderName = HeaderName::from_static("vr-duplicate");
+const READ: HeaderName = HeaderName::from_static("vr-read");
 const EPOCH: HeaderName = HeaderName::from_static("vr-epoch");
 
 /// A client's request.
@@ -152,6 +154,20 @@ pub(super) fn ask_of(headers: &HeaderMap, body: Bytes) -> Result<Ask, Refused> {
         return Err(Refused::Malformed);
     }
     Ok(Ask { client: ClientId(client), session: Session(session), number: RequestNumber(number), body })
+}
+
+/// The headers of a read that a backup may answer.
+pub(super) fn headers_of_read_here() -> HeaderMap {
+    HeaderMap::from_iter([(READ, HeaderValue::from_static("here"))])
+}
+
+/// May a backup answer the read with these headers?
+pub(super) fn is_here(headers: &HeaderMap) -> Result<bool, Refused> {
+    match headers.get(&READ).map(HeaderValue::as_bytes) {
+        None => Ok(false),
+        Some(b"here") => Ok(true),
+        Some(_) => Err(Refused::Malformed),
+    }
 }
 
 /// The answer to a request as a response. `scheme` is what the addresses of other replicas are reached by.

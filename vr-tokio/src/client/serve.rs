@@ -3,7 +3,7 @@
 //! Owns nothing but the order; [`super::form`] has the form. Mounted at [`super::ROUTE`] and
 //! [`super::READ_ROUTE`] on the listener for clients. Must not know how the node answers.
 
-use super::form::{Ask, READ_ROUTE, Refused, ask_of, response_of, response_of_read};
+use super::form::{Ask, READ_ROUTE, Refused, ask_of, is_here, response_of, response_of_read};
 use crate::transport::server::BodyError;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -19,6 +19,11 @@ pub trait Requests: Send + Sync {
 
     /// Answers a question that changes nothing, so that it reflects everything answered before.
     fn read(&self, query: Bytes) -> impl Future<Output = Result<Bytes, Refused>> + Send;
+
+    /// The same of this node, whether it leads or not. Whoever has no better answer asks the primary.
+    fn read_here(&self, query: Bytes) -> impl Future<Output = Result<Bytes, Refused>> + Send {
+        self.read(query)
+    }
 
     /// The longest body, in bytes: the cluster's `max_request_bytes`.
     fn max_request_bytes(&self) -> usize;
@@ -40,8 +45,9 @@ where
     let (head, body) = request.into_parts();
     let body = whole(body, node.max_request_bytes()).await;
     if reads {
-        let answer = match body {
-            Ok(query) => node.read(query).await,
+        let answer = match body.and_then(|query| Ok((query, is_here(&head.headers)?))) {
+            Ok((query, false)) => node.read(query).await,
+            Ok((query, true)) => node.read_here(query).await,
             Err(refused) => Err(refused),
         };
         return response_of_read(answer, node.scheme());

@@ -6,7 +6,7 @@
 use super::error::ClientError;
 use super::form::{
     Answer, Ask, GroupBody, MEMBERS_ROUTE, READ_ROUTE, ROUTE, Refused, address_of, answer_of, epoch_in, headers_of,
-    read_of,
+    headers_of_read_here, read_of,
 };
 use super::pool::{Failed, Manner, Pool};
 use crate::tls::ClientTls;
@@ -140,6 +140,19 @@ impl Client {
         Call::new(&self.0).carry_out(&Said::Read(query.into())).await.map(|reply| reply.result)
     }
 
+    /// [`Client::read`] of the replica at this address, `host:port` or `http://host:port`, which answers whether it leads or
+    /// not: from its own state, once its primary has told it what the answer must reflect. As linearizable. When that one
+    /// cannot answer, another one does.
+    ///
+    /// # Errors
+    /// As [`Client::read`], and when that is no address or one too many.
+    pub async fn read_from(&self, address: &str, query: impl Into<Bytes>) -> Result<Bytes, ClientError> {
+        let at = address_of(address).and_then(|address| self.0.find(&address));
+        let target = at.ok_or_else(|| ClientError::Address(address.to_owned()))?;
+        let call = Call { target, ..Call::new(&self.0) };
+        call.carry_out(&Said::ReadHere(query.into())).await.map(|reply| reply.result)
+    }
+
     /// The address that is believed to be the primary's.
     #[must_use]
     pub fn primary(&self) -> String {
@@ -248,13 +261,17 @@ enum Said {
     Ask(Ask),
     /// A question that changes nothing.
     Read(Bytes),
+    /// The same, which a backup may answer.
+    ReadHere(Bytes),
 }
 
 impl Said {
     fn answered(&self, status: StatusCode, headers: &HeaderMap, body: Bytes) -> Answer {
         match self {
             Self::Ask(ask) => answer_of(ask, status, headers, body),
-            Self::Read(_) => read_of(status, headers, body).map_or_else(|refusal| refusal, answer_to_read),
+            Self::Read(_) | Self::ReadHere(_) => {
+                read_of(status, headers, body).map_or_else(|refusal| refusal, answer_to_read)
+            }
         }
     }
 }
@@ -347,7 +364,10 @@ impl<'a> Call<'a> {
         }
         match said.answered(response.status, &response.headers, response.body) {
             Answer::Reply(reply) => {
-                self.shared.primary.store(self.target, Ordering::Relaxed);
+                // Whoever answers such a read need not lead.
+                if !matches!(said, Said::ReadHere(_)) {
+                    self.shared.primary.store(self.target, Ordering::Relaxed);
+                }
                 Next::Done(Ok(reply))
             }
             Answer::Refused(refused) => self.on_refused(refused),
@@ -423,6 +443,7 @@ fn request_of(said: &Said, address: &str) -> Request<Full<Bytes>> {
     let (body, route, headers) = match said {
         Said::Ask(ask) => (&ask.body, ROUTE, headers_of(ask)),
         Said::Read(query) => (query, READ_ROUTE, HeaderMap::new()),
+        Said::ReadHere(query) => (query, READ_ROUTE, headers_of_read_here()),
     };
     let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = Method::POST;

@@ -26,6 +26,8 @@ enum Kind {
     CommitOk,
     Request,
     Reply,
+    GetReadIndex,
+    ReadIndex,
 }
 
 /// How many types have a peak: beside these, entries, of which one prepare may bring thousands.
@@ -33,7 +35,16 @@ const KINDS: usize = Kind::ALL.len() + 1;
 const ENTRIES: usize = KINDS - 1;
 
 impl Kind {
-    const ALL: [Self; 6] = [Self::Prepare, Self::PrepareOk, Self::Commit, Self::CommitOk, Self::Request, Self::Reply];
+    const ALL: [Self; 8] = [
+        Self::Prepare,
+        Self::PrepareOk,
+        Self::Commit,
+        Self::CommitOk,
+        Self::Request,
+        Self::Reply,
+        Self::GetReadIndex,
+        Self::ReadIndex,
+    ];
 
     fn of(message: &Message) -> Option<Self> {
         let kind = message.body.kind();
@@ -42,6 +53,8 @@ impl Kind {
             Self::PrepareOk => kind == MessageKind::PrepareOk,
             Self::Commit => kind == MessageKind::Commit,
             Self::CommitOk => kind == MessageKind::CommitOk,
+            Self::GetReadIndex => kind == MessageKind::GetReadIndex,
+            Self::ReadIndex => kind == MessageKind::ReadIndex,
             Self::Request | Self::Reply => false,
         };
         Self::ALL.into_iter().find(is_it)
@@ -55,6 +68,8 @@ impl Kind {
             Self::CommitOk => 3,
             Self::Request => 4,
             Self::Reply => 5,
+            Self::GetReadIndex => 6,
+            Self::ReadIndex => 7,
         }
     }
 
@@ -66,6 +81,8 @@ impl Kind {
             Self::CommitOk => "CommitOk",
             Self::Request => "Request",
             Self::Reply => "Reply",
+            Self::GetReadIndex => "GetReadIndex",
+            Self::ReadIndex => "ReadIndex",
         }
     }
 }
@@ -140,7 +157,7 @@ impl Traffic {
             self.message(0, from, Recipient::One(self.me), message);
         } else if let Input::Request(request) = input {
             self.client(0, Kind::Request, request.body.len());
-        } else if let Input::Query(query) = input {
+        } else if let Input::Query(query) | Input::QueryHere(query) = input {
             self.client(0, Kind::Request, query.body.len());
         } else if let Input::Requests(requests) = input {
             requests.iter().for_each(|request| self.client(0, Kind::Request, request.body.len()));
@@ -233,6 +250,7 @@ fn is_ordinary_event(event: &Event) -> bool {
         | Input::Request(_)
         | Input::Requests(_)
         | Input::Query(_)
+        | Input::QueryHere(_)
         | Input::Persisted(_)
         | Input::Executed { .. }
         | Input::ExecutedRun { .. } => true,

@@ -60,7 +60,7 @@ mod tests {
 
     fn asker(query: &'static [u8]) -> (Asker, oneshot::Receiver<Result<Bytes, RequestError>>) {
         let (answer, answered) = oneshot::channel();
-        (Asker { query: Bytes::from_static(query), answer }, answered)
+        (Asker { query: Bytes::from_static(query), here: false, answer }, answered)
     }
 
     #[test]

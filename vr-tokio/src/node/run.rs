@@ -267,8 +267,9 @@ impl Loop {
             let _ = asker.answer.send(Err(RequestError::Busy));
             return;
         }
+        let here = asker.here;
         let query = self.reading.add(asker);
-        self.step(Input::Query(query), now, actions);
+        self.step(if here { Input::QueryHere(query) } else { Input::Query(query) }, now, actions);
     }
 
     /// Takes a request, to be fed with those that came right after it.
@@ -402,6 +403,7 @@ impl Loop {
             Note::WantsViewChange { .. }
             | Note::AskedForState { .. }
             | Note::TookState { .. }
+            | Note::ReadsGivenUp { .. }
             | Note::CheckpointTaken { .. }
             | Note::CheckpointDurable { .. }
             | Note::LogCut { .. }

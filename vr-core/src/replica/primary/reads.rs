@@ -2,7 +2,8 @@
 //!
 //! Owns the questions that wait, and for what: for a quorum to answer a heartbeat that left after they came, then for
 //! what was committed at that time to be handed to the service. Many share a heartbeat: those that come while one is under
-//! way wait for the next. Must not know clocks, nor what is asked. Paper: VRR §6.3, in the form without leases; PROTOCOL 1.8.
+//! way wait for the next. Backups wait in the same line for what the answers to their clients must reflect: they answer once
+//! they have executed that. Must not know clocks, nor what is asked. Paper: VRR §6.3, in the form without leases; PROTOCOL 1.8.
 //!
 //! Why it is enough: whoever answers the heartbeat is in this view when it arrives, after the question came. A later view
 //! begins with reports of a quorum, one of which is of a replica that answered, made after that. So whatever another
@@ -11,10 +12,11 @@
 
 use super::super::common::{Common, Out};
 use super::{Member, Primary};
-use crate::action::{Action, Reject, Rejection};
+use crate::action::{Action, Ignored};
 use crate::entry::{Kind, Query};
-use crate::id::{Beat, Op, Session, count};
-use alloc::boxed::Box;
+use crate::id::{Beat, FetchId, Op, ReplicaId};
+use crate::message::MessageKind;
+use crate::persist::Plain;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -23,11 +25,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Reads {
     /// They came since the newest heartbeat left on their behalf.
-    asked: Vec<Query>,
+    asked: Wave,
     /// Those that wait for a quorum to answer a heartbeat.
     round: Option<Round>,
     /// The others wait until everything through an op is with the service.
     confirmed: VecDeque<(Op, Vec<Query>)>,
+}
+
+/// Who waits for the same heartbeat.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Wave {
+    /// Clients of our own.
+    queries: Vec<Query>,
+    /// Backups whose clients ask, each with the number of its question.
+    backups: Vec<(ReplicaId, FetchId)>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -36,40 +47,63 @@ struct Round {
     beat: Beat,
     /// What the answers must reflect.
     index: Op,
-    queries: Vec<Query>,
+    wave: Wave,
+}
+
+impl Wave {
+    fn is_empty(&self) -> bool {
+        self.queries.is_empty() && self.backups.is_empty()
+    }
+
+    /// Does it hold this question of a backup, or a later one?
+    fn holds(&self, from: ReplicaId, id: FetchId) -> bool {
+        self.backups.iter().any(|(backup, newest)| *backup == from && *newest >= id)
+    }
 }
 
 impl Reads {
     fn waiting(&self) -> usize {
-        let under_way = self.round.as_ref().map_or(0, |round| round.queries.len());
+        let under_way = self.round.as_ref().map_or(0, |round| round.wave.queries.len());
         let confirmed: usize = self.confirmed.iter().map(|(_, queries)| queries.len()).sum();
-        self.asked.len() + under_way + confirmed
+        self.asked.queries.len() + under_way + confirmed
     }
 
     /// Takes what waits, the oldest first.
     fn take_all(&mut self) -> impl Iterator<Item = Query> + use<> {
         let Self { asked, round, confirmed } = core::mem::take(self);
         let confirmed = confirmed.into_iter().flat_map(|(_, queries)| queries);
-        confirmed.chain(round.into_iter().flat_map(|round| round.queries)).chain(asked)
+        confirmed.chain(round.into_iter().flat_map(|round| round.wave.queries)).chain(asked.queries)
     }
 }
 
 impl Primary {
     /// A question of a client (PROTOCOL 1.8).
     pub(in super::super) fn on_query(&mut self, common: &mut Common, out: &mut Out, query: Query) {
-        let refusal = if self.abdicated {
-            Some(common.not_primary(false))
-        } else if count(query.body.len()) > u64::from(common.config.cluster.max_request_bytes) {
-            Some(Reject::TooLarge)
-        } else if count(self.reads.waiting()) >= u64::from(common.config.batching.queue_entries) {
-            Some(Reject::Busy)
-        } else {
-            None
-        };
-        if let Some(reason) = refusal {
-            return refuse(out, &query, reason);
+        let gave_up = self.abdicated.then(|| common.not_primary(false));
+        if let Some(reason) = gave_up.or_else(|| common.too_much(&query, self.reads.waiting())) {
+            return common.refuse(out, &query, reason);
         }
-        self.reads.asked.push(query);
+        self.reads.asked.queries.push(query);
+        if self.reads.round.is_none() {
+            self.begin_round(common, out);
+        }
+    }
+
+    /// A backup asks for its clients, who wait like those here. It has one question at a time, and may repeat it.
+    pub(super) fn on_get_read_index(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, id: FetchId) {
+        if self.abdicated {
+            return common.ignore(out, from, MessageKind::GetReadIndex, Ignored::WrongStatus);
+        }
+        if common.rules.gives_index_at_once() {
+            let index = common.rules.read_index(common.commit(), self.view_start);
+            return common.send(out, from, Plain::read_index(id, index));
+        }
+        let Reads { asked, round, .. } = &mut self.reads;
+        if asked.holds(from, id) || round.as_ref().is_some_and(|round| round.wave.holds(from, id)) {
+            return common.ignore(out, from, MessageKind::GetReadIndex, Ignored::Duplicate);
+        }
+        asked.backups.retain(|(backup, _)| *backup != from);
+        asked.backups.push((from, id));
         if self.reads.round.is_none() {
             self.begin_round(common, out);
         }
@@ -77,11 +111,11 @@ impl Primary {
 
     /// A heartbeat leaves for all that wait for one.
     fn begin_round(&mut self, common: &mut Common, out: &mut Out) {
-        let queries = core::mem::take(&mut self.reads.asked);
+        let wave = core::mem::take(&mut self.reads.asked);
         let index = common.rules.read_index(common.commit(), self.view_start);
         let before = self.beat;
         let beat = common.rules.confirming_beat(before, self.beat_now(common, out));
-        self.reads.round = Some(Round { beat, index, queries });
+        self.reads.round = Some(Round { beat, index, wave });
         self.confirm(common, out);
     }
 
@@ -94,12 +128,25 @@ impl Primary {
         if answered < common.quorum && common.rules.confirms_reads() {
             return;
         }
-        if let Some(Round { index, queries, .. }) = self.reads.round.take() {
-            self.reads.confirmed.push_back((index, queries));
+        if let Some(Round { index, wave: Wave { queries, backups }, .. }) = self.reads.round.take() {
+            Self::give_index(common, out, index, backups);
+            if !queries.is_empty() {
+                self.reads.confirmed.push_back((index, queries));
+            }
         }
         self.answer_reads(common, out);
         if !self.reads.asked.is_empty() {
             self.begin_round(common, out);
+        }
+    }
+
+    /// Says what answers must reflect. At the end of our epoch nobody is told, and all turn their clients away then (D87).
+    fn give_index(common: &mut Common, out: &mut Out, index: Op, backups: Vec<(ReplicaId, FetchId)>) {
+        if backups.is_empty() || ends_by(common, index) {
+            return;
+        }
+        for (backup, id) in backups {
+            common.send(out, backup, Plain::read_index(id, index));
         }
     }
 
@@ -122,7 +169,7 @@ impl Primary {
     /// This replica leads no more: nobody can be answered.
     pub(super) fn turn_readers_away(&mut self, common: &Common, out: &mut Out) {
         for query in self.reads.take_all() {
-            refuse(out, &query, common.not_primary(false));
+            common.refuse(out, &query, common.not_primary(false));
         }
     }
 }
@@ -133,10 +180,4 @@ fn ends_by(common: &Common, op: Op) -> bool {
     let last = common.log.last().filter(|last| last.kind() == Kind::Reconfiguration && last.op() <= op);
     let least = common.config.cluster.least_members();
     common.rules.closes_reads(|| last.is_some_and(|last| common.group.after(last, least).is_some()))
-}
-
-/// Says no to a question.
-pub(in super::super) fn refuse(out: &mut Out, query: &Query, reason: Reject) {
-    let Query { client, number, .. } = *query;
-    out.push(Action::Reject(Box::new(Rejection { client, session: Session::ZERO, number, reason })));
 }

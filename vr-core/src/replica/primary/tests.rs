@@ -145,3 +145,35 @@ fn the_one_to_be_given_way_to_is_asked_for_its_acknowledgement_only_if_that_is_m
         assert_eq!(kinds_to(&out, to), asked, "r{to}");
     }
 }
+
+/// What a backup is told of reads.
+fn indexes(out: &[Action], to: u16) -> Vec<(u64, Op)> {
+    let index = |action: &Action| {
+        let Action::Send { to: To::One(id), message } = action else { return None };
+        let Body::ReadIndex { id: named, op } = message.body else { return None };
+        (*id == ReplicaId(to)).then_some((named.0, op))
+    };
+    out.iter().filter_map(index).collect()
+}
+
+#[test]
+fn a_backup_is_told_what_reads_must_reflect_when_a_quorum_has_answered_a_heartbeat_that_left_after_it_asked() {
+    let (mut common, mut primary) = leading();
+    let ask = |id| Body::GetReadIndex { id: crate::id::FetchId(id) };
+    let mut out = Vec::new();
+    let _ = primary.on_message(&mut common, &mut out, ReplicaId(1), &ask(1));
+    assert_eq!((primary.beat, indexes(&out, 1)), (Beat(1), Vec::new()));
+    for id in [1, 3, 2] {
+        // Once more; a later one, which waits for the next heartbeat; and one that was overtaken.
+        let _ = primary.on_message(&mut common, &mut out, ReplicaId(1), &ask(id));
+    }
+    let ignored = |why| Action::Note(Note::Ignored { from: ReplicaId(1), kind: MessageKind::GetReadIndex, why });
+    assert_eq!(out.iter().filter(|action| **action == ignored(Ignored::Duplicate)).count(), 2);
+    let _ = primary.on_message(&mut common, &mut out, ReplicaId(2), &Body::CommitOk { beat: Beat(1) });
+    assert_eq!((primary.beat, indexes(&out, 1)), (Beat(2), alloc::vec![(1, Op::ZERO)]));
+    let _ = primary.on_message(&mut common, &mut out, ReplicaId(1), &Body::CommitOk { beat: Beat(2) });
+    assert_eq!(indexes(&out, 1), [(1, Op::ZERO), (3, Op::ZERO)]);
+    let _ = primary.abdicate(&mut common, &mut out);
+    let _ = primary.on_message(&mut common, &mut out, ReplicaId(1), &ask(4));
+    assert!(out.contains(&ignored(Ignored::WrongStatus)), "it leads no more");
+}
