@@ -220,6 +220,8 @@ pub enum Body {
     NewEpoch(Box<Group>),
     /// VRR §7.3: "I am in an earlier epoch than you: which one is it now?"
     CheckEpoch,
+    /// VRR §6.1: "this checkpoint is on my disk, and that one on enough disks". In groups with witnesses only.
+    CheckpointDurable(Box<CheckpointDurable>),
 }
 
 /// A piece of a log that leads towards its head: the entries after `base`, as many as fit a message.
@@ -312,6 +314,16 @@ pub struct CheckpointPart {
     pub bytes: Bytes,
 }
 
+/// Which checkpoints are on disks, in a group with witnesses: their logs go behind what enough of those that hold state have
+/// (VRR §6.1; PROTOCOL D103). Or later ones by now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CheckpointDurable {
+    /// The sender's own: the op, and the hash of the entry at it; op 0 for none.
+    pub head: Head,
+    /// What a log may begin with, as far as the sender knows; op 0 if it does not.
+    pub held: Head,
+}
+
 /// The kind of a message, for counters, filters and traces.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // each is the variant of Body of the same name
@@ -335,11 +347,12 @@ pub enum MessageKind {
     EpochStarted,
     NewEpoch,
     CheckEpoch,
+    CheckpointDurable,
 }
 
 impl MessageKind {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Prepare,
         Self::PrepareOk,
         Self::Commit,
@@ -359,6 +372,7 @@ impl MessageKind {
         Self::EpochStarted,
         Self::NewEpoch,
         Self::CheckEpoch,
+        Self::CheckpointDurable,
     ];
 
     /// Does it say which epoch it is? Such a message is looked at whatever the sender's epoch, member or not.
@@ -395,6 +409,7 @@ impl MessageKind {
             Self::EpochStarted => "EpochStarted",
             Self::NewEpoch => "NewEpoch",
             Self::CheckEpoch => "CheckEpoch",
+            Self::CheckpointDurable => "CheckpointDurable",
         }
     }
 }
@@ -423,6 +438,7 @@ impl Body {
             Self::EpochStarted { .. } => MessageKind::EpochStarted,
             Self::NewEpoch(_) => MessageKind::NewEpoch,
             Self::CheckEpoch => MessageKind::CheckEpoch,
+            Self::CheckpointDurable(_) => MessageKind::CheckpointDurable,
         }
     }
 }

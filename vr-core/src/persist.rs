@@ -11,7 +11,9 @@ use crate::group::Group;
 use crate::id::Beat;
 use crate::id::{Epoch, Op, WriteId};
 use crate::log::Head;
-use crate::message::{Body, CheckpointPart, DoViewChange, GetState, NewState, Recovery, RecoveryResponse, StartView};
+use crate::message::{
+    Body, CheckpointDurable, CheckpointPart, DoViewChange, GetState, NewState, Recovery, RecoveryResponse, StartView,
+};
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -92,6 +94,9 @@ impl Promise {
     }
     pub(crate) const fn epoch_started(epoch: Epoch, _: &Durable) -> Self {
         Self(Body::EpochStarted { epoch })
+    }
+    pub(crate) fn checkpoint_durable(news: CheckpointDurable, _: &Durable) -> Self {
+        Self(Body::CheckpointDurable(Box::new(news)))
     }
     pub(crate) fn start_view(start: StartView, _: &Durable) -> Self {
         Self(Body::StartView(Box::new(start)))
@@ -185,6 +190,11 @@ impl Pending {
     /// Is this write durable, and every one before it?
     pub(crate) fn is_durable(&self, id: WriteId) -> bool {
         id <= self.durable
+    }
+
+    /// The proof that this write is durable.
+    pub(crate) fn proof_of(&self, id: WriteId) -> Option<Durable> {
+        self.is_durable(id).then_some(Durable(()))
     }
 
     /// The newest write that was issued, and the newest that is durable.

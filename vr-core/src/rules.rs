@@ -44,6 +44,7 @@ macro_rules! planted {
 mod aside;
 mod epochs;
 mod livelock;
+mod witnesses;
 
 /// Normal operation (PROTOCOL 1.1).
 impl Rules {

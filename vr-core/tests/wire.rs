@@ -11,11 +11,11 @@ use vr_core::wire::{
     digest_of, encode, encode_event, encode_write, encoded_size, frame_length, fuzz_decode,
 };
 use vr_core::{
-    Beat, Body, Checkpoint, CheckpointPart, ClientId, ClusterConfig, ClusterId, DoViewChange, ENTRY_OVERHEAD_BYTES,
-    Entries, Entry, Epoch, Event, FetchId, GetState, Hash, Head, Header, Incarnation, Input, Instance, Kind,
-    MAX_ANCHORS, MESSAGE_OVERHEAD_BYTES, Message, MessageKind, NewState, Nonce, Op, PROTOCOL_VERSION, Position,
-    Predicted, Query, Recovery, RecoveryResponse, ReplicaId, ReplicaSet, Request, RequestNumber, Seq, Session,
-    StartView, Tail, Time, View, Write, WriteId,
+    Beat, Body, Checkpoint, CheckpointDurable, CheckpointPart, ClientId, ClusterConfig, ClusterId, DoViewChange,
+    ENTRY_OVERHEAD_BYTES, Entries, Entry, Epoch, Event, FetchId, GetState, Hash, Head, Header, Incarnation, Input,
+    Instance, Kind, MAX_ANCHORS, MESSAGE_OVERHEAD_BYTES, Message, MessageKind, NewState, Nonce, Op, PROTOCOL_VERSION,
+    Position, Predicted, Query, Recovery, RecoveryResponse, ReplicaId, ReplicaSet, Request, RequestNumber, Seq,
+    Session, StartView, Tail, Time, View, Write, WriteId,
 };
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -135,6 +135,7 @@ fn said() -> BoxedStrategy<Body> {
         number().prop_map(|epoch| Body::EpochStarted { epoch: Epoch(epoch) }),
         (1..65u16, body()).prop_map(|(members, at)| Body::NewEpoch(golden::group(members, &at))),
         Just(Body::CheckEpoch),
+        (head(), head()).prop_map(|(head, held)| Body::CheckpointDurable(Box::new(CheckpointDurable { head, held }))),
     ]
     .boxed()
 }
@@ -380,6 +381,7 @@ fn no_message_costs_more_than_the_core_reckons_with() {
             Body::EpochStarted { epoch: Epoch(u64::MAX) },
             Body::NewEpoch(golden::group(64, &Bytes::new())),
             Body::CheckEpoch,
+            Body::CheckpointDurable(Box::new(CheckpointDurable { head: far, held: far })),
         ];
         assert_eq!(bodies.each_ref().map(Body::kind), MessageKind::ALL);
         let room = usize::try_from(MESSAGE_OVERHEAD_BYTES).unwrap() + entries.len() * (ENTRY_OVERHEAD_BYTES + body);
@@ -448,7 +450,7 @@ fn a_payload_that_nobody_sends_is_refused_with_its_reason() {
     assert!(decode(&sealed(b'M', &payload(&[3, 9]))).is_ok(), "CommitOk, beat 9: the form of what follows");
     assert_eq!(refused(&[3]), WireError::Ended);
     assert_eq!(refused(&[3, 9, 0]), WireError::Trailing { bytes: 1 });
-    assert_eq!(refused(&[19]), WireError::Variant { of: "Body" });
+    assert_eq!(refused(&[20]), WireError::Variant { of: "Body" });
     assert_eq!(refused(&[17, 1, 0, 0, 0, 0]), WireError::NoGroup, "of no members");
     assert_eq!(refused(&[3, 251, 9, 0]), WireError::Number, "9 in three bytes");
     assert_eq!(refused(&[3, 255]), WireError::Number, "no such number");

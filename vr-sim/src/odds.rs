@@ -113,6 +113,7 @@ pub const fn place_of(kind: MessageKind) -> usize {
         MessageKind::EpochStarted => 16,
         MessageKind::NewEpoch => 17,
         MessageKind::CheckEpoch => 18,
+        MessageKind::CheckpointDurable => 19,
     }
 }
 

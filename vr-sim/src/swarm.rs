@@ -5,6 +5,7 @@
 //! carried out. PROTOCOL §2 (F1–F14, W1–W5), §3.
 
 mod plans;
+mod witnesses;
 
 use crate::faults::FAULT_KINDS;
 use crate::odds::{Fates, Odds, place_of};
@@ -86,11 +87,20 @@ pub struct Options {
     pub mutant: Option<String>,
     /// Half of the clusters have an operator who changes their groups.
     pub reconfigure: bool,
+    /// All clusters have witnesses that are large enough, not just some.
+    pub witnesses: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { replicas: None, durability: None, faults: FaultSet::SWARM, mutant: None, reconfigure: false }
+        Self {
+            replicas: None,
+            durability: None,
+            faults: FaultSet::SWARM,
+            mutant: None,
+            reconfigure: false,
+            witnesses: false,
+        }
     }
 }
 
@@ -165,6 +175,7 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
         plans::plan(&mut setup, &mut operator);
         trouble(&mut odds, options.faults, &mut operator);
     }
+    witnesses::draw(seed, &mut setup, &mut odds, options);
     (setup, odds)
 }
 
@@ -191,7 +202,7 @@ fn draw_later(seed: u64, setup: &mut Setup, odds: &mut Odds) {
 /// What epochs say to each other fares badly now and then, beyond what befalls everything.
 fn trouble(odds: &mut Odds, faults: FaultSet, rng: &mut Rng) {
     let (lost, held) = (rng.pick(&[0, 0, 100, 500]), rng.pick(&[0, 0, 50, 300]));
-    let kinds: Vec<_> = MessageKind::ALL[11..].iter().copied().filter(|_| rng.below(2) == 0).collect();
+    let kinds: Vec<_> = MessageKind::ALL[11..19].iter().copied().filter(|_| rng.below(2) == 0).collect();
     if faults.net && lost + held > 0 {
         spoil(odds, &kinds, Fates::per_mille([50, lost, 50, held, 0]));
     }

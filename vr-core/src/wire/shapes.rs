@@ -16,8 +16,8 @@ use crate::id::{
 };
 use crate::log::{Head, continues};
 use crate::message::{
-    Body, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, NewState, Recovery,
-    RecoveryResponse, StartView, Tail,
+    Body, CheckpointDurable, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, NewState,
+    Recovery, RecoveryResponse, StartView, Tail,
 };
 use crate::quorum::{Position, ReplicaSet};
 use alloc::boxed::Box;
@@ -178,6 +178,7 @@ fields! {
     NewState { id, commit, tail }
     Recovery { nonce, view_min, have }
     RecoveryResponse { nonce, log }
+    CheckpointDurable { head, held }
     CheckpointPart { head, digest, length, offset, bytes }
     Event { at, input }
     Query { client, number, body }
@@ -241,6 +242,7 @@ variants! {
         16 => EpochStarted { epoch },
         17 => NewEpoch(group),
         18 => CheckEpoch,
+        19 => CheckpointDurable(news),
     }
     Write {
         0 => Incarnation(incarnation),

@@ -68,6 +68,10 @@ fn messages() -> Vec<(String, Message)> {
         Body::EpochStarted { epoch: Epoch(1) },
         Body::NewEpoch(group(1, &Bytes::new())),
         Body::CheckEpoch,
+        Body::CheckpointDurable(Box::new(CheckpointDurable {
+            head: Head { op: Op(4096), hash: Hash(9 << 100 | 5) },
+            held: Head { op: Op(1), hash: Hash(2) },
+        })),
     ];
     let header = Header {
         config: Hash(0xC0FF_EE00_0000_0000_0000_0000_0000_0002),

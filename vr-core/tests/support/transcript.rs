@@ -321,6 +321,7 @@ fn said(message: &Message) -> String {
         Body::StartEpoch(group) | Body::NewEpoch(group) => format!("{name} {}", group.epoch()),
         Body::EpochStarted { epoch } => format!("{name} {epoch}"),
         Body::CheckEpoch => name.to_owned(),
+        Body::CheckpointDurable(news) => format!("{name} through op {}", news.head.op),
         Body::CheckpointPart(part) => {
             format!(
                 "{name} after op {}, {} bytes from {} of {}",

@@ -202,6 +202,9 @@ pub(crate) struct ClusterArgs {
     /// Half of the clusters have an operator who adds, removes and replaces members under the faults
     #[arg(long)]
     pub(crate) reconfigure: bool,
+    /// All clusters that can bear it have witnesses, which log and vote and hold no state, not just one of eight
+    #[arg(long)]
+    pub(crate) witnesses: bool,
 }
 
 impl ClusterArgs {
@@ -219,6 +222,7 @@ impl ClusterArgs {
             faults: self.faults,
             mutant: self.mutant.clone(),
             reconfigure: self.reconfigure,
+            witnesses: self.witnesses,
         };
         options.validate()?;
         Ok(options)
@@ -227,8 +231,9 @@ impl ClusterArgs {
     /// Is everything drawn? Then floors of rare events can be asked for.
     pub(crate) fn is_swarm(&self) -> bool {
         // With or without operators: the floors of epochs are asked for with them.
-        let Self { replicas, durability, faults, mutant, reconfigure: _ } = self;
-        replicas.is_none() && *durability == Mode::Swarm && *faults == FaultSet::SWARM && mutant.is_none()
+        let Self { replicas, durability, faults, mutant, reconfigure: _, witnesses } = self;
+        let is_fixed = replicas.is_some() || mutant.is_some() || *witnesses;
+        !is_fixed && *durability == Mode::Swarm && *faults == FaultSet::SWARM
     }
 
     /// What was fixed, as options of another command line.
@@ -249,6 +254,9 @@ impl ClusterArgs {
         }
         if self.reconfigure {
             words.push("--reconfigure".into());
+        }
+        if self.witnesses {
+            words.push("--witnesses".into());
         }
         words
     }
@@ -330,6 +338,9 @@ pub(crate) struct MutantsArgs {
     /// The swarm's clusters have operators who change their groups
     #[arg(long, requires = "hunt")]
     pub(crate) reconfigure: bool,
+    /// The swarm's clusters have witnesses
+    #[arg(long, requires = "hunt", conflicts_with = "reconfigure")]
+    pub(crate) witnesses: bool,
     /// Write the shrunk case of each bug that the swarm found into this directory
     #[arg(long, value_name = "DIR", requires = "hunt")]
     pub(crate) cases: Option<PathBuf>,

@@ -47,6 +47,7 @@ pub(super) fn is_spent(message: &Message, from: &Standing, to: &Standing, crashe
         | Body::StartEpoch(_)
         | Body::EpochStarted { .. }
         | Body::NewEpoch(_)
-        | Body::CheckEpoch => false,
+        | Body::CheckEpoch
+        | Body::CheckpointDurable(_) => false,
     }
 }

@@ -139,7 +139,8 @@ impl<A: App> World<A> {
             | Body::StartEpoch(_)
             | Body::EpochStarted { .. }
             | Body::NewEpoch(_)
-            | Body::CheckEpoch => false,
+            | Body::CheckEpoch
+            | Body::CheckpointDurable(_) => false,
         };
         if promise && self.asks_decider() {
             self.strike_later(ChoiceKind::CrashAfterPromise, from, key);
