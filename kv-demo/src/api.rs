@@ -79,7 +79,7 @@ impl Api {
         match head.method {
             Method::GET | Method::HEAD => {
                 let answer = if ask::is_stale(head.uri.query())? {
-                    self.look(Op::Get { key: key.clone() }).await?
+                    self.look(Op::Get { key: key.clone() }, &path).await?
                 } else {
                     self.read(named, Op::Get { key: key.clone() }, &path).await?
                 };
@@ -106,7 +106,7 @@ impl Api {
         let op = ask::list_of(query)?;
         let path = request.uri().path_and_query().map_or("", http::uri::PathAndQuery::as_str);
         let answer = if ask::is_stale(query)? {
-            self.look(op).await?
+            self.look(op, path).await?
         } else {
             self.read(ask::named_of(request.headers())?, op, path).await?
         };
@@ -133,9 +133,9 @@ impl Api {
         Ok(Reply::session(client, session))
     }
 
-    /// A question to this node alone.
-    async fn look(&self, op: Op) -> Result<Answer, Problem> {
-        let bytes = self.handle.read_stale(op.encode()).await.map_err(|error| self.problem(error, ""))?;
+    /// A question to this node alone. A witness has nothing to say, and sends whoever asks to the primary.
+    async fn look(&self, op: Op, path: &str) -> Result<Answer, Problem> {
+        let bytes = self.handle.read_stale(op.encode()).await.map_err(|error| self.problem(error, path))?;
         Answer::decode(bytes).ok_or(Problem::Internal)
     }
 
