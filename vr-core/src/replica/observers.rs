@@ -1,4 +1,4 @@
-//! What an observer is shown of a replica.
+//! What an observer is shown of a replica, whatever its status.
 //!
 //! Owns these answers. Must not know who asks. Paper: VRR §4, Figure 2.
 

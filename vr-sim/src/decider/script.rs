@@ -67,9 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_can_be_spelt_but_for_messages_about_epochs() {
-        // No script reconfigures.
-        assert_eq!(ChoiceKind::all().count(), usize::from(KINDS_MOST) + 4);
+    fn every_kind_can_be_spelt_but_for_messages_about_epochs_and_of_groups_with_witnesses() {
+        // No script reconfigures, or has witnesses.
+        assert_eq!(ChoiceKind::all().count(), usize::from(KINDS_MOST) + 5);
     }
 
     #[test]
