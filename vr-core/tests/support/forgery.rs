@@ -154,7 +154,7 @@ impl Lie {
             },
             Body::GetEntries { through } => self.head(through),
             Body::CheckpointDurable(news) => {
-                self.head(if field.is_multiple_of(2) { &mut news.head } else { &mut news.held })
+                self.head(if field.is_multiple_of(2) { &mut news.head } else { &mut news.held });
             }
             Body::Entries(entries) => *entries = self.entries(entries),
             Body::EpochStarted { epoch } => *epoch = vr_core::Epoch(self.number(epoch.0)),
