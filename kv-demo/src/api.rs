@@ -125,9 +125,9 @@ impl Api {
         Ok(Reply::session(client, session))
     }
 
-    /// A question to this node alone.
-    async fn look(&self, op: Op) -> Result<Answer, Problem> {
-        let bytes = self.handle.read_stale(op.encode()).await.map_err(|error| self.problem(error, ""))?;
+    /// A question to this node alone. A witness has nothing to say, and sends whoever asks to the primary.
+    async fn look(&self, op: Op, path: &str) -> Result<Answer, Problem> {
+        let bytes = self.handle.read_stale(op.encode()).await.map_err(|error| self.problem(error, path))?;
         Answer::decode(bytes).ok_or(Problem::Internal)
     }
 

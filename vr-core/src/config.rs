@@ -5,7 +5,7 @@
 
 use crate::group::Group;
 use crate::id::{ClusterId, Hash, Incarnation, ReplicaId, View, Wait, count, index};
-use crate::quorum::{Position, quorum};
+use crate::quorum::{Position, faults_tolerated, quorum};
 use crate::rules::Rules;
 use alloc::vec::Vec;
 use core::fmt;
@@ -30,6 +30,9 @@ pub struct ClusterConfig {
     pub cluster: ClusterId,
     /// The members, in the order in which views rotate through them. 1 to 64, distinct.
     pub members: Vec<ReplicaId>,
+    /// Those of them that are witnesses: they log and vote as everybody does, and hold no state, execute nothing and never
+    /// lead (VRR §6.1). Of n members, ⌊(n − 1) / 2⌋ of which may fail, one more than that are full ones.
+    pub witnesses: Vec<ReplicaId>,
     /// When a promise may leave.
     pub durability: Durability,
     /// How many client sessions there may be; one more evicts the longest silent one. At least 1.
@@ -129,6 +132,15 @@ pub enum ConfigError {
     NotAMember(ReplicaId),
     /// The asynchronous mode needs somebody to recover from.
     AsyncAlone,
+    /// A witness is not among the members.
+    NotAWitness(ReplicaId),
+    /// With so many witnesses no full member may be left when as many members fail as may.
+    TooManyWitnesses {
+        /// So many members are full ones.
+        full: usize,
+        /// So many have to be.
+        needed: usize,
+    },
     /// A limit is zero or too small to hold one request.
     Limit(&'static str),
     /// A timeout is zero or its bounds are the wrong way round.
@@ -143,6 +155,11 @@ impl fmt::Display for ConfigError {
             Self::NotAMember(id) => write!(f, "replica {id} is not a member of this cluster"),
             Self::AsyncAlone => f.write_str(
                 "asynchronous durability needs at least 2 members: a lone replica has nobody to recover from",
+            ),
+            Self::NotAWitness(id) => write!(f, "replica {id} is to be a witness and is not a member"),
+            Self::TooManyWitnesses { full, needed } => write!(
+                f,
+                "{full} members are no witnesses: it takes {needed}, so that one is left when as many members fail as may"
             ),
             Self::Limit(what) => write!(f, "{what} is too small"),
             Self::Timeout(what) => write!(f, "{what}"),
@@ -162,6 +179,7 @@ impl ClusterConfig {
         Self {
             cluster,
             members: (0..members).map(ReplicaId).collect(),
+            witnesses: Vec::new(),
             durability: Durability::Sync,
             client_capacity: 4096,
             checkpoint_interval: 8192,
@@ -170,10 +188,24 @@ impl ClusterConfig {
         }
     }
 
+    /// These members are witnesses. Two full members and a witness bear any one failure, three and two any two; with an even
+    /// number of members, a witness more is one that has to be heard and bears nothing.
+    #[must_use]
+    pub fn with_witnesses(self, witnesses: &[ReplicaId]) -> Self {
+        Self { witnesses: witnesses.to_vec(), ..self }
+    }
+
+    /// Is this member one?
+    #[must_use]
+    pub fn is_witness(&self, id: ReplicaId) -> bool {
+        self.witnesses.contains(&id)
+    }
+
     /// The group of the first epoch.
     #[must_use]
     pub fn group(&self) -> Group {
-        Group::first(self.cluster, &self.members)
+        let witnesses = self.witnesses.iter().filter_map(|id| self.position(*id)).collect();
+        Group::first(self.cluster, &self.members).with_witnesses(witnesses)
     }
 
     /// So many members a group has at least: in the asynchronous mode nobody can recover alone.
@@ -204,11 +236,14 @@ impl ClusterConfig {
     /// The primary of a view of the first epoch: the members take turns (VRR §4). Those of later ones: [`crate::Group`].
     #[must_use]
     pub fn primary(&self, view: View) -> ReplicaId {
-        self.members[index(view.number() % count(self.members.len()))]
+        let full = || self.members.iter().filter(|id| !self.is_witness(**id));
+        let turn = index(view.number() % count(full().count().max(1)));
+        full().nth(turn).copied().unwrap_or(self.members[0])
     }
 
     /// The digest in every envelope: replicas with different configurations do not talk.
-    /// Over little-endian: cluster, member count, members, durability, capacity, interval, limits.
+    /// Over little-endian: cluster, member count, members, durability, capacity, interval, limits, and the witnesses in the order
+    /// of the members, if there are any.
     #[must_use]
     pub fn digest(&self) -> Hash {
         let mut bytes = Vec::new();
@@ -222,6 +257,8 @@ impl ClusterConfig {
         for limit in [self.client_capacity, self.checkpoint_interval, self.max_message_bytes, self.max_request_bytes] {
             bytes.extend_from_slice(&limit.to_le_bytes());
         }
+        let witnesses = self.members.iter().filter(|id| self.is_witness(**id));
+        witnesses.for_each(|id| bytes.extend_from_slice(&id.0.to_le_bytes()));
         Hash(xxh3_128(&bytes))
     }
 
@@ -242,6 +279,7 @@ impl ClusterConfig {
         if n == 1 && self.durability == Durability::Async {
             return Err(ConfigError::AsyncAlone);
         }
+        self.validate_witnesses()?;
         if self.client_capacity == 0 {
             return Err(ConfigError::Limit("client_capacity"));
         }
@@ -250,6 +288,25 @@ impl ClusterConfig {
         }
         if self.max_message_bytes < self.max_request_bytes.saturating_add(MESSAGE_OVERHEAD_BYTES) {
             return Err(ConfigError::Limit("max_message_bytes (it must hold one request and 2,048 bytes more)"));
+        }
+        Ok(())
+    }
+
+    /// Whoever fails, somebody with a state is left. In the asynchronous mode memory comes from a primary, so that there has to
+    /// be another one than oneself.
+    fn validate_witnesses(&self) -> Result<(), ConfigError> {
+        for (i, id) in self.witnesses.iter().enumerate() {
+            if self.witnesses[..i].contains(id) {
+                return Err(ConfigError::DuplicateMember(*id));
+            }
+            if !self.members.contains(id) {
+                return Err(ConfigError::NotAWitness(*id));
+            }
+        }
+        let full = self.members.len() - self.witnesses.len();
+        let needed = self.least_members().max(faults_tolerated(self.members.len()) + 1);
+        if full < needed && !self.witnesses.is_empty() {
+            return Err(ConfigError::TooManyWitnesses { full, needed });
         }
         Ok(())
     }
@@ -336,6 +393,32 @@ mod tests {
         assert_eq!([5, 0, 9, 1].map(position), [Some(0), Some(1), Some(2), None]);
         assert_eq!(cluster(3).position(ReplicaId(2)).map(Position::index), Some(2));
         assert_eq!([0, 1, 2, 3, 7].map(|view| named.primary(View(view)).0), [5, 0, 9, 5, 0]);
+    }
+
+    #[test]
+    fn witnesses_never_lead_and_leave_enough_full_members() {
+        let of = |members, witnesses: &[u16]| {
+            cluster(members).with_witnesses(&witnesses.iter().copied().map(ReplicaId).collect::<Vec<_>>())
+        };
+        let valid = |members, witnesses: &[u16]| of(members, witnesses).validate();
+        assert_eq!(
+            (valid(3, &[2]), valid(3, &[0]), valid(5, &[1, 3]), valid(2, &[0])),
+            (Ok(()), Ok(()), Ok(()), Ok(()))
+        );
+        assert_eq!(valid(3, &[1, 2]), Err(ConfigError::TooManyWitnesses { full: 1, needed: 2 }));
+        assert_eq!(valid(5, &[1, 2, 3]), Err(ConfigError::TooManyWitnesses { full: 2, needed: 3 }));
+        assert_eq!(valid(1, &[0]), Err(ConfigError::TooManyWitnesses { full: 0, needed: 1 }));
+        assert_eq!(valid(3, &[3]), Err(ConfigError::NotAWitness(ReplicaId(3))));
+        assert_eq!(valid(5, &[2, 2]), Err(ConfigError::DuplicateMember(ReplicaId(2))));
+        let memory = ClusterConfig { durability: Durability::Async, ..of(2, &[1]) };
+        assert_eq!(memory.validate(), Err(ConfigError::TooManyWitnesses { full: 1, needed: 2 }));
+        let five = of(5, &[3, 1]);
+        assert_eq!([0, 1, 2, 3, 7].map(|view| five.primary(View(view)).0), [0, 2, 4, 0, 2]);
+        let leads = |view| five.group().primary(View(view));
+        assert!((0..9).all(|view| leads(view) == five.primary(View(view))));
+        assert_eq!(five.digest(), of(5, &[1, 3]).digest());
+        assert_ne!(five.digest(), of(5, &[1]).digest());
+        assert_ne!(cluster(5).digest(), of(5, &[1]).digest());
     }
 
     #[test]

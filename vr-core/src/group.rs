@@ -6,7 +6,7 @@
 use crate::entry::{Entry, Kind, genesis};
 use crate::id::{ClusterId, Epoch, Op, ReplicaId, View, count, index};
 use crate::log::Head;
-use crate::quorum::{Position, quorum};
+use crate::quorum::{Position, ReplicaSet, quorum};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,8 @@ pub enum BadGroup {
     UsedBefore(ReplicaId),
     /// The members would be the same, in the same order.
     NoChange,
+    /// A group with witnesses cannot be changed (PROTOCOL 1.10).
+    Witnesses,
 }
 
 /// The group of one epoch.
@@ -64,6 +66,9 @@ pub struct Group {
     next_id: ReplicaId,
     /// The last entry of the epoch before, with which the log of this one begins.
     base: Head,
+    /// Who of them holds no state. None in later epochs than the first, so that no message carries any.
+    #[serde(skip)]
+    witnesses: ReplicaSet,
 }
 
 /// The bytes of a group before its members: epoch 8, next id 2, base 24.
@@ -77,12 +82,25 @@ impl Group {
         let members: Vec<Member> = members.iter().map(member).collect();
         let next_id = above(&members);
         let base = Head { op: Op::ZERO, hash: genesis(cluster) };
-        Self { epoch: Epoch::ZERO, members, next_id, base }
+        Self { epoch: Epoch::ZERO, members, next_id, base, witnesses: ReplicaSet::EMPTY }
+    }
+
+    /// The same, and these members hold no state.
+    #[must_use]
+    pub(crate) fn with_witnesses(self, witnesses: ReplicaSet) -> Self {
+        Self { witnesses, ..self }
+    }
+
+    /// Of the first epoch, who holds no state is said by the configuration: it is in no image.
+    pub(crate) fn take_roles(&mut self, first: &Self) {
+        if self.epoch == first.epoch {
+            self.witnesses = first.witnesses;
+        }
     }
 
     /// The group of these parts, if they are sound.
     pub(crate) fn of(epoch: Epoch, members: Vec<Member>, next_id: ReplicaId, base: Head) -> Option<Self> {
-        Some(Self { epoch, members, next_id, base }).filter(Self::is_sound)
+        Some(Self { epoch, members, next_id, base, witnesses: ReplicaSet::EMPTY }).filter(Self::is_sound)
     }
 
     /// Its epoch.
@@ -107,6 +125,30 @@ impl Group {
     #[must_use]
     pub const fn base(&self) -> Head {
         self.base
+    }
+
+    /// Who of them holds no state (VRR §6.1).
+    #[must_use]
+    pub const fn witnesses(&self) -> ReplicaSet {
+        self.witnesses
+    }
+
+    /// Is it a member that holds no state?
+    #[must_use]
+    pub fn is_witness(&self, id: ReplicaId) -> bool {
+        !self.witnesses.is_empty() && self.position(id).is_some_and(|at| self.witnesses.contains(at))
+    }
+
+    /// The members that hold state, in the order in which they lead.
+    fn full(&self) -> impl Iterator<Item = (usize, &Member)> {
+        let leads = |at: usize| Position::new(at).is_none_or(|at| !self.witnesses.contains(at));
+        self.members.iter().enumerate().filter(move |(at, _)| leads(*at))
+    }
+
+    /// How many members hold state.
+    #[must_use]
+    pub fn full_members(&self) -> usize {
+        self.members.len() - self.witnesses.iter().count()
     }
 
     /// How many replicas make a quorum.
@@ -137,17 +179,22 @@ impl Group {
         self.members[at % self.members.len()].id
     }
 
-    /// The primary of a view of this epoch: the members take turns (VRR §4).
+    /// The primary of a view of this epoch: the members take turns, but for those that hold no state (VRR §4, §6.1).
     #[must_use]
     pub fn primary(&self, view: View) -> ReplicaId {
-        self.members[index(view.number() % count(self.members.len()))].id
+        let turn = index(view.number() % count(self.full_members().max(1)));
+        if self.witnesses.is_empty() {
+            return self.members[turn].id;
+        }
+        self.full().nth(turn).map_or(self.members[0].id, |(_, member)| member.id)
     }
 
-    /// The first view after `view` of this epoch that the member at `position` leads.
+    /// The first view after `view` of this epoch that the member at `position` leads, which holds state.
     #[must_use]
     pub fn next_view_of(&self, position: Position, view: View) -> View {
-        let (n, next) = (count(self.members.len()), view.next());
-        let steps = (count(position.index()) + n - next.number() % n) % n;
+        let (n, next) = (count(self.full_members().max(1)), view.next());
+        let turn = count(self.full().take_while(|(at, _)| *at < position.index()).count());
+        let steps = (turn + n - next.number() % n) % n;
         View(next.0 + steps)
     }
 
@@ -156,6 +203,9 @@ impl Group {
     /// # Errors
     /// The first thing that is wrong.
     pub fn admits(&self, next: &Reconfiguration, least: usize) -> Result<(), BadGroup> {
+        if !self.witnesses.is_empty() {
+            return Err(BadGroup::Witnesses);
+        }
         if next.epoch != self.epoch || next.epoch.next().is_beyond() {
             return Err(BadGroup::WrongEpoch { is: self.epoch });
         }
@@ -188,7 +238,8 @@ impl Group {
         self.admits(&next, least).ok()?;
         let Reconfiguration { epoch, members } = next;
         let next_id = above(&members).max(self.next_id);
-        Some(Self { epoch: epoch.next(), members, next_id, base: Head { op: entry.op(), hash: entry.hash() } })
+        let base = Head { op: entry.op(), hash: entry.hash() };
+        Some(Self { epoch: epoch.next(), members, next_id, base, witnesses: ReplicaSet::EMPTY })
     }
 
     /// Can it be one at all? Of what a message brings.
@@ -324,6 +375,21 @@ mod tests {
         assert_eq!(refusal(1, &[1, 3]), BadGroup::UsedBefore(ReplicaId(3)), "passed over once is passed over for good");
         assert_eq!(refusal(1, &[1, 2, 5]), BadGroup::NoChange);
         assert_eq!(next.admits(&asks(1, &[1]), 1), Ok(()));
+    }
+
+    #[test]
+    fn a_group_with_witnesses_is_not_changed_and_led_by_the_others() {
+        let first = Group::first(ClusterId(1), &[0, 1, 2, 3, 4].map(ReplicaId));
+        let witnesses = [0, 3].into_iter().filter_map(Position::new).collect();
+        let group = first.with_witnesses(witnesses);
+        assert_eq!((group.quorum(), group.full_members()), (3, 3));
+        assert_eq!([0, 1, 2, 3].map(|view| group.primary(View(view)).0), [1, 2, 4, 1]);
+        let next_of = |at, view| group.next_view_of(Position::new(at).expect("a member"), View(view));
+        assert_eq!([next_of(1, 0), next_of(2, 0), next_of(4, 0), next_of(4, 2)], [View(3), View(1), View(2), View(5)]);
+        assert_eq!([0, 1, 3, 7].map(|id| group.is_witness(ReplicaId(id))), [true, false, true, false]);
+        let next = asks(0, &[1, 2, 4]);
+        assert_eq!(group.admits(&next, 1), Err(BadGroup::Witnesses));
+        assert!(group.after(&entry(&next), 1).is_none());
     }
 
     #[test]

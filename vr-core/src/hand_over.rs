@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum NoHandOver {
     /// This replica does not lead.
     NotPrimary,
-    /// There is nobody of that name to give way to.
+    /// There is nobody of that name to give way to: no other member, or one that never leads.
     NoSuchMember,
     /// It does not answer heartbeats.
     Unheard,
@@ -23,7 +23,7 @@ impl core::fmt::Display for NoHandOver {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::NotPrimary => "it does not lead",
-            Self::NoSuchMember => "there is no such other member",
+            Self::NoSuchMember => "there is no such other member that could lead",
             Self::Unheard => "the other one does not answer heartbeats",
             Self::TooLate => "the other one did not get everything in time",
         })

@@ -102,8 +102,8 @@ pub use id::{
 };
 pub use log::{ENTRY_OVERHEAD_BYTES, Head, Log};
 pub use message::{
-    Body, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, MessageKind, NewState,
-    PROTOCOL_VERSION, Recovery, RecoveryResponse, StartView, Tail,
+    Body, CheckpointDurable, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message,
+    MessageKind, NewState, PROTOCOL_VERSION, Recovery, RecoveryResponse, StartView, Tail,
 };
 pub use occurrence::Occurrence;
 pub use opening::{Midway, Opening};

@@ -232,6 +232,8 @@ pub enum Body {
         /// What the answers must reflect.
         op: Op,
     },
+    /// VRR §6.1: "this checkpoint is on my disk, and that one on enough disks". In groups with witnesses only.
+    CheckpointDurable(Box<CheckpointDurable>),
 }
 
 /// A piece of a log that leads towards its head: the entries after `base`, as many as fit a message.
@@ -324,6 +326,16 @@ pub struct CheckpointPart {
     pub bytes: Bytes,
 }
 
+/// Which checkpoints are on disks, in a group with witnesses: their logs go behind what enough of those that hold state have
+/// (VRR §6.1; PROTOCOL D103). Or later ones by now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CheckpointDurable {
+    /// The sender's own: the op, and the hash of the entry at it; op 0 for none.
+    pub head: Head,
+    /// What a log may begin with, as far as the sender knows; op 0 if it does not.
+    pub held: Head,
+}
+
 /// The kind of a message, for counters, filters and traces.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)] // each is the variant of Body of the same name
@@ -349,11 +361,12 @@ pub enum MessageKind {
     CheckEpoch,
     GetReadIndex,
     ReadIndex,
+    CheckpointDurable,
 }
 
 impl MessageKind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Prepare,
         Self::PrepareOk,
         Self::Commit,
@@ -375,6 +388,7 @@ impl MessageKind {
         Self::CheckEpoch,
         Self::GetReadIndex,
         Self::ReadIndex,
+        Self::CheckpointDurable,
     ];
 
     /// Does it say which epoch it is? Such a message is looked at whatever the sender's epoch, member or not.
@@ -413,6 +427,7 @@ impl MessageKind {
             Self::CheckEpoch => "CheckEpoch",
             Self::GetReadIndex => "GetReadIndex",
             Self::ReadIndex => "ReadIndex",
+            Self::CheckpointDurable => "CheckpointDurable",
         }
     }
 }
@@ -443,6 +458,7 @@ impl Body {
             Self::CheckEpoch => MessageKind::CheckEpoch,
             Self::GetReadIndex { .. } => MessageKind::GetReadIndex,
             Self::ReadIndex { .. } => MessageKind::ReadIndex,
+            Self::CheckpointDurable(_) => MessageKind::CheckpointDurable,
         }
     }
 }

@@ -219,6 +219,16 @@ pub enum Mutant {
     RefusesWhenBehind,
     /// D104: a request that waits behind a reconfiguration is logged with it.
     BatchAfterReconfiguration,
+    /// D103a: a witness takes its turn as the primary.
+    WitnessLeads,
+    /// D103b: a witness acknowledges a prepare beyond a hole in its log.
+    WitnessAcksHole,
+    /// D103c: a log is cut behind a checkpoint that a single full member has.
+    WitnessCutsAlone,
+    /// D103c: a full member cuts its log behind its own checkpoint, whoever else has one.
+    FullMemberCutsAlone,
+    /// D103d: a witness lends as a checkpoint what only says where its log begins.
+    WitnessLendsCheckpoint,
 }
 
 impl Mutant {

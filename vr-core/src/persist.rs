@@ -12,7 +12,8 @@ use crate::id::Beat;
 use crate::id::{Epoch, FetchId, Op, WriteId};
 use crate::log::Head;
 use crate::message::{
-    Body, CheckpointPart, DoViewChange, GetState, MessageKind, NewState, Recovery, RecoveryResponse, StartView,
+    Body, CheckpointDurable, CheckpointPart, DoViewChange, GetState, MessageKind, NewState, Recovery, RecoveryResponse,
+    StartView,
 };
 use crate::quorum::ReplicaSet;
 use alloc::boxed::Box;
@@ -100,6 +101,9 @@ impl Promise {
     }
     pub(crate) const fn epoch_started(epoch: Epoch, _: &Durable) -> Self {
         Self(Body::EpochStarted { epoch })
+    }
+    pub(crate) fn checkpoint_durable(news: CheckpointDurable, _: &Durable) -> Self {
+        Self(Body::CheckpointDurable(Box::new(news)))
     }
     pub(crate) fn start_view(start: StartView, _: &Durable) -> Self {
         Self(Body::StartView(Box::new(start)))
@@ -193,6 +197,11 @@ impl Pending {
     /// Is this write durable, and every one before it?
     pub(crate) fn is_durable(&self, id: WriteId) -> bool {
         id <= self.durable
+    }
+
+    /// The proof that this write is durable.
+    pub(crate) fn proof_of(&self, id: WriteId) -> Option<Durable> {
+        self.is_durable(id).then_some(Durable(()))
     }
 
     /// The newest write that was issued, and the newest that is durable.

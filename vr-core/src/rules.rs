@@ -45,6 +45,7 @@ mod aside;
 mod epochs;
 mod livelock;
 mod reads;
+mod witnesses;
 
 /// Normal operation (PROTOCOL 1.1).
 impl Rules {

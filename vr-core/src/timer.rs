@@ -19,14 +19,17 @@ pub enum Timer {
     Retransmit,
     /// Members of a new group did not say that they have what its epoch begins with, or it did not come here.
     Epoch,
+    /// Witnesses may not have heard which checkpoint is durable here.
+    Checkpoint,
 }
 
-const TIMERS: [Timer; 5] = [Timer::Heartbeat, Timer::ViewChange, Timer::Fetch, Timer::Retransmit, Timer::Epoch];
+const TIMERS: [Timer; 6] =
+    [Timer::Heartbeat, Timer::ViewChange, Timer::Fetch, Timer::Retransmit, Timer::Epoch, Timer::Checkpoint];
 
 /// When each timer is due.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Timers {
-    due: [Option<Time>; 5],
+    due: [Option<Time>; 6],
 }
 
 impl Timer {
@@ -37,6 +40,7 @@ impl Timer {
             Self::Fetch => 2,
             Self::Retransmit => 3,
             Self::Epoch => 4,
+            Self::Checkpoint => 5,
         }
     }
 }

@@ -11,11 +11,11 @@ use vr_core::wire::{
     digest_of, encode, encode_event, encode_write, encoded_size, frame_length, fuzz_decode,
 };
 use vr_core::{
-    Beat, Body, Checkpoint, CheckpointPart, ClientId, ClusterConfig, ClusterId, DoViewChange, ENTRY_OVERHEAD_BYTES,
-    Entries, Entry, Epoch, Event, FetchId, GetState, Hash, Head, Header, Incarnation, Input, Instance, Kind,
-    MAX_ANCHORS, MESSAGE_OVERHEAD_BYTES, Message, MessageKind, NewState, Nonce, Op, PROTOCOL_VERSION, Position,
-    Predicted, Query, Recovery, RecoveryResponse, ReplicaId, ReplicaSet, Request, RequestNumber, Seq, Session,
-    StartView, Tail, Time, View, Write, WriteId,
+    Beat, Body, Checkpoint, CheckpointDurable, CheckpointPart, ClientId, ClusterConfig, ClusterId, DoViewChange,
+    ENTRY_OVERHEAD_BYTES, Entries, Entry, Epoch, Event, FetchId, GetState, Hash, Head, Header, Incarnation, Input,
+    Instance, Kind, MAX_ANCHORS, MESSAGE_OVERHEAD_BYTES, Message, MessageKind, NewState, Nonce, Op, PROTOCOL_VERSION,
+    Position, Predicted, Query, Recovery, RecoveryResponse, ReplicaId, ReplicaSet, Request, RequestNumber, Seq,
+    Session, StartView, Tail, Time, View, Write, WriteId,
 };
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -137,6 +137,7 @@ fn said() -> BoxedStrategy<Body> {
         Just(Body::CheckEpoch),
         number().prop_map(|id| Body::GetReadIndex { id: FetchId(id) }),
         (number(), number()).prop_map(|(id, op)| Body::ReadIndex { id: FetchId(id), op: Op(op) }),
+        (head(), head()).prop_map(|(head, held)| Body::CheckpointDurable(Box::new(CheckpointDurable { head, held }))),
     ]
     .boxed()
 }
@@ -385,6 +386,7 @@ fn no_message_costs_more_than_the_core_reckons_with() {
             Body::CheckEpoch,
             Body::GetReadIndex { id: FetchId(u64::MAX) },
             Body::ReadIndex { id: FetchId(u64::MAX), op: Op(u64::MAX) },
+            Body::CheckpointDurable(Box::new(CheckpointDurable { head: far, held: far })),
         ];
         assert_eq!(bodies.each_ref().map(Body::kind), MessageKind::ALL);
         let room = usize::try_from(MESSAGE_OVERHEAD_BYTES).unwrap() + entries.len() * (ENTRY_OVERHEAD_BYTES + body);

@@ -225,6 +225,14 @@ marks! {
     partial_heals 240,
     /// Runs whose group could not be expected to come back (asynchronous mode).
     stuck_groups 6,
+    /// Clusters had witnesses.
+    witnessed 40,
+    /// Full members said which checkpoint is durable.
+    checkpoints_said 6_000,
+    /// The logs of witnesses were cut.
+    witness_logs_cut 290,
+    /// Witnesses that were behind went on from where the logs of others begin.
+    witness_bases 5,
     /// Epochs began, beside the first.
     epochs_begun 370,
     /// Epochs began while somebody was down or stood still, a link was cut or a disk full.

@@ -115,6 +115,7 @@ pub const fn place_of(kind: MessageKind) -> usize {
         MessageKind::CheckEpoch => 18,
         MessageKind::GetReadIndex => 19,
         MessageKind::ReadIndex => 20,
+        MessageKind::CheckpointDurable => 21,
     }
 }
 

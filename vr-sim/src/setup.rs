@@ -21,6 +21,9 @@ pub struct Setup {
     /// How many more wait to be added to the group: their ids follow.
     #[serde(default, skip_serializing_if = "is_none")]
     pub spares: u16,
+    /// Which of them are witnesses; none in most clusters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub witnesses: Vec<u16>,
     /// What an operator wants of the group; nothing, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -91,6 +94,7 @@ impl Setup {
             seed: 1,
             replicas,
             spares: 0,
+            witnesses: Vec::new(),
             plan: None,
             durability,
             mutant: None,
@@ -142,6 +146,9 @@ impl Setup {
         if self.clients > 10_000 || u64::from(self.ops) * u64::from(self.clients) > 100_000_000 {
             return Err("too many clients or operations".into());
         }
+        if self.plan.is_some() && !self.witnesses.is_empty() {
+            return Err("a group with witnesses cannot be changed".into());
+        }
         let least = self.cluster().least_members();
         self.plan.as_ref().map_or(Ok(()), |plan| plan.validate(self.replicas, self.spares, least))
     }
@@ -150,13 +157,14 @@ impl Setup {
     #[must_use]
     pub fn cluster(&self) -> ClusterConfig {
         let id = ClusterId(joined(self.number("cluster", 0), self.number("cluster", 1)));
+        let witnesses: Vec<ReplicaId> = self.witnesses.iter().copied().map(ReplicaId).collect();
         ClusterConfig {
             durability: self.durability,
             checkpoint_interval: self.checkpoint_interval,
             client_capacity: self.client_capacity,
             max_message_bytes: self.max_message_bytes,
             max_request_bytes: self.max_request_bytes,
-            ..ClusterConfig::of_size(id, self.replicas)
+            ..ClusterConfig::of_size(id, self.replicas).with_witnesses(&witnesses)
         }
     }
 

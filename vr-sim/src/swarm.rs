@@ -6,6 +6,7 @@
 
 mod plans;
 mod reads;
+mod witnesses;
 
 use crate::faults::FAULT_KINDS;
 use crate::odds::{Fates, Odds, place_of};
@@ -87,11 +88,20 @@ pub struct Options {
     pub mutant: Option<String>,
     /// One of so many clusters has an operator who changes its group under the faults; 0: none has.
     pub reconfigured: u32,
+    /// All clusters have witnesses that are large enough, not just some.
+    pub witnesses: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { replicas: None, durability: None, faults: FaultSet::SWARM, mutant: None, reconfigured: RECONFIGURED }
+        Self {
+            replicas: None,
+            durability: None,
+            faults: FaultSet::SWARM,
+            mutant: None,
+            reconfigured: RECONFIGURED,
+            witnesses: false,
+        }
     }
 }
 
@@ -166,6 +176,7 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
         plans::plan(&mut setup, &mut operator);
         trouble(&mut odds, options.faults, &mut operator);
     }
+    witnesses::draw(seed, &mut setup, &mut odds, options);
     (setup, odds)
 }
 

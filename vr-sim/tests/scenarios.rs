@@ -47,6 +47,7 @@ chapters! {
     reads_at_backups_hold "reads at backups",
     reconfiguration_holds "reconfiguration",
     news_of_a_reconfiguration_holds "reconfiguration: who hears of it, and when",
+    witnesses_hold "witnesses",
     robustness_holds "robustness",
     what_nobody_of_the_group_says_does_no_harm "what nobody of the group says",
 }

@@ -230,6 +230,8 @@ struct Cluster {
     id: String,
     members: Vec<u16>,
     #[serde(default)]
+    witnesses: Vec<u16>,
+    #[serde(default)]
     durability: FileDurability,
     client_capacity: Option<u32>,
     checkpoint_interval: Option<u32>,
@@ -451,6 +453,7 @@ impl Cluster {
         let id = id.ok_or_else(|| wrong("[cluster] id must be 32 hexadecimal digits, chosen at random"))?;
         let mut cluster = ClusterConfig::of_size(ClusterId(id), 0);
         cluster.members = self.members.into_iter().map(ReplicaId).collect();
+        cluster.witnesses = self.witnesses.into_iter().map(ReplicaId).collect();
         cluster.durability = match self.durability {
             FileDurability::Sync => Durability::Sync,
             FileDurability::Async => Durability::Async,

@@ -104,6 +104,9 @@ pub fn found<S: Service>(from: &NodeConfig, to: &[NodeConfig], service: S) -> Re
 
 fn check(from: &NodeConfig, to: &[NodeConfig]) -> Result<(), FoundError> {
     let Some(first) = to.first() else { return Err(FoundError::Unfit("the new cluster has no nodes")) };
+    if from.cluster.is_witness(from.id) {
+        return Err(FoundError::Unfit("a witness has no state: found the new cluster from a full member"));
+    }
     for config in to {
         config.validate()?;
         if config.cluster != first.cluster {
@@ -134,7 +137,8 @@ fn replay<S: Service>(cluster: &ClusterConfig, stored: Stored, service: S) -> Re
         return Err(FoundError::Replay("it is empty: there is nothing to found a cluster from".to_owned()));
     }
     let (members, durability) = (vec![stored.id], Durability::Sync);
-    let alone = ClusterConfig { members, durability, checkpoint_interval: interval, ..cluster.clone() };
+    let witnesses = Vec::new();
+    let alone = ClusterConfig { members, witnesses, durability, checkpoint_interval: interval, ..cluster.clone() };
     let config = Config::new(alone, stored.id);
     let stored = Stored { config: config.cluster.digest(), log_view: stored.view, damage: None, ..stored };
     let mut actions = Vec::new();

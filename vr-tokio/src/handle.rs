@@ -144,6 +144,9 @@ pub struct NodeStatus {
     pub executed: Op,
     /// Does it want to leave its view?
     pub wants_view_change: bool,
+    /// Does it log and vote only (VRR §6.1)? Then it executes nothing. Said of witnesses alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub witness: bool,
     /// Requests that wait for their answers at this node.
     pub waiting: usize,
     /// Messages of peers that wait for the replica.
@@ -171,6 +174,7 @@ impl NodeStatus {
             commit: snapshot.commit,
             executed: snapshot.executed,
             wants_view_change: snapshot.wants_view_change,
+            witness: snapshot.witness,
             waiting: 0,
             inbox_messages: 0,
             service_queue: 0,
@@ -179,12 +183,12 @@ impl NodeStatus {
         }
     }
 
-    /// In normal status, content with its view, and its service knows all that it knows to be committed.
+    /// In normal status, content with its view, and its service, if it has one, knows all that it knows to be committed.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.stopped.is_none()
             && matches!(self.status, StatusName::Primary | StatusName::Backup)
-            && self.executed == self.commit
+            && (self.witness || self.executed == self.commit)
             && !self.wants_view_change
     }
 }
@@ -325,8 +329,14 @@ impl Handle {
     /// Asks this node's service, without the group: what it answers may be old.
     ///
     /// # Errors
-    /// `Busy`, `Halted` when the node has stopped, `Timeout`.
+    /// `Busy`, `Halted` when the node has stopped, `Timeout`; `NotPrimary` of a witness, which has no service.
     pub async fn read_stale(&self, query: Bytes) -> Result<Bytes, RequestError> {
+        let refused =
+            |status: &NodeStatus| RequestError::NotPrimary { primary: Some(status.primary), view: status.view };
+        let witness = Some(&*self.status.borrow()).filter(|status| status.witness).map(refused);
+        if let Some(error) = witness {
+            return Err(error);
+        }
         let answer = tokio::time::timeout(self.timeout, self.upcalls.read(query)).await;
         answer.unwrap_or(Err(RequestError::Timeout)).inspect_err(|error| self.metrics.refused(error.code()))
     }

@@ -126,6 +126,7 @@ pub(crate) fn reason_of(why: BadGroup) -> String {
             format!("id {id} was used before: a replica that was removed never comes back under its id")
         }
         BadGroup::NoChange => "nothing would change".to_owned(),
+        BadGroup::Witnesses => "a group with witnesses cannot be changed".to_owned(),
         BadGroup::Unreadable | _ => "it is no reconfiguration".to_owned(),
     }
 }
@@ -138,6 +139,7 @@ pub(crate) const fn code_of(why: BadGroup) -> &'static str {
         BadGroup::Duplicate(_) => "duplicate",
         BadGroup::UsedBefore(_) => "used_before",
         BadGroup::NoChange => "no_change",
+        BadGroup::Witnesses => "witnesses",
         BadGroup::Unreadable | _ => "unreadable",
     }
 }

@@ -34,7 +34,7 @@ impl Api {
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Expiry(since.as_nanos().try_into().unwrap_or(u64::MAX));
-        match self.look(Op::Expire).await {
+        match self.look(Op::Expire, "").await {
             Ok(Answer::Due(due)) => due.filter(|due| *due <= now),
             Ok(_) | Err(_) => None,
         }

@@ -22,6 +22,10 @@ pub(super) struct Args {
     /// How many replicas, when the directory is new.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
     replicas: u16,
+    /// These replicas are witnesses, when the directory is new: they log and vote, hold no data and never lead. `--replicas 3
+    /// --witness 2` bears any one failure with two copies of the data, `--replicas 5 --witness 3,4` any two with three.
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    witness: Vec<u16>,
     /// Where their logs live.
     #[arg(long, default_value = "kv-data", value_name = "DIR")]
     dir: PathBuf,
@@ -96,13 +100,17 @@ fn configuration(args: &Args) -> Result<String, String> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| error.to_string())?;
     let id = u128::from_le_bytes(id);
-    let members: Vec<_> = (0..args.replicas).map(|id| id.to_string()).collect();
+    let listed = |ids: &mut dyn Iterator<Item = u16>| ids.map(|id| id.to_string()).collect::<Vec<_>>().join(", ");
+    let members = listed(&mut (0..args.replicas));
+    let witnesses = listed(&mut args.witness.iter().copied());
+    let witnesses = if witnesses.is_empty() { witnesses } else { format!("witnesses = [{witnesses}]\n") };
     let mut text = format!(
         "# Made by kv-demo cluster. See vr-tokio/cluster.example.toml for all that may stand here.\n\n{}\
-         [cluster]\nid = \"{id:032x}\"\nmembers = [{}]\ndurability = \"{}\"\n\
+         [cluster]\nid = \"{id:032x}\"\nmembers = [{}]\n{}durability = \"{}\"\n\
          max_request_bytes = 1114112 # a value of 1 MiB, its key, and a little\n\n[events]\nenabled = {}\n",
         if args.record { "record = \"flight\"\n\n" } else { "" },
-        members.join(", "),
+        members,
+        witnesses,
         args.durability,
         !args.no_events,
     );
@@ -228,7 +236,8 @@ async fn view(args: &Args, configs: &[NodeConfig]) -> Option<View> {
 fn tell(args: &Args, configs: &[NodeConfig], view: Option<&View>) {
     println!("{} replicas in {}:", configs.len(), args.dir.display());
     for config in configs {
-        println!("  replica {}: http://{}   peers at {}", config.id, config.client, config.peer);
+        let role = if config.cluster.is_witness(config.id) { "   (witness)" } else { "" };
+        println!("  replica {}: http://{}   peers at {}{role}", config.id, config.client, config.peer);
     }
     if let Some(view) = view {
         println!("  the view:  {}   what they do, in a browser", view.url());

@@ -34,6 +34,8 @@ struct NodeLine {
     error: Option<String>,
     id: Option<u16>,
     status: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    witness: bool,
     epoch: Option<u64>,
     view: Option<u64>,
     op: Option<u64>,
@@ -91,7 +93,8 @@ fn table(lines: &[NodeLine]) -> String {
         vec![["endpoint", "replica", "status", "view", "op", "commit", "executed", "waiting"].map(str::to_owned)];
     for line in lines {
         let stopped = line.stopped.as_ref().map(|why| format!("stopped: {why}"));
-        let status = line.error.clone().or(stopped).or_else(|| line.status.clone());
+        let role = |status: &String| if line.witness { format!("{status} (witness)") } else { status.clone() };
+        let status = line.error.clone().or(stopped).or_else(|| line.status.as_ref().map(role));
         rows.push([
             line.endpoint.clone(),
             shown(line.id.map(u64::from)),
@@ -127,5 +130,12 @@ mod tests {
         let lines: Vec<_> = table.lines().collect();
         assert_eq!(lines[1], "a:1       0        Primary  -     -   -       -         -");
         assert_eq!(lines[2], "b:22      -        refused  -     -   -       -         -");
+    }
+
+    #[test]
+    fn a_witness_is_shown_as_one() {
+        let line: NodeLine =
+            serde_json::from_str(r#"{"id":2,"status":"Backup","witness":true}"#).expect("it is a line");
+        assert!(table(&[line]).contains("Backup (witness)"));
     }
 }

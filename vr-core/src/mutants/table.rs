@@ -310,4 +310,29 @@ pub(super) const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "D104",
         "a request that waits behind a reconfiguration is logged with it",
     ),
+    (Mutant::WitnessLeads, "witness_leads", "D103a", "a witness takes its turn as the primary"),
+    (
+        Mutant::WitnessAcksHole,
+        "witness_acks_hole",
+        "D103b",
+        "a witness acknowledges a prepare beyond a hole in its log",
+    ),
+    (
+        Mutant::WitnessCutsAlone,
+        "witness_cuts_alone",
+        "D103c",
+        "a log is cut behind a checkpoint that a single full member has",
+    ),
+    (
+        Mutant::FullMemberCutsAlone,
+        "full_cuts_alone",
+        "D103c",
+        "a full member cuts its log behind its own checkpoint, whoever else has one",
+    ),
+    (
+        Mutant::WitnessLendsCheckpoint,
+        "witness_lends_checkpoint",
+        "D103d",
+        "a witness lends as a checkpoint what only says where its log begins",
+    ),
 ];

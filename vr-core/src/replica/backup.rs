@@ -8,7 +8,9 @@ mod reads;
 
 use super::checkpoints::{self, Took};
 use super::common::{Common, Next, Out};
+use super::retention;
 use super::state_transfer::{self, Fetch};
+use super::witnesses;
 use crate::action::{Action, HaltReason, Ignored, Note, To};
 use crate::entry::Entries;
 use crate::id::{Beat, Op, ReplicaId};
@@ -82,7 +84,8 @@ impl Backup {
             | Body::StartEpoch(_)
             | Body::EpochStarted { .. }
             | Body::NewEpoch(_)
-            | Body::CheckEpoch => {
+            | Body::CheckEpoch
+            | Body::CheckpointDurable(_) => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }
@@ -111,7 +114,8 @@ impl Backup {
             self.owes_ack |= common.rules.reacknowledges();
         } else if first > head.op.next() {
             common.ignore(out, primary, MessageKind::Prepare, Ignored::Gap);
-            if common.rules.acknowledges_beyond_a_gap() {
+            let skips = common.rules.witness_acknowledges_beyond_a_gap(common.is_witness());
+            if common.rules.acknowledges_beyond_a_gap() | skips {
                 self.acknowledge_a_hole(common, out, last);
             }
             self.catch_up(common, out);
@@ -133,7 +137,7 @@ impl Backup {
         Next::Stay
     }
 
-    /// Only a planted bug gets here (PROTOCOL D3).
+    /// Only a planted bug gets here (PROTOCOL D3, D103).
     fn acknowledge_a_hole(&self, common: &mut Common, out: &mut Out, last: Head) {
         if let Some((_, proof)) = common.durable_log() {
             let primary = common.primary();
@@ -195,6 +199,9 @@ impl Backup {
         let news = page.tail.entries.skip(crate::log::span(page.tail.base.op, head.op));
         let advanced = !news.is_empty();
         if page.tail.base.op > head.op && page.tail.base.op <= page.commit {
+            if common.is_witness() {
+                return self.on_base(common, out, from, page);
+            }
             // No log that reaches back to ours: it is a checkpoint that comes next (PROTOCOL 1.4 case C).
             return checkpoints::want(common, out, page.tail.base, from);
         }
@@ -207,6 +214,24 @@ impl Backup {
                 self.acked = common.log.op();
             }
         }
+        self.go_on(common, out, page, advanced);
+    }
+
+    /// A witness that lacks what everybody's log begins with begins there, too (PROTOCOL D103).
+    fn on_base(&mut self, common: &mut Common, out: &mut Out, from: ReplicaId, page: &NewState) {
+        if !common.may_append()
+            || !witnesses::may_begin(common, page.tail.base)
+            || !continues(&page.tail.entries, page.tail.base)
+        {
+            return common.ignore(out, from, MessageKind::NewState, Ignored::Gap);
+        }
+        retention::adopt(common, out, &page.tail);
+        out.push(Action::Note(Note::TookState { from, op: common.log.op() }));
+        self.go_on(common, out, page, true);
+    }
+
+    /// A page came in.
+    fn go_on(&mut self, common: &mut Common, out: &mut Out, page: &NewState, advanced: bool) {
         common.commit_to(out, page.commit, false);
         if common.log.op() >= page.tail.head.op {
             self.fetch = None;

@@ -7,6 +7,7 @@
 
 use super::common::{Common, Out};
 use super::shelf::Part;
+use super::witnesses;
 use crate::action::{Action, Ignored, Note, Write};
 use crate::checkpoint::{Checkpoint, Outline};
 use crate::clients::ClientTable;
@@ -59,32 +60,39 @@ pub(super) fn of_now(common: &Common, then: &Checkpoint) -> Box<Checkpoint> {
     Box::new(outline.with(then.state().clone()))
 }
 
-/// A checkpoint goes to the disk. When that is full it is dropped: the next one will do.
+/// A checkpoint goes to the disk. When that is full, or the one before has to stay, it is dropped: the next one will do.
 pub(super) fn keep(common: &mut Common, out: &mut Out, checkpoint: Box<Checkpoint>) {
     let (op, digest) = (checkpoint.op(), checkpoint.digest());
-    if !common.may_append() {
+    if !common.may_append() || !witnesses::may_go_on(common) {
         return;
     }
     if common.rules.cuts_before_durable() {
         cut(common, out, op);
     }
-    out.push(Action::Note(Note::CheckpointTaken { op, digest }));
+    if !common.is_witness() {
+        out.push(Action::Note(Note::CheckpointTaken { op, digest }));
+    }
+    let head = checkpoint.head();
     let id = common.persist(out, Write::Checkpoint(checkpoint.clone()));
     common.shelf.write(id, checkpoint);
+    witnesses::written(common, id, head);
 }
 
 /// The disk moved on: the log behind what it holds may go (VRR §5.1).
 pub(super) fn settle(common: &mut Common, out: &mut Out) {
     let Common { shelf, pending, .. } = &mut *common;
     if let Some(op) = shelf.persisted(|id| pending.is_durable(id)) {
-        out.push(Action::Note(Note::CheckpointDurable { op }));
+        if !common.is_witness() {
+            out.push(Action::Note(Note::CheckpointDurable { op }));
+        }
         cut(common, out, op);
     }
 }
 
 /// Gives up the log behind the checkpoint at `durable`, but for one interval, in which ordinary laggards find what
 /// they miss, and for what somebody needs who fetches an older one.
-fn cut(common: &mut Common, out: &mut Out, durable: Op) {
+pub(super) fn cut(common: &mut Common, out: &mut Out, durable: Op) {
+    let durable = witnesses::limit(common, durable);
     let interval = u64::from(common.config.cluster.checkpoint_interval);
     let back = |intervals: u64| Op(durable.0.saturating_sub(interval.saturating_mul(intervals)));
     let lent = common.shelf.lent_op(common.now).unwrap_or(durable);
@@ -96,8 +104,15 @@ fn cut(common: &mut Common, out: &mut Out, durable: Op) {
     }
 }
 
-/// The checkpoint to offer to somebody who shares nothing with our log, if it lies at `upto` or before.
-pub(super) fn offered(common: &mut Common, upto: Op) -> Option<Head> {
+/// The checkpoint to offer to somebody who shares nothing with our log, if it lies at `upto` or before. A witness needs none,
+/// and has none.
+pub(super) fn offered(common: &mut Common, upto: Op, to: ReplicaId) -> Option<Head> {
+    if common.group.is_witness(to) {
+        return witnesses::offered(common, upto);
+    }
+    if !common.rules.lends_checkpoints(common.is_witness()) {
+        return None;
+    }
     let (base, now) = (common.log.base().op, common.now);
     let offered = common.shelf.offered(base, now, kept_until(common))?;
     Some(offered).filter(|head| head.op <= upto && common.log.contains(*head))
@@ -127,7 +142,8 @@ fn kept_until(common: &Common) -> Time {
 /// VRR §5.2: a part of a checkpoint, for whoever asks for it by name.
 pub(super) fn serve(common: &mut Common, out: &mut Out, from: ReplicaId, head: Head, offset: u64) {
     let (bytes, now, until) = (common.part_bytes(), common.now, kept_until(common));
-    match common.shelf.part((head, offset), bytes, now, until) {
+    let lends = common.rules.lends_checkpoints(common.is_witness());
+    match common.shelf.part((head, offset), bytes, now, until).filter(|_| lends) {
         Some(part) => common.send(out, from, Plain::checkpoint_part(part)),
         None => common.ignore(out, from, MessageKind::GetCheckpoint, Ignored::Unknown),
     }
@@ -174,7 +190,7 @@ pub(super) fn retry(common: &mut Common, out: &mut Out) -> bool {
         return false;
     };
     if let Some(next) = common.shelf.next().filter(|_| attempts > 1 && common.rules.asks_another()) {
-        let another = common.another(attempts);
+        let another = witnesses::another_lender(common, attempts);
         common.shelf.want(next.head, another);
     }
     ask(common, out);
@@ -254,26 +270,34 @@ pub(super) fn found(common: &mut Common, out: &mut Out, checkpoint: &Checkpoint)
 /// table skip to it, whatever they are at.
 pub(super) fn install(common: &mut Common, out: &mut Out, checkpoint: Box<Checkpoint>, entries: Entries) {
     let (op, digest, view) = (checkpoint.op(), checkpoint.digest(), common.view());
-    let interval = u64::from(common.config.cluster.checkpoint_interval);
     common.log = Log::new(checkpoint.head());
     common.log.append(entries.clone());
     common.pending.cut(Op::ZERO);
-    common.persist(out, Write::Install { checkpoint: checkpoint.clone(), entries, view });
+    let id = common.persist(out, Write::Install { checkpoint: checkpoint.clone(), entries, view });
+    witnesses::written(common, id, checkpoint.head());
     common.pending.log_view_issued();
     common.log_view = view;
     common.appended();
     out.push(Action::Note(Note::CheckpointInstalled { op, digest }));
-    let table = table_of(common, &checkpoint).filter(|_| common.rules.restores_table());
+    if !common.is_witness() {
+        restore(common, out, &checkpoint);
+    }
+    common.shelf.installed(checkpoint);
+    common.timers.cancel(Timer::Fetch);
+    common.commit_to(out, op, false);
+}
+
+/// The service and the client table become what they are in it.
+fn restore(common: &mut Common, out: &mut Out, checkpoint: &Checkpoint) {
+    let (op, interval) = (checkpoint.op(), u64::from(common.config.cluster.checkpoint_interval));
+    let table = table_of(common, checkpoint).filter(|_| common.rules.restores_table());
     common.clients = table.unwrap_or_else(|| ClientTable::new(capacity(&common.config)));
     let barrier = common.rules.barrier_after(op, interval, u64::from(common.config.me.0));
     let told = common.rules.restores_service();
     common.execution.restore(op, barrier, told);
     if told {
-        out.push(Action::Restore(checkpoint.clone()));
+        out.push(Action::Restore(Box::new(checkpoint.clone())));
     }
-    common.shelf.installed(checkpoint);
-    common.timers.cancel(Timer::Fetch);
-    common.commit_to(out, op, false);
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! ```
 
 use super::execution::{Desk, Execution};
+use super::holders::Holders;
 use super::news::Epochs;
 use super::shelf::Shelf;
 use super::snapshot::{Snapshot, StatusName};
@@ -22,7 +23,7 @@ use crate::id::{Epoch, FetchId, Op, ReplicaId, RequestNumber, Session, Time, Vie
 use crate::log::{Head, Log};
 use crate::message::{Body, Header, MessageKind, Spare};
 use crate::persist::{Durable, Pending, Plain, Promise};
-use crate::quorum::Position;
+use crate::quorum::{Position, ReplicaSet};
 use crate::rules::Rules;
 use crate::stored::Stored;
 use crate::timer::{Timer, Timers};
@@ -79,6 +80,7 @@ pub(super) struct Common {
     pub(super) execution: Execution,
     pub(super) shelf: Shelf,
     pub(super) epochs: Epochs,
+    pub(super) holders: Holders,
     pub(super) clients: ClientTable,
     pub(super) pending: Pending,
     pub(super) timers: Timers,
@@ -94,6 +96,7 @@ impl Common {
     /// What a replica is before its first event.
     pub(super) fn new(config: Config, stored: Stored, clients: ClientTable, at: Time) -> Self {
         let group = stored.checkpoint.as_ref().and_then(Checkpoint::group).unwrap_or_else(|| config.cluster.group());
+        let group = if config.rules.witness_leads() { group.with_witnesses(ReplicaSet::EMPTY) } else { group };
         let me = group.place(config.me);
         let header = Header {
             config: stored.config,
@@ -105,9 +108,10 @@ impl Common {
             seq: crate::id::Seq::ZERO,
         };
         let begins = stored.checkpoint.as_ref().map_or(stored.log.base().op, Checkpoint::op);
-        let log = stored.log;
+        let (log, is_witness) = (stored.log, config.cluster.is_witness(config.me));
         let interval = u64::from(config.cluster.checkpoint_interval);
         let barrier = config.rules.barrier_after(begins, interval, u64::from(config.me.0));
+        let holders = Holders::of(&group, stored.checkpoint.as_ref().map(Checkpoint::head));
         Self {
             primary: group.primary(stored.view),
             rules: config.rules,
@@ -119,7 +123,11 @@ impl Common {
             // What it led or followed before the crash is old news: until it is normal again it knows of no view.
             normal_view: View::ZERO,
             commit: begins,
-            execution: Execution::new(begins, interval, barrier, stored.checkpoint.is_some()),
+            execution: if is_witness {
+                Execution::default()
+            } else {
+                Execution::new(begins, interval, barrier, stored.checkpoint.is_some())
+            },
             clients,
             pending: Pending::new(log.op()),
             timers: Timers::default(),
@@ -131,6 +139,7 @@ impl Common {
             log,
             shelf: Shelf::new(stored.checkpoint),
             epochs: Epochs::default(),
+            holders,
             group,
             config,
         }
@@ -150,6 +159,13 @@ impl Common {
     }
     pub(super) fn is_sync(&self) -> bool {
         self.config.cluster.durability == Durability::Sync
+    }
+    /// Does this replica log and vote only (VRR §6.1)?
+    pub(super) fn is_witness(&self) -> bool {
+        self.config.cluster.is_witness(self.config.me)
+    }
+    pub(super) fn has_witnesses(&self) -> bool {
+        !self.group.witnesses().is_empty()
     }
     pub(super) fn members(&self) -> usize {
         self.group.members().len()
@@ -188,6 +204,7 @@ impl Common {
             commit: self.commit,
             executed: self.execution.executed(),
             wants_view_change: self.gate.wants(),
+            witness: self.is_witness(),
         }
     }
 
@@ -308,7 +325,7 @@ impl Common {
         }
         self.pending.header_issued();
         out.push(Action::Note(Note::Opened { incarnation, view }));
-        if let Some(checkpoint) = self.shelf.newest() {
+        if let Some(checkpoint) = self.shelf.newest().filter(|_| !self.is_witness()) {
             out.push(Action::Restore(Box::new(checkpoint.clone())));
         }
     }
@@ -438,6 +455,9 @@ impl Common {
 
     /// Issues the upcalls that are due. `serving`: as the primary, which answers clients.
     pub(super) fn execute(&mut self, out: &mut Out, serving: bool) {
+        if self.is_witness() {
+            return;
+        }
         let commit = self.commit;
         let (execution, log, mut desk) = self.desk(out, serving);
         execution.issue(log, commit, &mut desk);

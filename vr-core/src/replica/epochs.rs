@@ -281,6 +281,7 @@ pub(super) fn on_message(
         | Body::RecoveryResponse(_)
         | Body::GetCheckpoint { .. }
         | Body::CheckpointPart(_)
+        | Body::CheckpointDurable(_)
         | Body::Entries(_) => {
             common.ignore(out, from, body.kind(), Ignored::WrongEpoch);
             tell(common, out, header, remembers);

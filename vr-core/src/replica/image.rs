@@ -57,6 +57,7 @@ impl Replica {
         let common = &mut this.common;
         common.rules = common.config.rules;
         common.config.validate().map_err(ImageError::Config)?;
+        common.group.take_roles(&common.config.cluster.group());
         common.config.joins = common.config.cluster.position(common.config.me).is_none();
         let cluster = &common.config.cluster;
         let header = common.header();

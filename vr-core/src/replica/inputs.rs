@@ -3,7 +3,7 @@
 //! Owns what each of these inputs means in each status. Must not know messages or timers. Paper: VRR §4.1 step 1.
 
 use super::common::{Common, Out};
-use super::{Replica, Status, checkpoints, epochs};
+use super::{Replica, Status, checkpoints, epochs, retention};
 use crate::action::{Action, Note};
 use crate::checkpoint::{Checkpoint, Outline};
 use crate::entry::{Query, Request};
@@ -19,7 +19,14 @@ impl Replica {
         assert!(self.common.pending.persisted(upto), "the driver completes only writes that were issued");
         self.common.release(out);
         checkpoints::settle(&mut self.common, out);
+        let speaks = self.speaks();
+        retention::persisted(&mut self.common, out, speaks);
         epochs::persisted(&mut self.common, out);
+    }
+
+    /// May it tell others what is durable here? Who asks for its memory only asks.
+    pub(super) const fn speaks(&self) -> bool {
+        matches!(self.status, Status::Primary(_) | Status::Backup(_) | Status::ViewChange(_))
     }
 
     /// The service answered one op.
@@ -101,8 +108,14 @@ impl Replica {
     /// A backup knows it from its primary, and answers whoever lets it (PROTOCOL 1.8).
     pub(super) fn on_query_here(&mut self, out: &mut Out, query: Query) {
         match &mut self.status {
-            Status::Backup(backup) => backup.on_query(&mut self.common, out, query),
-            Status::Primary(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Outside | Status::Halted => {
+            // A witness has no service that could answer.
+            Status::Backup(backup) if !self.common.is_witness() => backup.on_query(&mut self.common, out, query),
+            Status::Primary(_)
+            | Status::Backup(_)
+            | Status::ViewChange(_)
+            | Status::Recovering(_)
+            | Status::Outside
+            | Status::Halted => {
                 self.on_query(out, query);
             }
         }

@@ -21,24 +21,27 @@ mod common;
 mod epochs;
 mod execution;
 mod fingerprint;
+mod holders;
 mod image;
 mod inputs;
 mod invariants;
 mod news;
+mod observers;
 mod open;
 mod primary;
 mod recovery;
 mod repair;
+mod retention;
 mod shelf;
 mod snapshot;
 mod state_transfer;
 mod view_change;
+mod witnesses;
 
 use crate::action::{Action, EnterCause, HaltReason, Ignored};
 use crate::config::Config;
 use crate::event::{Event, Input};
-use crate::group::Group;
-use crate::id::{Hash, Incarnation, ReplicaId, Time};
+use crate::id::{Incarnation, ReplicaId, Time};
 use crate::message::{Body, Header, Message, MessageKind, Recovery, Spare};
 use crate::stored::Stored;
 use crate::timer::Timer;
@@ -99,6 +102,7 @@ impl Replica {
             return Err(OpenError::NoGroup);
         }
         common.begin(out, found.clean);
+        witnesses::begin(&mut common);
         let mut this = Self { common, status: Status::Halted };
         this.start(out, found);
         this.settle(out);
@@ -182,6 +186,11 @@ impl Replica {
             let next = match (&mut self.status, timer) {
                 (_, Timer::Epoch) => {
                     epochs::on_timer(common, out, !matches!(self.status, Status::Recovering(_)));
+                    Next::Stay
+                }
+                (status, Timer::Checkpoint) => {
+                    let speaks = matches!(status, Status::Primary(_) | Status::Backup(_) | Status::ViewChange(_));
+                    witnesses::on_timer(common, out, speaks);
                     Next::Stay
                 }
                 (Status::Primary(primary), Timer::Heartbeat) => primary.on_heartbeat(common, out),
@@ -270,6 +279,7 @@ impl Replica {
                 let lent = repair::lend(core::iter::once(&common.log), through, common.page_bytes());
                 repair::give(common, out, from, lent);
             }
+            (_, Body::CheckpointDurable(news)) => retention::heard(common, out, from, *news),
             (_, Body::RecoveryResponse(_) | Body::Entries(_)) => common.ignore(out, from, kind, Ignored::NotAsked),
             (_, Body::StartEpoch(_) | Body::EpochStarted { .. } | Body::NewEpoch(_) | Body::CheckEpoch) => {}
             (_, body @ Body::CheckpointPart(_)) | (Ordering::Equal, body) => {
@@ -454,34 +464,6 @@ impl Replica {
             }
             self.change(out, next);
         }
-    }
-
-    // ---- observers
-
-    /// What an observer may see.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        self.common.seen(match self.status {
-            Status::Primary(_) => StatusName::Primary,
-            Status::Backup(_) => StatusName::Backup,
-            Status::ViewChange(_) => StatusName::ViewChange,
-            Status::Recovering(_) => StatusName::Recovering,
-            Status::Outside if self.common.is_retired() => StatusName::Retired,
-            Status::Outside => StatusName::Transitioning,
-            Status::Halted => StatusName::Halted,
-        })
-    }
-
-    /// The members of its epoch: to whom [`crate::To::Others`] goes, itself left out.
-    #[must_use]
-    pub const fn group(&self) -> &Group {
-        &self.common.group
-    }
-
-    /// The hash of the client table (PROTOCOL S16).
-    #[must_use]
-    pub fn table_digest(&self) -> Hash {
-        self.common.clients.digest()
     }
 
     /// What must hold after every step, in release too: our own state is nobody else's fault.

@@ -222,7 +222,8 @@ impl Primary {
             | Body::StartEpoch(_)
             | Body::EpochStarted { .. }
             | Body::NewEpoch(_)
-            | Body::CheckEpoch => {
+            | Body::CheckEpoch
+            | Body::CheckpointDurable(_) => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }
@@ -378,7 +379,7 @@ impl Primary {
     /// Has the disk been full for so long that another one should lead? A lone replica has nobody to give way to.
     fn is_useless(&self, common: &Common) -> bool {
         let full = common.full_since.is_some_and(|since| {
-            common.now.since(since.max(self.since)) > common.config.timeouts.abdicate && common.members() > 1
+            common.now.since(since.max(self.since)) > common.config.timeouts.abdicate && common.group.full_members() > 1
         });
         common.rules.gives_way_when_full(full)
     }

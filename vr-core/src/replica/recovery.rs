@@ -26,7 +26,9 @@
 use super::checkpoints::{self, Took};
 use super::common::{Common, Next, Out};
 use super::repair::{self, Repair, Repaired};
+use super::retention;
 use super::state_transfer::{self, Assembly};
+use super::witnesses;
 use crate::action::{Action, Ignored, Note};
 use crate::entry::Entries;
 use crate::id::{Nonce, Op, ReplicaId, Time, View, count};
@@ -134,6 +136,9 @@ impl Recovering {
         match body {
             Body::RecoveryResponse(answer) => return self.on_answer(common, out, from, view, answer),
             Body::CheckpointPart(part) => return self.on_part(common, out, from, part),
+            Body::CheckpointDurable(news) => {
+                retention::learn(common, out, from, **news);
+            }
             Body::Entries(entries) => return self.on_entries(common, out, from, entries),
             // By content: whoever needs them may have them, also from somebody who recovers.
             Body::GetEntries { through } => {
@@ -256,9 +261,14 @@ impl Recovering {
         let advanced = arriving.view == view && arriving.assembly.offer(&common.log, &start.tail);
         let (log, commit) = (&common.log, common.commit());
         let offered = arriving.assembly.offers_checkpoint(log, &start.tail, commit, start.commit);
+        let offered = offered && (!common.is_witness() || witnesses::may_begin(common, start.tail.base));
         if arriving.view == view && !advanced && offered {
             arriving.assembly.begin_on_checkpoint(&start.tail);
             arriving.commit = arriving.commit.max(start.commit);
+            if common.is_witness() {
+                let grounded = arriving.assembly.ground_on(witnesses::bare(start.tail.base));
+                return self.advance(common, out, arriving, grounded);
+            }
             checkpoints::want(common, out, start.tail.base, from);
             self.arriving = Some(arriving);
             return Next::Stay;
@@ -315,10 +325,11 @@ impl Recovering {
 
 /// VRR §4.3 step 2, by a replica in normal status. `view_start`: only the primary's log counts.
 pub(super) fn answer(common: &mut Common, out: &mut Out, from: ReplicaId, question: &Recovery, view_start: Option<Op>) {
+    witnesses::say_to(common, out, from);
     let log = view_start.and_then(|view_start| {
         let op = common.rules.recovery_log_ends_at(common.log.op(), common.commit());
         let head = crate::log::Head { op, hash: common.log.hash(op)? };
-        let base = state_transfer::base_for(common, &question.have, head)?;
+        let base = state_transfer::base_for(common, &question.have, head, from)?;
         Some(common.start_view(view_start.min(op), common.tail_after(base.op, head)))
     });
     common.send(out, from, Plain::recovery_response(RecoveryResponse { nonce: question.nonce, log }));

@@ -55,4 +55,7 @@ pub struct Snapshot {
     pub executed: Op,
     /// Does it want to leave its view?
     pub wants_view_change: bool,
+    /// Does it log and vote only (VRR §6.1)? Then it executes nothing, and its checkpoint says where its log begins.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub witness: bool,
 }

@@ -6,6 +6,7 @@
 
 use super::checkpoints;
 use super::common::{Common, Out};
+use super::witnesses;
 use crate::action::{HaltReason, Ignored, Note};
 use crate::checkpoint::Checkpoint;
 use crate::config::MESSAGE_OVERHEAD_BYTES;
@@ -120,12 +121,13 @@ impl Fetch {
 /// Nothing when the asker wants another log. `normal`: who is normal in the view may answer with its own log, as far
 /// as it goes, when what was wanted is behind it.
 pub(super) fn answer(common: &mut Common, out: &mut Out, from: ReplicaId, question: &GetState, normal: bool) {
+    witnesses::say_to(common, out, from);
     let ours = common.log.head();
     let wanted = question.want.filter(|want| common.log.contains(*want)).or(question.want.is_none().then_some(ours));
-    let mut found = wanted.and_then(|head| Some((base_for(common, &question.have, head)?, head)));
+    let mut found = wanted.and_then(|head| Some((base_for(common, &question.have, head, from)?, head)));
     let behind = question.want.is_some_and(|want| want.op < ours.op);
     if found.is_none() && normal && behind && common.rules.answers_with_own_log() {
-        found = base_for(common, &question.have, ours).map(|base| (base, ours));
+        found = base_for(common, &question.have, ours, from).map(|base| (base, ours));
     }
     match found {
         Some((base, head)) => {
@@ -137,10 +139,10 @@ pub(super) fn answer(common: &mut Common, out: &mut Out, from: ReplicaId, questi
     }
 }
 
-/// Where a page towards `head` begins for somebody who has these: the newest that we have too, or a checkpoint.
-pub(super) fn base_for(common: &mut Common, have: &[Head], head: Head) -> Option<Head> {
+/// Where a page towards `head` begins for `to`, who has these: the newest that we have too, or a checkpoint.
+pub(super) fn base_for(common: &mut Common, have: &[Head], head: Head, to: ReplicaId) -> Option<Head> {
     let shared = have.iter().copied().filter(|anchor| anchor.op <= head.op && common.log.contains(*anchor));
-    shared.max_by_key(|anchor| anchor.op).or_else(|| checkpoints::offered(common, head.op))
+    shared.max_by_key(|anchor| anchor.op).or_else(|| checkpoints::offered(common, head.op, to))
 }
 
 /// A log being put together, beside the one in use, until it reaches its target.

@@ -7,6 +7,7 @@
 use super::checkpoints::{self, Took};
 use super::common::{Common, Next, Out};
 use super::state_transfer::{self, Assembly, Fetch};
+use super::witnesses;
 use crate::action::{Action, HaltReason, Ignored, Note, To};
 use crate::id::{Incarnation, Op, ReplicaId, View};
 use crate::log::Head;
@@ -119,7 +120,8 @@ impl ViewChange {
             | Body::NewEpoch(_)
             | Body::CheckEpoch
             | Body::GetReadIndex { .. }
-            | Body::ReadIndex { .. } => {
+            | Body::ReadIndex { .. }
+            | Body::CheckpointDurable(_) => {
                 common.ignore(out, from, kind, Ignored::WrongStatus);
             }
         }
@@ -253,9 +255,14 @@ impl ViewChange {
         let advanced = assembly.offer(log, &page.tail);
         // Only a log that was chosen from reports has to be that very one.
         let fits = page.tail.head == assembly.target() || !common.is_primary();
-        if !advanced && fits && assembly.offers_checkpoint(log, &page.tail, commit, page.commit) {
+        let offers = assembly.offers_checkpoint(log, &page.tail, commit, page.commit);
+        if !advanced && fits && offers && (!common.is_witness() || witnesses::may_begin(common, page.tail.base)) {
             assembly.begin_on_checkpoint(&page.tail);
             installing.commit = installing.commit.max(page.commit);
+            if common.is_witness() {
+                let grounded = installing.assembly.ground_on(witnesses::bare(page.tail.base));
+                return self.advance(common, out, installing, grounded);
+            }
             checkpoints::want(common, out, page.tail.base, from);
             self.installing = Some(installing);
             return Next::Stay;

@@ -213,6 +213,10 @@ fn said(body: &Body) -> (Option<u64>, Option<u64>, Summary) {
             let base = group.base();
             (Some(base.op.0), None, Summary { log_ck: Some(short_hash(base.hash)), ..nothing })
         }
+        Body::CheckpointDurable(news) => {
+            let head = news.head;
+            (Some(head.op.0), None, Summary { log_ck: Some(short_hash(head.hash)), ..nothing })
+        }
         Body::EpochStarted { .. } | Body::CheckEpoch => (None, None, nothing),
         Body::GetReadIndex { id } => (None, None, Summary { id: Some(id.0), ..nothing }),
         Body::ReadIndex { id, op } => (Some(op.0), None, Summary { id: Some(id.0), ..nothing }),

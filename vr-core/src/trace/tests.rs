@@ -41,6 +41,7 @@ fn snapshot(id: u16) -> Snapshot {
         commit: Op(16),
         executed: Op(16),
         wants_view_change: false,
+        witness: false,
     }
 }
 

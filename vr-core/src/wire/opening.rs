@@ -36,15 +36,98 @@ variants! {
 fields! {
     Timeouts { heartbeat, view_change_min, view_change_max, abdicate, vote, fetch, retransmit }
     Batching { pipeline, batch_entries, queue_entries }
-    ClusterConfig {
-        cluster, members, durability, client_capacity, checkpoint_interval, max_message_bytes, max_request_bytes,
-    }
     Damage { from, pieces, is_end_certain }
     Stored {
         cluster, config, id, instance, incarnation, epoch, view, log_view, log, damage, clean, checkpoint,
     }
-    Opening { config, stored, at, host }
-    Midway { config, life, at, host, events, image }
+}
+
+/// Witnesses stand at the end of what holds the configuration, if there are any: what was written before there were is read.
+fn put_witnesses(config: &Config, to: &mut impl Sink) {
+    if !config.cluster.witnesses.is_empty() {
+        config.cluster.witnesses.put(to);
+    }
+}
+
+fn get_witnesses(config: &mut Config, from: &mut Source<'_>) -> Result<(), WireError> {
+    if !from.rest.is_empty() {
+        let witnesses: Vec<ReplicaId> = Shape::get(from)?;
+        if witnesses.is_empty() {
+            return Err(WireError::Number);
+        }
+        config.cluster.witnesses = witnesses;
+    }
+    Ok(())
+}
+
+impl Shape for Opening {
+    fn put(&self, to: &mut impl Sink) {
+        let Self { config, stored, at, host } = self;
+        config.put(to);
+        stored.put(to);
+        at.put(to);
+        host.put(to);
+        put_witnesses(config, to);
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        let (config, stored) = (Shape::get(from)?, Shape::get(from)?);
+        let mut this = Self { config, stored, at: Shape::get(from)?, host: Shape::get(from)? };
+        get_witnesses(&mut this.config, from)?;
+        Ok(this)
+    }
+}
+
+impl Shape for Midway {
+    fn put(&self, to: &mut impl Sink) {
+        let Self { config, life, at, host, events, image } = self;
+        config.put(to);
+        life.put(to);
+        at.put(to);
+        host.put(to);
+        events.put(to);
+        image.put(to);
+        put_witnesses(config, to);
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        let (config, life, at) = (Shape::get(from)?, Shape::get(from)?, Shape::get(from)?);
+        let (host, events, image) = (Shape::get(from)?, Shape::get(from)?, Shape::get(from)?);
+        let mut this = Self { config, life, at, host, events, image };
+        get_witnesses(&mut this.config, from)?;
+        Ok(this)
+    }
+}
+
+impl Shape for ClusterConfig {
+    fn put(&self, to: &mut impl Sink) {
+        let Self {
+            cluster,
+            members,
+            witnesses: _,
+            durability,
+            client_capacity,
+            checkpoint_interval,
+            max_message_bytes,
+            max_request_bytes,
+        } = self;
+        cluster.put(to);
+        members.put(to);
+        durability.put(to);
+        [client_capacity, checkpoint_interval, max_message_bytes, max_request_bytes]
+            .into_iter()
+            .for_each(|n| n.put(to));
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        Ok(Self {
+            cluster: Shape::get(from)?,
+            members: Shape::get(from)?,
+            witnesses: Vec::new(),
+            durability: Shape::get(from)?,
+            client_capacity: Shape::get(from)?,
+            checkpoint_interval: Shape::get(from)?,
+            max_message_bytes: Shape::get(from)?,
+            max_request_bytes: Shape::get(from)?,
+        })
+    }
 }
 
 /// As long whatever the number, so that it can be written over in place.

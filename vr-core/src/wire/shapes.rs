@@ -16,8 +16,8 @@ use crate::id::{
 };
 use crate::log::{Head, continues};
 use crate::message::{
-    Body, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, NewState, Recovery,
-    RecoveryResponse, StartView, Tail,
+    Body, CheckpointDurable, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message, NewState,
+    Recovery, RecoveryResponse, StartView, Tail,
 };
 use crate::quorum::{Position, ReplicaSet};
 use alloc::boxed::Box;
@@ -178,6 +178,7 @@ fields! {
     NewState { id, commit, tail }
     Recovery { nonce, view_min, have }
     RecoveryResponse { nonce, log }
+    CheckpointDurable { head, held }
     CheckpointPart { head, digest, length, offset, bytes }
     Event { at, input }
     Query { client, number, body }
@@ -243,6 +244,7 @@ variants! {
         18 => CheckEpoch,
         19 => GetReadIndex { id },
         20 => ReadIndex { id, op },
+        21 => CheckpointDurable(news),
     }
     Write {
         0 => Incarnation(incarnation),

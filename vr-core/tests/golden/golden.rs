@@ -70,6 +70,10 @@ fn messages() -> Vec<(String, Message)> {
         Body::CheckEpoch,
         Body::GetReadIndex { id: FetchId(4 << 32 | 6) },
         Body::ReadIndex { id: FetchId(4 << 32 | 6), op: Op(302) },
+        Body::CheckpointDurable(Box::new(CheckpointDurable {
+            head: Head { op: Op(4096), hash: Hash(9 << 100 | 5) },
+            held: Head { op: Op(1), hash: Hash(2) },
+        })),
     ];
     let header = Header {
         config: Hash(0xC0FF_EE00_0000_0000_0000_0000_0000_0002),

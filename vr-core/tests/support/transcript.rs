@@ -326,6 +326,7 @@ fn said(message: &Message) -> String {
         Body::EpochStarted { epoch } => format!("{name} {epoch}"),
         Body::CheckEpoch | Body::GetReadIndex { .. } => name.to_owned(),
         Body::ReadIndex { op, .. } => format!("{name} {op}"),
+        Body::CheckpointDurable(news) => format!("{name} through op {}", news.head.op),
         Body::CheckpointPart(part) => {
             format!(
                 "{name} after op {}, {} bytes from {} of {}",

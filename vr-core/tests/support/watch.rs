@@ -112,7 +112,7 @@ impl Watch {
             Body::GetState(_) | Body::NewState(_) | Body::Recovery(_) | Body::RecoveryResponse(_) => {}
             Body::GetCheckpoint { .. } | Body::CheckpointPart(_) | Body::GetEntries { .. } | Body::Entries(_) => {}
             Body::StartEpoch(_) | Body::EpochStarted { .. } | Body::NewEpoch(_) | Body::CheckEpoch => {}
-            Body::GetReadIndex { .. } | Body::ReadIndex { .. } => {}
+            Body::GetReadIndex { .. } | Body::ReadIndex { .. } | Body::CheckpointDurable(_) => {}
         }
     }
 

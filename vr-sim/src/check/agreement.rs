@@ -179,6 +179,10 @@ impl Agreement {
         let Some((first, last)) = entries.first().zip(entries.last()) else { return Ok(()) };
         let mirror = &shadow.replicas[who];
         let id = mirror.id;
+        if shadow.is_witness(who) {
+            let message = format!("{id:?} is a witness, and executes op {}", first.op());
+            return Err(Violation::safety(S2, message, &[id], &[first.op()]));
+        }
         if first.op() <= mirror.executed {
             let (op, through) = (first.op(), mirror.executed);
             let message = format!("{id:?} executes op {op}, but in this life it has executed through op {through}");
@@ -408,6 +412,7 @@ mod tests {
             commit: Op(3),
             executed: Op(1),
             wants_view_change: false,
+            witness: false,
             base: Op(0),
             checkpoint: Op(0),
         };

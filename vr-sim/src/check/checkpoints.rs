@@ -6,7 +6,8 @@
 //! A checkpoint counts wherever the entries before its op would have counted (see `image`): that is sound because
 //! of S17, for the first of each op was made of a service that executed what was decided (S1, S2), and all others
 //! are equal to it. S18 then is: what is cut is in a checkpoint on the same disk, and stays in one: none takes the place of
-//! a later one.
+//! a later one. In a group with witnesses it is on enough disks of full members (PROTOCOL D103): what a witness has in its
+//! place counts for its log, and for no state.
 
 use super::shadow::Shadow;
 use super::{Violation, short};
@@ -37,7 +38,8 @@ impl Checkpoints {
             let message = format!("{id:?} writes its checkpoint after op {} over the one after op {later}", head.op);
             return Err(Violation::safety(S18, message, &[id], &[head.op, later]));
         }
-        if !head.op.0.is_multiple_of(self.interval) && !shadow.is_base(head) {
+        let is_witness = shadow.is_witness(who);
+        if !head.op.0.is_multiple_of(self.interval) && !shadow.is_base(head) && !is_witness {
             let message = format!(
                 "{id:?} has a checkpoint after op {}, which is no multiple of the interval {}",
                 head.op, self.interval
@@ -54,6 +56,10 @@ impl Checkpoints {
             );
             return Err(Violation::safety(S17, message, &[id], &[head.op]));
         }
+        if is_witness {
+            // It says where the log begins, and nothing of a state.
+            return Self::may_begin(shadow, who, head.op);
+        }
         let (first, by) = *self.first.entry(head.op).or_insert((checkpoint.digest(), who));
         if first == checkpoint.digest() {
             return Ok(());
@@ -65,8 +71,25 @@ impl Checkpoints {
         Err(Violation::safety(S17, message, &[id, other], &[head.op]))
     }
 
+    /// In a group with witnesses no log begins after what enough full members have on their disks: whoever of them is left
+    /// may need it (PROTOCOL D103).
+    fn may_begin(shadow: &Shadow, who: usize, op: Op) -> Result<(), Violation> {
+        match shadow.holders(op) {
+            Some((holders, needed)) if holders < needed => {
+                let id = shadow.id(who);
+                let message = format!(
+                    "{id:?} gives up its log through op {op}, but {holders} full members have a checkpoint of it on their \
+                     disks, and it takes {needed}"
+                );
+                Err(Violation::safety(S18, message, &[id], &[op]))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Entries are given up: a checkpoint that holds them is on the disk.
     pub(super) fn cuts(shadow: &Shadow, who: usize, through: Op) -> Result<(), Violation> {
+        Self::may_begin(shadow, who, through)?;
         let mirror = &shadow.replicas[who];
         let durable = mirror.disk.checkpointed();
         if through <= durable {
@@ -81,6 +104,11 @@ impl Checkpoints {
 
     /// A service becomes what it was at a checkpoint of its own disk, never at an earlier op than it had come to.
     pub(super) fn restores(shadow: &mut Shadow, who: usize, checkpoint: &Checkpoint) -> Result<(), Violation> {
+        if shadow.is_witness(who) {
+            let (id, op) = (shadow.id(who), checkpoint.op());
+            let message = format!("{id:?} is a witness, and restores a state after op {op}");
+            return Err(Violation::safety(S2, message, &[id], &[op]));
+        }
         let mirror = &mut shadow.replicas[who];
         let (id, op, executed) = (mirror.id, checkpoint.op(), mirror.executed);
         if op < executed {
@@ -101,7 +129,7 @@ impl Checkpoints {
     pub(super) fn opened(shadow: &Shadow, who: usize, actions: &[Action]) -> Result<(), Violation> {
         let mirror = &shadow.replicas[who];
         let restores = actions.iter().any(|action| matches!(action, Action::Restore(_)));
-        if restores || mirror.disk.checkpointed() == Op::ZERO {
+        if restores || mirror.disk.checkpointed() == Op::ZERO || shadow.is_witness(who) {
             return Ok(());
         }
         let (id, op) = (mirror.id, mirror.disk.checkpointed());

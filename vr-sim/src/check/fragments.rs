@@ -391,6 +391,7 @@ impl Fragments {
             Body::Recovery(_) | Body::GetEntries { .. } => recovers,
             Body::GetCheckpoint { .. } | Body::Entries(_) | Body::CheckpointPart(_) => true,
             Body::StartEpoch(_) | Body::EpochStarted { .. } | Body::NewEpoch(_) | Body::CheckEpoch => true,
+            Body::CheckpointDurable(_) => !recovers,
         };
         if !may {
             let (status, of) = (before.status, before.view);
@@ -438,6 +439,7 @@ impl Fragments {
             | Body::StartEpoch(_)
             | Body::EpochStarted { .. }
             | Body::NewEpoch(_)
+            | Body::CheckpointDurable(_)
             | Body::CheckEpoch
             | Body::GetReadIndex { .. }
             | Body::ReadIndex { .. } => Ok(()),

@@ -364,7 +364,7 @@ impl Liveness {
             let what = format!("{count} requests are unanswered; the first is request {number} of {client:?}");
             return Err((L2, what, Vec::new()));
         }
-        Self::apart(&served)?;
+        Self::apart(shadow, &served)?;
         let before = if heal.view.epoch() == self.highest.epoch() { heal.view.number() } else { 0 };
         let views = self.highest.number().saturating_sub(before);
         let most = 8 * super::count(shadow.replicas.len()) + 32;
@@ -459,15 +459,19 @@ impl Liveness {
     }
 
     /// All came equally far, as far as there is to go.
-    fn apart(served: &[&Seen]) -> Result<(), Complaint> {
-        let Some((first, table)) = served.first() else { return Ok(()) };
+    fn apart(shadow: &Shadow, served: &[&Seen]) -> Result<(), Complaint> {
+        let is_witness = |seen: &Snapshot| shadow.place(seen.id).is_some_and(|place| shadow.is_witness(place));
+        let full = served.iter().find(|(seen, _)| !is_witness(seen));
+        let Some((first, table)) = full else { return Ok(()) };
         for (seen, other) in served {
             let far = |s: &Snapshot| format!("op {}, commit {}, executed {}", s.op, s.commit, s.executed);
-            if (seen.op, seen.commit, seen.executed) != (first.op, first.op, first.op) {
+            // A witness executes nothing.
+            let executed = if is_witness(seen) { first.op } else { seen.executed };
+            if (seen.op, seen.commit, executed) != (first.op, first.op, first.op) {
                 let what = format!("{:?} is at {}, but {:?} at {}", seen.id, far(seen), first.id, far(first));
                 return Err((L6, what, vec![seen.id, first.id]));
             }
-            if table != other {
+            if table != other && !is_witness(seen) {
                 let (ours, theirs) = (short(*other), short(*table));
                 let what = format!("the client table of {:?} is {ours}, that of {:?} is {theirs}", seen.id, first.id);
                 return Err((L6, what, vec![seen.id, first.id]));

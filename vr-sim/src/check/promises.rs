@@ -86,6 +86,7 @@ impl Promises {
             | Body::ReadIndex { .. } => {
                 return Ok(());
             }
+            Body::CheckpointDurable(news) => return Self::has_checkpoint(shadow, who, (news.head.op, news.held.op)),
             Body::EpochStarted { epoch } => return Self::has_started(shadow, who, *epoch),
             Body::StartEpoch(group) | Body::NewEpoch(group) => return Self::names(shadow, who, group),
             Body::Prepare { commit, .. } | Body::Commit { commit, .. } => *commit,
@@ -120,6 +121,20 @@ impl Promises {
         let (id, op) = (mirror.id, base.op);
         let message = format!("{id:?} says that it has what epoch {epoch} begins with, op {op}, and has not");
         Err(Violation::safety(S11, message, &[id], &[op]))
+    }
+
+    /// What is said of checkpoints is so: one is on the own disk, another one on those of enough full members (PROTOCOL D103).
+    fn has_checkpoint(shadow: &Shadow, who: usize, (own, held): (Op, Op)) -> Result<(), Violation> {
+        let has = if shadow.is_witness(who) { Op::ZERO } else { shadow.replicas[who].disk.checkpointed() };
+        let enough = |(holders, needed): (usize, usize)| holders >= needed;
+        if own <= has && (held == Op::ZERO || shadow.holders(held).is_some_and(enough)) {
+            return Ok(());
+        }
+        let id = shadow.id(who);
+        let message = format!(
+            "{id:?} says that it has a checkpoint after op {own}, and enough others one after op {held}, and it is not so"
+        );
+        Err(Violation::safety(S11, message, &[id], &[own, held]))
     }
 
     /// A group is named: the one that was decided for its epoch (PROTOCOL S25).

@@ -229,6 +229,20 @@ impl Shadow {
         }
     }
 
+    /// Is it a member that holds no state (VRR §6.1)?
+    pub(super) fn is_witness(&self, place: usize) -> bool {
+        self.cluster.is_witness(self.id(place))
+    }
+
+    /// In a group with witnesses: how many full members have a checkpoint at `op` or later on their disks, and how many it takes
+    /// for one of them to be left when as many members fail as may.
+    pub(super) fn holders(&self, op: Op) -> Option<(usize, usize)> {
+        let has = |(place, mirror): &(usize, &Mirror)| !self.is_witness(*place) && mirror.disk.checkpointed() >= op;
+        let holders = self.replicas.iter().enumerate().filter(has).count();
+        let needed = vr_core::faults_tolerated(self.cluster.members.len()) + 1;
+        (!self.cluster.witnesses.is_empty()).then_some((holders, needed))
+    }
+
     /// The position of a member.
     pub(super) fn place(&self, id: ReplicaId) -> Option<usize> {
         let guess = usize::from(id.0);

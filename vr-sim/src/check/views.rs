@@ -273,7 +273,8 @@ impl Views {
             // Whose disk lost something asks; whoever has it lends it.
             Body::GetEntries { .. } => mirror.standing == Standing::Recovering,
             Body::Entries(_) => mirror.standing.is_running(),
-            Body::CheckpointPart(_) | Body::StartEpoch(_) | Body::NewEpoch(_) => {
+            Body::CheckpointPart(_) if shadow.is_witness(who) => false,
+            Body::CheckpointPart(_) | Body::CheckpointDurable(_) | Body::StartEpoch(_) | Body::NewEpoch(_) => {
                 mirror.standing.is_running() && mirror.standing != Standing::Recovering
             }
             Body::EpochStarted { .. } | Body::CheckEpoch => mirror.standing.is_running(),

@@ -202,6 +202,9 @@ pub(crate) struct ClusterArgs {
     /// In one of N clusters an operator adds, removes and replaces members under the faults; 0: in none
     #[arg(long, value_name = "N", default_value_t = RECONFIGURED)]
     pub(crate) reconfigure: u32,
+    /// All clusters that can bear it have witnesses, which log and vote and hold no state, not just one of eight
+    #[arg(long)]
+    pub(crate) witnesses: bool,
 }
 
 impl ClusterArgs {
@@ -219,6 +222,7 @@ impl ClusterArgs {
             faults: self.faults,
             mutant: self.mutant.clone(),
             reconfigured: self.reconfigure,
+            witnesses: self.witnesses,
         };
         options.validate()?;
         Ok(options)
@@ -226,9 +230,9 @@ impl ClusterArgs {
 
     /// Is everything drawn? Then floors of rare events can be asked for.
     pub(crate) fn is_swarm(&self) -> bool {
-        let Self { replicas, durability, faults, mutant, reconfigure } = self;
-        let usual = replicas.is_none() && *durability == Mode::Swarm && *reconfigure == RECONFIGURED;
-        usual && *faults == FaultSet::SWARM && mutant.is_none()
+        let Self { replicas, durability, faults, mutant, reconfigure, witnesses } = self;
+        let is_fixed = replicas.is_some() || mutant.is_some() || *witnesses || *reconfigure != RECONFIGURED;
+        !is_fixed && *durability == Mode::Swarm && *faults == FaultSet::SWARM
     }
 
     /// What was fixed, as options of another command line.
@@ -249,6 +253,9 @@ impl ClusterArgs {
         }
         if self.reconfigure != RECONFIGURED {
             add("reconfigure", self.reconfigure.to_string());
+        }
+        if self.witnesses {
+            words.push("--witnesses".into());
         }
         words
     }
@@ -327,6 +334,9 @@ pub(crate) struct MutantsArgs {
     /// From so many different first seeds; what counts is the median
     #[arg(long, value_name = "N", default_value_t = 1, requires = "hunt", conflicts_with = "seeds", value_parser = bases())]
     pub(crate) bases: u8,
+    /// The swarm's clusters have witnesses
+    #[arg(long, requires = "hunt")]
+    pub(crate) witnesses: bool,
     /// Write the shrunk case of each bug that the swarm found into this directory
     #[arg(long, value_name = "DIR", requires = "hunt")]
     pub(crate) cases: Option<PathBuf>,

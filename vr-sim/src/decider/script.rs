@@ -67,9 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_can_be_spelt_but_for_messages_about_epochs_and_read_indexes() {
-        // No script reconfigures, nor lets backups answer reads.
-        assert_eq!(ChoiceKind::all().count(), usize::from(KINDS_MOST) + 6);
+    fn every_kind_can_be_spelt_but_for_messages_about_epochs_read_indexes_and_of_groups_with_witnesses() {
+        // No script reconfigures, has witnesses, or lets backups answer reads.
+        assert_eq!(ChoiceKind::all().count(), usize::from(KINDS_MOST) + 7);
     }
 
     #[test]

@@ -49,6 +49,7 @@ pub(super) fn is_spent(message: &Message, from: &Standing, to: &Standing, crashe
         | Body::NewEpoch(_)
         | Body::CheckEpoch
         | Body::GetReadIndex { .. }
-        | Body::ReadIndex { .. } => false,
+        | Body::ReadIndex { .. }
+        | Body::CheckpointDurable(_) => false,
     }
 }

@@ -144,6 +144,11 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::DuplicateReconfiguration, "d99-asked-again", "S22 reply truth"),
     (Mutant::RefusesWhenBehind, "d99-asked-of-one-who-is-behind", "S22 reply truth"),
     (Mutant::BatchAfterReconfiguration, "d104-last-of-its-batch", "S20 epoch prefix"),
+    (Mutant::WitnessLeads, "d103-never-leads", "S7 view prefix"),
+    (Mutant::WitnessAcksHole, "d103-acks-in-order", "S11 ack backed"),
+    (Mutant::WitnessCutsAlone, "d103-cuts-what-all-have", "S11 ack backed"),
+    (Mutant::FullMemberCutsAlone, "witness-holds-what-is-needed", "S18 cut behind a checkpoint"),
+    (Mutant::WitnessLendsCheckpoint, "d103-lends-no-checkpoint", "S13 silence"),
 ];
 
 static KILLS: LazyLock<Vec<Kill>> = LazyLock::new(|| {
@@ -205,5 +210,10 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         mutant: Mutant::LastTellerOnly,
         why: "whoever told last of an epoch has to be deaf to the one it told, again and again until the time is up: seen from \
               two of five first seeds",
+    },
+    OutOfReach {
+        mutant: Mutant::WitnessLendsCheckpoint,
+        why: "it takes a full member that is behind, more full members than have to be, and nobody else who answers: of 5,000 \
+              seeds as they are drawn none, with --hunt --witnesses one of 277",
     },
 ];

@@ -5,8 +5,8 @@
 //!
 //! Not told, because the code has nothing that could go wrong so: D45, D60 (lost and foreign disks are not opened); D59
 //! (nobody says of an entry that it never had it); D62 (what comes back is compared with the hash that the chain names);
-//! D73 (no client asks for its number); D103 (witnesses). D6 needs D42 or D52 to
-//! happen first, D36 is the other side of D31, D101 is judged in every run (S2, S16).
+//! D73 (no client asks for its number). D6 needs D42 or D52 to happen first, D36 is the other side of D31, D101 is
+//! judged in every run (S2, S16).
 //!
 //! Interleavings are those of `model/traces*.py`, led to where the gate of DESIGN §10 lets them go: a replica does
 //! not leave a view alone, so two that hear each other do. In all of them r0 leads view 0, r1 view 1 and so on.
@@ -35,6 +35,7 @@ mod storage;
 mod strangers;
 mod view_change;
 mod view_gate;
+mod witnesses;
 
 use crate::scenario::ScenarioInfo;
 use std::sync::LazyLock;
@@ -61,6 +62,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("reads at backups", backup_reads::SCENARIOS),
     ("reconfiguration", epochs::SCENARIOS),
     ("reconfiguration: who hears of it, and when", epoch_news::SCENARIOS),
+    ("witnesses", witnesses::SCENARIOS),
     ("robustness", robustness::SCENARIOS),
     ("what nobody of the group says", strangers::SCENARIOS),
 ];

@@ -22,7 +22,8 @@ pub(super) fn odds_of(case: &Case) -> Odds {
 }
 
 fn options_of(setup: &Setup) -> Options {
-    Options { mutant: setup.mutant.clone(), reconfigured: u32::from(setup.plan.is_some()), ..Options::default() }
+    let (reconfigured, witnesses) = (u32::from(setup.plan.is_some()), !setup.witnesses.is_empty());
+    Options { mutant: setup.mutant.clone(), reconfigured, witnesses, ..Options::default() }
 }
 
 impl Shrinker<'_> {

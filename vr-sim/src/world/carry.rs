@@ -141,7 +141,8 @@ impl<A: App> World<A> {
             | Body::NewEpoch(_)
             | Body::CheckEpoch
             | Body::GetReadIndex { .. }
-            | Body::ReadIndex { .. } => false,
+            | Body::ReadIndex { .. }
+            | Body::CheckpointDurable(_) => false,
         };
         if promise && self.asks_decider() {
             self.strike_later(ChoiceKind::CrashAfterPromise, from, key);

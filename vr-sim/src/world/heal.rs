@@ -33,7 +33,21 @@ impl<A: App> World<A> {
             return self.heal_core(core, mesh || !hub);
         }
         order.truncate(size);
+        self.put_leader_first(&mut order);
         self.heal_core(order, mesh);
+    }
+
+    /// The hub of a star is somebody who can lead: of those who hear only a witness nobody is heard by a quorum.
+    fn put_leader_first(&self, core: &mut [usize]) {
+        let leads = |on: &usize| !self.is_witness(*on);
+        if let Some(at) = core.iter().position(leads) {
+            core[..=at].rotate_right(1);
+        }
+    }
+
+    /// Is it a member that holds no state?
+    pub(super) fn is_witness(&self, on: usize) -> bool {
+        self.nodes[on].config.cluster.is_witness(self.nodes[on].config.me)
     }
 
     /// Heals these, as a full mesh or as a star around the first, and asks for rest.
@@ -182,10 +196,11 @@ impl<A: App> World<A> {
         }
         let served: Vec<&Snapshot> = all.iter().filter(|s| linked(s.id)).collect();
         let led = served.iter().any(|s| s.status == StatusName::Primary && !s.wants_view_change);
-        let where_is = |s: &Snapshot| (s.view, s.op, s.commit, s.executed);
+        let where_is = |s: &Snapshot| (s.view, s.op, s.commit);
         let is_well = |s: &&Snapshot| {
             let is_normal = matches!(s.status, StatusName::Primary | StatusName::Backup);
-            is_normal && where_is(s) == where_is(&all[0]) && s.executed == s.op
+            let is_done = s.executed == s.op || group.is_witness(s.id);
+            is_normal && where_is(s) == where_is(&all[0]) && s.commit == s.op && is_done
         };
         led && served.len() >= group.quorum() && served.iter().all(is_well)
     }

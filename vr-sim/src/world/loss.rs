@@ -65,6 +65,10 @@ impl<A: App> World<A> {
     /// Keeps what is on a disk now, and sends it back there after a while.
     pub(super) fn keep_image(&mut self, on: usize, wait: Wait) {
         let durable = self.nodes[on].disk.durable();
+        // What others say of a checkpoint here is relied on for ever.
+        if !self.setup.witnesses.is_empty() {
+            return;
+        }
         if self.setup.durability == Durability::Sync && durable.damage.is_none() && !self.nodes[on].is_lost {
             let image = Box::new(durable.clone());
             self.queue.push(self.now.after(wait), Pending::GoesBack { on, image, tries: TRIES });
@@ -130,13 +134,20 @@ impl<A: App> World<A> {
             let Some(back) = from_end.checked_sub(1) else { return };
             let op = Op(last.0 - back);
             let spares = self.can_spare(on);
-            let is_there = self.nodes[on].disk.readable(op).is_some();
+            let is_there = self.nodes[on].disk.readable(op).is_some() && !self.is_for_others(on, op);
             if is_there && (spares || self.has_copies(on, op)) {
                 self.marks.rotten_records += 1;
                 self.marks.rotten_together += u64::from(!spares);
                 self.nodes[on].disk.rot(op);
             }
         }
+    }
+
+    /// In a group with witnesses what a checkpoint holds is missed: others may need it, who have no state or an older one. Of
+    /// that nobody keeps an account.
+    fn is_for_others(&self, on: usize, op: Op) -> bool {
+        let checkpoint = self.nodes[on].disk.durable().checkpoint.as_ref();
+        !self.setup.witnesses.is_empty() && checkpoint.is_some_and(|checkpoint| op <= checkpoint.op())
     }
 
     /// Whatever else is damaged: would a quorum still have this entry, and would this disk know what it lost? Where

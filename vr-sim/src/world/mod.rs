@@ -209,6 +209,7 @@ impl<A: App> World<A> {
         let mut world = Self::empty(setup, app, decider)?;
         world.phase = Phase::Safety;
         let patience = world.setup.heartbeat.times(world.setup.view_change.0);
+        world.marks.witnessed += u64::from(!world.setup.witnesses.is_empty());
         world.marks.far_apart += u64::from(world.setup.latency.times(2) > patience);
         for at in 0..world.nodes.len() {
             let wait = world.setup.wait_up_to(world.setup.heartbeat, "start", num(at));

@@ -20,6 +20,11 @@ impl<A: App> World<A> {
             count(&mut self.marks, actions);
         }
         if let Happening::Stepped { on, actions, .. } = what
+            && !self.setup.witnesses.is_empty()
+        {
+            count_witnesses(&mut self.marks, self.setup.witnesses.contains(&on.0), actions);
+        }
+        if let Happening::Stepped { on, actions, .. } = what
             && self.nodes.get(usize::from(on.0)).is_some_and(|node| node.disk.durable().damage.is_some())
         {
             let repaired = |action: &&Action| matches!(action, Action::Note(Note::Recovered { .. }));
@@ -36,6 +41,18 @@ impl<A: App> World<A> {
                 tape.violated(self.now, &violation);
             }
             self.violation = Some(violation);
+        }
+    }
+}
+
+/// What happens in groups with witnesses only.
+fn count_witnesses(marks: &mut Marks, is_witness: bool, actions: &[Action]) {
+    for action in actions {
+        if let Action::Send { message, .. } = action {
+            marks.checkpoints_said += u64::from(matches!(message.body, Body::CheckpointDurable(_)));
+        } else if let Action::Note(note) = action {
+            marks.witness_logs_cut += u64::from(is_witness && matches!(note, Note::LogCut { .. }));
+            marks.witness_bases += u64::from(is_witness && matches!(note, Note::CheckpointInstalled { .. }));
         }
     }
 }

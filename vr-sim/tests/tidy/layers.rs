@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["event", "action"],
     // What an action states, by name. The core itself asks for no name.
     &["occurrence"],
-    &["config", "rules", "rules/aside", "rules/epochs", "rules/livelock", "rules/reads"],
+    &["config", "rules", "rules/aside", "rules/epochs", "rules/livelock", "rules/reads", "rules/witnesses"],
     // The parts: plain data that a replica is made of, each ignorant of the whole.
     // `mutants` names the planted bugs of `rules`, and exists under a feature only.
     &["persist", "stored", "clients", "gate", "mutants", "mutants/table"],
@@ -30,10 +30,14 @@ const LAYERS: &[&[&str]] = &[
     // `wire/shapes` spells out the layout under the frame that `wire` puts around it.
     &["wire/shapes", "wire/opening", "wire"],
     &["recording"],
-    &["replica/snapshot", "replica/execution", "replica/open", "replica/shelf", "replica/news"],
+    &["replica/snapshot", "replica/execution", "replica/open", "replica/shelf", "replica/news", "replica/holders"],
     &["replica/common"],
+    // Who is a witness and who has which checkpoint, on which it depends how far logs go (VRR §6.1).
+    &["replica/witnesses"],
     // What any status does with checkpoints (VRR §5.1).
     &["replica/checkpoints", "replica/invariants"],
+    // What follows from news of the checkpoints of others, whatever the status.
+    &["replica/retention"],
     // Not a status: what any of them uses to fetch what it lacks (VRR §5.2).
     &["replica/state_transfer"],
     // Not a status either: what of a damaged log is here, and what somebody else may have of it.
@@ -53,7 +57,14 @@ const LAYERS: &[&[&str]] = &[
     ],
     // What comes from outside the group is handed on by a part of the whole.
     // An image is the whole as bytes, for recordings.
-    &["replica/mod", "replica/inputs", "replica/beginnings", "replica/fingerprint", "replica/image"],
+    &[
+        "replica/mod",
+        "replica/inputs",
+        "replica/beginnings",
+        "replica/fingerprint",
+        "replica/image",
+        "replica/observers",
+    ],
     // The only ones outside replica/ that may name it: what an observer sees of a step.
     &["trace/names", "trace/words"],
     &["trace/kinds"],
@@ -77,6 +88,7 @@ const PEERS: &[(&str, &str)] = &[
     ("rules/epochs", "rules"),
     ("rules/livelock", "rules"),
     ("rules/reads", "rules"),
+    ("rules/witnesses", "rules"),
     ("replica/primary/admission", "replica/primary"),
     ("replica/primary/hand_over", "replica/primary"),
     ("replica/primary/reads", "replica/primary"),
@@ -88,6 +100,7 @@ const PEERS: &[(&str, &str)] = &[
     ("replica/beginnings", "replica/mod"),
     ("replica/fingerprint", "replica/mod"),
     ("replica/image", "replica/mod"),
+    ("replica/observers", "replica/mod"),
     ("wire/shapes", "wire"),
     ("wire", "wire/shapes"),
     ("wire", "wire/opening"),

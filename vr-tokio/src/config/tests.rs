@@ -14,6 +14,7 @@ fn refused(change: (&str, &str)) -> String {
 fn the_worked_example_is_a_configuration_of_three_nodes() {
     let config = NodeConfig::parse(EXAMPLE, ReplicaId(1), Path::new("/etc/vr")).expect("it is valid");
     assert_eq!(config.cluster.members.len(), 3);
+    assert!(config.cluster.witnesses.is_empty());
     assert_eq!(config.dir, Path::new("/etc/vr/data/1"));
     assert_eq!(config.client_of(ReplicaId(2)).map(|address| address.port()), Some(8100));
 }

@@ -78,6 +78,7 @@ fn snapshot() -> Snapshot {
         commit: Op::ZERO,
         executed: Op::ZERO,
         wants_view_change: false,
+        witness: false,
     }
 }
 

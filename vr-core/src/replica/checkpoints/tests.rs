@@ -40,10 +40,10 @@ fn a_checkpoint_is_offered_if_it_lies_on_our_log_and_no_further_than_asked_for()
     let mut common = member();
     common.shelf = Shelf::new(Some(checkpoint(head(4, 1))));
     common.log = Log::new(head(4, 1));
-    assert_eq!(offered(&mut common, Op(3)), None);
-    assert_eq!(offered(&mut common, Op(4)), Some(head(4, 1)));
+    assert_eq!(offered(&mut common, Op(3), ReplicaId(1)), None);
+    assert_eq!(offered(&mut common, Op(4), ReplicaId(1)), Some(head(4, 1)));
     common.log = Log::new(head(4, 2));
-    assert_eq!(offered(&mut common, Op(4)), None);
+    assert_eq!(offered(&mut common, Op(4), ReplicaId(1)), None);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn what_was_offered_is_kept_for_eight_times_the_wait_for_a_page() {
     common.now = Time(7);
     common.shelf = Shelf::new(Some(checkpoint(head(4, 1))));
     common.log = Log::new(head(4, 1));
-    assert!(offered(&mut common, Op(4)).is_some());
+    assert!(offered(&mut common, Op(4), ReplicaId(1)).is_some());
     let end = common.now.after(common.config.timeouts.fetch.times(8));
     assert_eq!(common.shelf.lent_op(Time(end.0 - 1)), Some(Op(4)));
     assert_eq!(common.shelf.lent_op(end), None);

@@ -46,16 +46,17 @@ impl Primary {
             silence <= common.config.timeouts.vote
         };
         if let Some(id) = to {
-            let other = common.group.position(id).filter(|at| *at != common.me);
+            let other = common.group.position(id).filter(|at| *at != common.me && !common.group.is_witness(id));
             let other = other.ok_or(NoHandOver::NoSuchMember)?;
             return if answers(&other) { Ok(other) } else { Err(NoHandOver::Unheard) };
         }
         let n = common.members();
-        if n == 1 {
+        if common.group.full_members() == 1 {
             return Err(NoHandOver::NoSuchMember);
         }
         let in_turn = (1..n).rev().filter_map(|step| Position::new((common.me.index() + step) % n));
-        in_turn.filter(answers).max_by_key(|at| self.members[at.index()].acked).ok_or(NoHandOver::Unheard)
+        let leads = |at: &Position| !common.group.witnesses().contains(*at);
+        in_turn.filter(leads).filter(answers).max_by_key(|at| self.members[at.index()].acked).ok_or(NoHandOver::Unheard)
     }
 
     pub(in super::super) const fn is_giving_way(&self) -> bool {

@@ -24,6 +24,7 @@ fn snapshot(on: ReplicaId, status: StatusName) -> Snapshot {
         commit: Op(9),
         executed: Op(0),
         wants_view_change: false,
+        witness: false,
     }
 }
 

@@ -58,6 +58,7 @@ fn well(id: u16) -> Snapshot {
         commit: Op(7),
         executed: Op(7),
         wants_view_change: false,
+        witness: false,
         base: Op(0),
         checkpoint: Op(0),
     }

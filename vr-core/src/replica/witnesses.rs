@@ -1,0 +1,127 @@
+//! Groups with witnesses: who is one, what the full members say of their checkpoints, and how far any log goes therefore.
+//!
+//! Owns the news and what they allow. Must not know statuses, nor how a log is cut. Paper: VRR §6.1; PROTOCOL 1.10, D103.
+//!
+//! A witness logs and votes and has no state. With f members failed one full member may be left, and its state an old one:
+//! what it lacks is in the logs of the others, witnesses among them, or nowhere. So *every* log of such a group, those of
+//! full members too, begins at or before a checkpoint that f + 1 full members have on their disks, of which one is left:
+//!
+//! - a full member needs no log from before its own checkpoint. The one that is left has one at or after the beginning of
+//!   every log; whoever else is left gets it from there, and goes on with any log;
+//! - a witness that is behind where a log begins goes on from there without a state: that is as good as having cut its own
+//!   log there. Only a full member that fetched a checkpoint begins where perhaps nobody else has one: as long as it does
+//!   not know better it tells no witness, and takes no further checkpoint, so that its disk says which it is: whose log
+//!   begins before its checkpoint has cut it. Of the quorum that committed what a witness lacks one is left, and has that
+//!   in a log that begins where it may.
+//!
+//! Full members say which checkpoint is durable when it is, and everybody every few heartbeats which one enough have. Who
+//! hears it may rely on it for ever, as a disk keeps its newest checkpoint (S18), and may pass it on. What is known is not
+//! written down, but for where the own log begins.
+
+use super::common::{Common, Out};
+use crate::action::To;
+use crate::checkpoint::Checkpoint;
+use crate::entry::Predicted;
+use crate::id::{Op, ReplicaId, WriteId, count};
+use crate::log::Head;
+use crate::message::CheckpointDurable;
+use crate::persist::Promise;
+use crate::quorum::faults_tolerated;
+use crate::timer::Timer;
+use alloc::boxed::Box;
+use bytes::Bytes;
+
+/// The news are repeated every so many heartbeats.
+const REPEATED_BEATS: u64 = 8;
+
+/// What a witness has in place of a checkpoint: where its log begins, and no state.
+pub(super) fn bare(head: Head) -> Box<Checkpoint> {
+    Box::new(Checkpoint::new(head, Predicted::default(), Bytes::new(), Bytes::new()))
+}
+
+// ---- who has what
+
+/// A life begins: news are repeated in it.
+pub(super) fn begin(common: &mut Common) {
+    if common.has_witnesses() {
+        let wait = common.config.timeouts.heartbeat.times(REPEATED_BEATS);
+        common.timers.arm(Timer::Checkpoint, common.now.after(wait));
+    }
+}
+
+/// A checkpoint of ours is on its way to the disk.
+pub(super) fn written(common: &mut Common, id: WriteId, head: Head) {
+    if common.has_witnesses() {
+        common.holders.write(id, head);
+    }
+}
+
+/// What is durable here and, as far as we know, on enough disks.
+pub(super) fn say(common: &mut Common, out: &mut Out, to: To) {
+    let (id, own) = common.holders.durable().unwrap_or_default();
+    let head = if common.is_witness() { Head::default() } else { own };
+    let news = CheckpointDurable { head, held: held(common) };
+    let proof = common.pending.proof_of(id).filter(|_| news != CheckpointDurable::default());
+    if let Some(proof) = proof {
+        common.send_promise(out, to, Promise::checkpoint_durable(news, &proof));
+    }
+}
+
+/// Somebody may not have heard. `speaks`: who asks for its memory is silent.
+pub(super) fn on_timer(common: &mut Common, out: &mut Out, speaks: bool) {
+    if speaks {
+        say(common, out, To::Others);
+    }
+    begin(common);
+}
+
+/// The newest checkpoint that enough full members have on their disks; op 0 for none.
+pub(super) fn held(common: &Common) -> Head {
+    let known = common.holders.held_by(common.rules.holders_needed(faults_tolerated(common.members())));
+    let base = common.log.base();
+    // A log that was cut says so itself, and the log of a witness always does.
+    let says_so = common.is_witness() || base.op < common.shelf.op();
+    if says_so && base.op > known.op { base } else { known }
+}
+
+/// So far a log may go of which `durable` is the checkpoint on the own disk.
+pub(super) fn limit(common: &Common, durable: Op) -> Op {
+    if !common.has_witnesses() || (common.rules.cuts_by_own_checkpoint() && !common.is_witness()) {
+        return durable;
+    }
+    durable.min(held(common).op)
+}
+
+// ---- who is behind
+
+/// Where a witness may begin that lacks what our log begins with, if it lies at `upto` or before.
+pub(super) fn offered(common: &Common, upto: Op) -> Option<Head> {
+    let known = Some(held(common)).filter(|head| head.op > Op::ZERO);
+    known.filter(|head| head.op <= upto.min(common.commit()) && common.log.contains(*head))
+}
+
+/// A witness asks for something: where its log may begin is said first.
+pub(super) fn say_to(common: &mut Common, out: &mut Out, to: ReplicaId) {
+    if common.group.is_witness(to) {
+        say(common, out, To::One(to));
+    }
+}
+
+/// May a log begin there, as far as we know? A page also begins where an earlier question ended, which means nothing of the
+/// kind.
+pub(super) fn may_begin(common: &Common, base: Head) -> bool {
+    base.op <= held(common).op
+}
+
+/// May our checkpoint give way to a later one? Not while the log begins with one that we do not know enough others to have.
+pub(super) fn may_go_on(common: &Common) -> bool {
+    let base = common.log.base();
+    !common.has_witnesses() || base.op < common.shelf.op() || may_begin(common, base)
+}
+
+/// Whom to ask for a checkpoint next: never a witness (D103d).
+pub(super) fn another_lender(common: &Common, attempts: u64) -> ReplicaId {
+    let mut others = (0..count(common.members())).map(|step| common.another(attempts.saturating_add(step)));
+    let lender = others.find(|id| !common.group.is_witness(*id));
+    lender.unwrap_or_else(|| common.another(attempts))
+}
