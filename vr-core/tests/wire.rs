@@ -451,8 +451,7 @@ fn a_frame_of_another_type_or_version_is_refused_by_name() {
 #[test]
 fn a_payload_that_nobody_sends_is_refused_with_its_reason() {
     assert!(decode(&sealed(b'M', &payload(&[3, 9]))).is_ok(), "CommitOk, beat 9: the form of what follows");
-    assert_eq!(refused(&[3]), WireError::Ended);
-    assert_eq!(refused(&[3, 9, 0]), WireError::Trailing { bytes: 1 });
+    assert_eq!((refused(&[3]), refused(&[3, 9, 0])), (WireError::Ended, WireError::Trailing { bytes: 1 }));
     assert_eq!(refused(&[250]), WireError::Variant { of: "Body" });
     assert_eq!(refused(&[17, 1, 0, 0, 0, 0]), WireError::NoGroup, "of no members");
     assert_eq!(refused(&[3, 251, 9, 0]), WireError::Number, "9 in three bytes");

@@ -12,11 +12,11 @@ use super::holders::Holders;
 use super::news::Epochs;
 use super::shelf::Shelf;
 use super::snapshot::{Snapshot, StatusName};
-use crate::action::{Action, EnterCause, HaltReason, Ignored, Note, Reject, Rejection, Reply, To, Write};
+use crate::action::{Action, EnterCause, HaltReason, Ignored, Note, Reply, To, Write};
 use crate::checkpoint::Checkpoint;
 use crate::clients::ClientTable;
 use crate::config::{Config, Durability};
-use crate::entry::{Entries, Query, Request};
+use crate::entry::Entries;
 use crate::gate::Gate;
 use crate::group::Group;
 use crate::id::{Epoch, FetchId, Op, ReplicaId, RequestNumber, Session, Time, View, WriteId, count, index};
@@ -253,32 +253,6 @@ impl Common {
 
     pub(super) fn ignore(&self, out: &mut Out, from: ReplicaId, kind: MessageKind, why: Ignored) {
         out.push(Action::Note(Note::Ignored { from, kind, why }));
-    }
-
-    pub(super) fn reject(&self, out: &mut Out, request: &Request, reason: Reject) {
-        let Request { client, session, number, .. } = *request;
-        out.push(Action::Reject(Box::new(Rejection { client, session, number, reason })));
-    }
-
-    /// Says no to a question.
-    pub(super) fn refuse(&self, out: &mut Out, query: &Query, reason: Reject) {
-        let Query { client, number, .. } = *query;
-        out.push(Action::Reject(Box::new(Rejection { client, session: Session::ZERO, number, reason })));
-    }
-
-    /// Is a question too long, or one too many where so many wait?
-    pub(super) fn too_much(&self, query: &Query, waiting: usize) -> Option<Reject> {
-        if count(query.body.len()) > u64::from(self.config.cluster.max_request_bytes) {
-            return Some(Reject::TooLarge);
-        }
-        (count(waiting) >= u64::from(self.config.batching.queue_entries)).then_some(Reject::Busy)
-    }
-
-    /// The hint for a client that came to the wrong replica (PROTOCOL D27).
-    pub(super) fn not_primary(&self, certain: bool) -> Reject {
-        let view = self.rules.view_for_clients(self.normal_view, self.view());
-        let primary = (certain && view.epoch() == self.group.epoch()).then(|| self.group.primary(view));
-        Reject::NotPrimary { primary, view }
     }
 
     pub(super) fn reply(

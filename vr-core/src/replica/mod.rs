@@ -30,6 +30,7 @@ mod observers;
 mod open;
 mod primary;
 mod recovery;
+mod refusals;
 mod repair;
 mod retention;
 mod shelf;

@@ -164,7 +164,7 @@ fn said(body: &Body) -> (Option<u64>, Option<u64>, Summary) {
         }
         Body::PrepareOk { head, beat: _ } => (Some(head.op.0), None, nothing),
         Body::Commit { commit, head, beat: _ } => (Some(head.op.0), Some(commit.0), nothing),
-        Body::CommitOk { beat: _ } => (None, None, nothing),
+        Body::CommitOk { .. } | Body::EpochStarted { .. } | Body::CheckEpoch => (None, None, nothing),
         Body::StartViewChange { want, hears } => {
             let hears = hears.iter().map(|position| count(position.index())).collect();
             (None, None, Summary { want: Some(*want), hears: Some(hears), ..nothing })
@@ -214,10 +214,8 @@ fn said(body: &Body) -> (Option<u64>, Option<u64>, Summary) {
             (Some(base.op.0), None, Summary { log_ck: Some(short_hash(base.hash)), ..nothing })
         }
         Body::CheckpointDurable(news) => {
-            let head = news.head;
-            (Some(head.op.0), None, Summary { log_ck: Some(short_hash(head.hash)), ..nothing })
+            (Some(news.head.op.0), None, Summary { log_ck: Some(short_hash(news.head.hash)), ..nothing })
         }
-        Body::EpochStarted { .. } | Body::CheckEpoch => (None, None, nothing),
         Body::GetReadIndex { id } => (None, None, Summary { id: Some(id.0), ..nothing }),
         Body::ReadIndex { id, op } => (Some(op.0), None, Summary { id: Some(id.0), ..nothing }),
         Body::Entries(entries) => {

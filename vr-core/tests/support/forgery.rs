@@ -153,9 +153,8 @@ impl Lie {
                 _ => *offset = self.number(*offset),
             },
             Body::GetEntries { through } => self.head(through),
-            Body::CheckpointDurable(news) => {
-                self.head(if field.is_multiple_of(2) { &mut news.head } else { &mut news.held });
-            }
+            Body::CheckpointDurable(news) if field.is_multiple_of(2) => self.head(&mut news.head),
+            Body::CheckpointDurable(news) => self.head(&mut news.held),
             Body::Entries(entries) => *entries = self.entries(entries),
             Body::EpochStarted { epoch } => *epoch = vr_core::Epoch(self.number(epoch.0)),
             Body::GetReadIndex { id } => *id = FetchId(self.number(id.0)),

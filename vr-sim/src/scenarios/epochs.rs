@@ -342,12 +342,11 @@ fn groups_that_cannot_be(t: &mut Scenario) -> Verdict {
     t.reconfigure(P, 9, 0, &[1, 2, 4]);
     t.expect_epoch(1, &[1, 2, 4])?;
     let after = [(0, BadGroup::WrongEpoch { is: Epoch(1) }), (1, BadGroup::UsedBefore(ReplicaId(0)))];
-    for (number, (epoch, why)) in (10..).zip(after) {
+    (10..).zip(after).try_for_each(|(number, (epoch, why))| {
         t.reconfigure(P, number, epoch, &[1, 2, 0]);
         t.run(Wait::millis(5))?;
-        t.expect(t.operator_s_refusal() == Some(group(why)), format!("{why:?}"))?;
-    }
-    Ok(())
+        t.expect(t.operator_s_refusal() == Some(group(why)), format!("{why:?}"))
+    })
 }
 
 fn read_at_the_end(t: &mut Scenario) -> Verdict {

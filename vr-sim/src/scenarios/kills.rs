@@ -211,9 +211,4 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         why: "whoever told last of an epoch has to be deaf to the one it told, again and again until the time is up: seen from \
               two of five first seeds",
     },
-    OutOfReach {
-        mutant: Mutant::WitnessLendsCheckpoint,
-        why: "it takes a full member that is behind, more full members than have to be, and nobody else who answers: of 5,000 \
-              seeds as they are drawn none, with --hunt --witnesses one of 277",
-    },
 ];

@@ -32,6 +32,7 @@ const LAYERS: &[&[&str]] = &[
     &["recording"],
     &["replica/snapshot", "replica/execution", "replica/open", "replica/shelf", "replica/news", "replica/holders"],
     &["replica/common"],
+    &["replica/refusals"],
     // Who is a witness and who has which checkpoint, on which it depends how far logs go (VRR §6.1).
     &["replica/witnesses"],
     // What any status does with checkpoints (VRR §5.1).
