@@ -240,6 +240,8 @@ fn never_leads(t: &mut Scenario) -> Verdict {
     let hint = Reject::NotPrimary { primary: Some(ReplicaId(2)), view: View(1) };
     t.expect(t.last_refusal(0) == Some(hint), "r1 to send the client to r2")?;
     t.expect_answered(0)?;
+    let refusal = t.read_here(R1, 0, 1).expect_refused()?;
+    t.expect(matches!(refusal, Reject::NotPrimary { .. }), "r1 to answer no read, whoever lets it")?;
     t.restart(R0);
     t.settle()?;
     t.expect_value(R2, 1, Some("b"))
