@@ -135,7 +135,7 @@ impl Api {
     /// number for it.
     async fn read(&self, how: Consistency, named: Option<Named>, op: Op, path: &str) -> Result<Answer, Problem> {
         let bytes = match how {
-            Consistency::Stale => return self.look(op).await,
+            Consistency::Stale => return self.look(op, path).await,
             Consistency::Linearizable | Consistency::Here if named.is_some() => {
                 return self.execute(named, op, &ask::elsewhere(path)).await;
             }
