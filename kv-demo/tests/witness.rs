@@ -25,8 +25,7 @@ fn either_full_replica_may_be_lost_beside_a_witness() {
     let witness = cluster.status(2).expect("it answers");
     assert_eq!((&witness["witness"], &witness["executed"]), (&true.into(), &0.into()));
     assert!(cluster.await_primary() != 2, "a witness never leads");
-    let mut round = 0;
-    for lost in [1, 0, 1] {
+    for (round, lost) in [1, 0, 1].into_iter().enumerate() {
         cluster.kill(lost);
         for time in 0..50 {
             client.put(&format!("key-{}", time % 7), &format!("{round}-{time}"));
@@ -34,7 +33,6 @@ fn either_full_replica_may_be_lost_beside_a_witness() {
         assert_eq!(cluster.await_primary(), 1 - lost, "there is nobody else");
         cluster.start(lost);
         cluster.await_agreement(&[0, 1]);
-        round += 1;
     }
     cluster.kill(2);
     client.put("last", "without the witness");
