@@ -5,7 +5,7 @@
 
 use super::reads::expect_found;
 use crate::scenario::Role::{P, R0, R1, R2, R3, R4};
-use crate::scenario::{BOTH, SYNC, Scenario, ScenarioInfo, Verdict, plain};
+use crate::scenario::{BOTH, Role, SYNC, Scenario, ScenarioInfo, Verdict, plain};
 use crate::setup::Setup;
 use vr_core::MessageKind::{Commit, GetReadIndex, ReadIndex, StartView};
 use vr_core::{Note, Reject, ReplicaId, StatusName, Wait};
@@ -274,15 +274,20 @@ fn earlier_question(t: &mut Scenario) -> Verdict {
     t.run_ms(5)?;
     let read = t.last_answer(1)?;
     expect_found(t, &read, "old")?;
-    t.lose(Commit, R0, R1);
-    t.put(0, 1, "new").expect_answered()?;
-    t.hold(GetReadIndex, R1, R0);
-    t.read_here(R1, 1, 1).expect_pending_for(Wait::millis(5))?;
-    t.release(ReadIndex, R0, R1)?;
+    answered_late(t, R0, R1, |t| t.read_here(R1, 1, 1).expect_pending_for(Wait::millis(5)))
+}
+
+/// The primary is asked again by a backup that has not heard of a write; what r0 answered before comes first, and is no answer.
+fn answered_late(t: &mut Scenario, primary: Role, backup: Role, ask: fn(&mut Scenario) -> Verdict) -> Verdict {
+    t.lose(Commit, primary, backup);
+    t.put_at(primary, 0, 1, "new").expect_answered()?;
+    t.hold(GetReadIndex, backup, primary);
+    ask(t)?;
+    t.release(ReadIndex, R0, backup)?;
     t.run_ms(5)?;
     t.expect_waiting(1)?;
     t.heal();
-    t.release(GetReadIndex, R1, R0)?;
+    t.release(GetReadIndex, backup, primary)?;
     let read = t.expect_answered(1)?;
     expect_found(t, &read, "new")
 }
@@ -298,18 +303,10 @@ fn earlier_life(t: &mut Scenario) -> Verdict {
     t.restart(R1);
     t.run(t.heartbeat().times(2))?;
     t.expect_status(R1, StatusName::Backup)?;
-    t.lose(Commit, R0, R1);
-    t.put(0, 1, "new").expect_answered()?;
-    t.hold(GetReadIndex, R1, R0);
-    t.retry(1, R1);
-    t.run_ms(5)?;
-    t.release(ReadIndex, R0, R1)?;
-    t.run_ms(5)?;
-    t.expect_waiting(1)?;
-    t.heal();
-    t.release(GetReadIndex, R1, R0)?;
-    let read = t.expect_answered(1)?;
-    expect_found(t, &read, "new")
+    answered_late(t, R0, R1, |t| {
+        t.retry(1, R1);
+        t.run_ms(5)
+    })
 }
 
 /// D81. r1 leads the next view, with a write of which r2 does not know that it is committed.
@@ -322,15 +319,5 @@ fn earlier_view(t: &mut Scenario) -> Verdict {
     t.isolate(R0);
     t.elect(&[1, 2])?;
     t.expect_answered(1)?;
-    t.lose(Commit, R1, R2);
-    t.put_at(R1, 0, 1, "new").expect_answered()?;
-    t.hold(GetReadIndex, R2, R1);
-    t.read_here(R2, 1, 1).expect_pending_for(Wait::millis(5))?;
-    t.release(ReadIndex, R0, R2)?;
-    t.run_ms(5)?;
-    t.expect_waiting(1)?;
-    t.heal();
-    t.release(GetReadIndex, R2, R1)?;
-    let read = t.expect_answered(1)?;
-    expect_found(t, &read, "new")
+    answered_late(t, R1, R2, |t| t.read_here(R2, 1, 1).expect_pending_for(Wait::millis(5)))
 }
