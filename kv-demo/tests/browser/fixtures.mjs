@@ -31,8 +31,8 @@ function run(words, ...codes) {
 const KINDS = ['crash', 'restart', 'part', 'heal', 'drop', 'dup', 'delay', 'commit', 'ckpt', 'inv', 'ret', 'set'];
 
 /** Runs in which all holds: the first with a crash and a new view after it, one of five replicas, and as many more as
- * it takes until everything that can happen has. Looked for, because what a seed means may change. Of one group each: what
- * the checks compare with knows views without epochs. */
+ * it takes until everything that can happen has. Looked for, because what a seed means may change. Of one group each:
+ * what the checks compare with knows views without epochs. */
 function seeds() {
   const missing = new Set(KINDS);
   let found = 0;
@@ -40,7 +40,8 @@ function seeds() {
     assert.ok(seed < 200, `no seed has ${[...missing]}`);
     const files = ['.vrt.jsonl', '.html'].map(ending => fixture(`seed-${found + 1}${ending}`)),
       replicas = found === 1 ? '5' : '3';
-    run(['replay', String(seed), '--replicas', replicas, '--reconfigure', '0', '--trace', files[0], '--html', files[1]], 0);
+    const words = ['--replicas', replicas, '--reconfigure', '0', '--trace', files[0], '--html', files[1]];
+    run(['replay', String(seed), ...words], 0);
     const events = parse(readFileSync(files[0], 'utf8')),
       kinds = new Set(events.map(e => e.k));
     const crash = events.findIndex(e => e.k === 'crash'),
