@@ -3,21 +3,12 @@
 //! Owns one story per rule: it passes because of the rule named in it, and with the rule broken it fails. Must not know other
 //! sections. PROTOCOL 1.8, D80 to D82, D87.
 
-use super::reads::expect_found;
+use super::reads::{expect_found, story};
 use crate::scenario::Role::{P, R0, R1, R2, R3, R4};
-use crate::scenario::{BOTH, Role, SYNC, Scenario, ScenarioInfo, Verdict, plain};
+use crate::scenario::{Role, SYNC, Scenario, ScenarioInfo, Verdict};
 use crate::setup::Setup;
 use vr_core::MessageKind::{Commit, GetReadIndex, ReadIndex, StartView};
 use vr_core::{Note, Reject, ReplicaId, StatusName, Wait};
-
-const fn story(
-    name: &'static str,
-    story: &'static str,
-    (faults, properties): (&'static str, &'static str),
-    play: fn(&mut Scenario) -> Verdict,
-) -> ScenarioInfo {
-    ScenarioInfo { name, story, faults, properties, replicas: 3, modes: BOTH, tune: plain, play }
-}
 
 pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     story(

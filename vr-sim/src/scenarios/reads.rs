@@ -8,7 +8,7 @@ use crate::scenario::{BOTH, SYNC, Scenario, ScenarioInfo, Verdict, plain};
 use vr_core::MessageKind::{Commit, CommitOk, StartView};
 use vr_core::{Note, Op, Reject, ReplicaId, Reply, StatusName, Wait};
 
-const fn story(
+pub(super) const fn story(
     name: &'static str,
     story: &'static str,
     (faults, properties): (&'static str, &'static str),
