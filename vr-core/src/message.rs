@@ -274,7 +274,7 @@ pub struct StartView {
 pub struct GetState {
     /// Comes back in the answer.
     pub id: FetchId,
-    /// What the asker has, newest first: the answer continues from the newest that the answerer has too.
+    /// What the asker has, newest first, then what it could have: the answer continues from the first that the answerer has too.
     pub have: Vec<Head>,
     /// The log that is wanted; `None` for the answerer's own, as far as it goes.
     pub want: Option<Head>,

@@ -229,6 +229,8 @@ pub enum Mutant {
     FullMemberCutsAlone,
     /// D103d: a witness lends as a checkpoint what only says where its log begins.
     WitnessLendsCheckpoint,
+    /// D103e: who is to lead and lacks what a witness's log begins with asks for that log alone.
+    NamesNoLender,
 }
 
 impl Mutant {

@@ -335,4 +335,10 @@ pub(super) const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "D103d",
         "a witness lends as a checkpoint what only says where its log begins",
     ),
+    (
+        Mutant::NamesNoLender,
+        "names_no_lender",
+        "D103e",
+        "who is to lead and lacks what a witness's log begins with asks for that log alone",
+    ),
 ];

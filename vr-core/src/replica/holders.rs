@@ -4,9 +4,9 @@
 //! VRR §6.1.
 
 use crate::group::Group;
-use crate::id::WriteId;
+use crate::id::{Op, WriteId};
 use crate::log::Head;
-use crate::quorum::Position;
+use crate::quorum::{Position, ReplicaSet};
 use alloc::vec;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -66,6 +66,19 @@ impl Holders {
         is_there
     }
 
+    /// The newest that one of these is known to have, and who that is; none before their first.
+    pub(super) fn newest_of(&self, members: ReplicaSet) -> Option<(Position, Head)> {
+        let known = self.heads.iter().enumerate().filter_map(|(at, head)| Some((Position::new(at)?, *head)));
+        let theirs = known.filter(|(at, head)| members.contains(*at) && head.op > Op::ZERO);
+        theirs.max_by_key(|(_, head)| head.op)
+    }
+
+    /// Who is known to have this very one?
+    pub(super) fn holder_of(&self, head: Head) -> Option<Position> {
+        let at = self.heads.iter().position(|known| *known == head)?;
+        Position::new(at)
+    }
+
     /// Somebody says that enough have this one.
     pub(super) fn told(&mut self, held: Head) {
         if held.op > self.told.op {
@@ -109,6 +122,19 @@ mod tests {
         holders.told(head(6));
         holders.told(head(5));
         assert_eq!(held(&holders), [6, 12, 8, 6, 6, 6]);
+    }
+
+    #[test]
+    fn of_some_members_the_newest_is_named_with_who_has_it() {
+        let mut holders = Holders::of(&group(), None);
+        let at = |at| Position::new(at).expect("a member");
+        for (of, op) in [(0, 8), (1, 12), (2, 4)] {
+            assert!(holders.learn(at(of), head(op)));
+        }
+        let newest = |of: &[usize]| holders.newest_of(of.iter().map(|of| at(*of)).collect());
+        assert_eq!(newest(&[0, 2, 3]), Some((at(0), head(8))));
+        assert_eq!(newest(&[3]), None, "it has none");
+        assert_eq!([4, 8, 9].map(|op| holders.holder_of(head(op))), [Some(at(2)), Some(at(0)), None]);
     }
 
     #[test]

@@ -139,10 +139,11 @@ pub(super) fn answer(common: &mut Common, out: &mut Out, from: ReplicaId, questi
     }
 }
 
-/// Where a page towards `head` begins for `to`, who has these: the newest that we have too, or a checkpoint.
+/// Where a page towards `head` begins for `to`, who has these, or could have, what it likes best first: the first that we have
+/// too, or a checkpoint.
 pub(super) fn base_for(common: &mut Common, have: &[Head], head: Head, to: ReplicaId) -> Option<Head> {
-    let shared = have.iter().copied().filter(|anchor| anchor.op <= head.op && common.log.contains(*anchor));
-    shared.max_by_key(|anchor| anchor.op).or_else(|| checkpoints::offered(common, head.op, to))
+    let shared = have.iter().copied().find(|anchor| anchor.op <= head.op && common.log.contains(*anchor));
+    shared.or_else(|| checkpoints::offered(common, head.op, to))
 }
 
 /// A log being put together, beside the one in use, until it reaches its target.

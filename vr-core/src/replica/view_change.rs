@@ -238,7 +238,7 @@ impl ViewChange {
         if assembly.is_whole(common.rules) {
             return self.install(common, out, assembly, commit);
         }
-        let have = assembly.anchors(&common.log, common.commit());
+        let have = self.anchors(common, &assembly);
         let want: Option<Head> = Some(assembly.target());
         let fetch = Fetch::ask(common, out, from, have, want);
         self.installing = Some(Installing { assembly, commit, fetch });
@@ -263,7 +263,8 @@ impl ViewChange {
                 let grounded = installing.assembly.ground_on(witnesses::bare(page.tail.base));
                 return self.advance(common, out, installing, grounded);
             }
-            checkpoints::want(common, out, page.tail.base, from);
+            let lender = witnesses::lender(common, page.tail.base, from);
+            checkpoints::want(common, out, page.tail.base, lender);
             self.installing = Some(installing);
             return Next::Stay;
         }
@@ -279,7 +280,7 @@ impl ViewChange {
         if advanced {
             // Pages coming in are progress: be patient, and ask on. Otherwise the timer asks somebody else.
             Self::be_patient(common);
-            let have = installing.assembly.anchors(&common.log, common.commit());
+            let have = self.anchors(common, &installing.assembly);
             installing.fetch.next_page(common, out, have);
         }
         self.installing = Some(installing);
@@ -298,9 +299,10 @@ impl ViewChange {
             Took::Nothing => {}
             Took::More => Self::be_patient(common),
             Took::Gone => {
-                if let Some(installing) = &mut self.installing {
-                    let have = installing.assembly.anchors(&common.log, common.commit());
+                if let Some(mut installing) = self.installing.take() {
+                    let have = self.anchors(common, &installing.assembly);
                     installing.fetch.ask_anew(common, out, from, have);
+                    self.installing = Some(installing);
                 }
             }
             Took::Whole(checkpoint) => {
@@ -326,11 +328,22 @@ impl ViewChange {
         {
             return self.choose(common, out);
         }
-        if let Some(installing) = &mut self.installing {
-            let have = installing.assembly.anchors(&common.log, common.commit());
+        if let Some(mut installing) = self.installing.take() {
+            let have = self.anchors(common, &installing.assembly);
             installing.fetch.retry(common, out, have);
+            self.installing = Some(installing);
         }
         Next::Stay
+    }
+
+    /// What to tell whoever may have more of the view's log: what is here, then what one who reported could lend.
+    fn anchors(&self, common: &Common, assembly: &Assembly) -> Vec<Head> {
+        let mut have = assembly.anchors(&common.log, common.commit());
+        let heard = self.reports.iter().enumerate().filter(|(_, slot)| slot.is_some());
+        let lendable = witnesses::lendable(common, heard.filter_map(|(at, _)| Position::new(at)).collect());
+        have.truncate(crate::message::MAX_ANCHORS - 1);
+        have.extend(lendable.filter(|head| head.op <= assembly.target().op));
+        have
     }
 
     /// Nobody gives the log that was chosen: whoever reported it cannot be heard, or not any more. Are the other reports a

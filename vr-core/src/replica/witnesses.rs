@@ -26,7 +26,7 @@ use crate::id::{Op, ReplicaId, WriteId, count};
 use crate::log::Head;
 use crate::message::CheckpointDurable;
 use crate::persist::Promise;
-use crate::quorum::faults_tolerated;
+use crate::quorum::{ReplicaSet, faults_tolerated};
 use crate::timer::Timer;
 use alloc::boxed::Box;
 use bytes::Bytes;
@@ -117,6 +117,20 @@ pub(super) fn may_begin(common: &Common, base: Head) -> bool {
 pub(super) fn may_go_on(common: &Common) -> bool {
     let base = common.log.base();
     !common.has_witnesses() || base.op < common.shelf.op() || may_begin(common, base)
+}
+
+/// What one of `members` could lend us if the log we want begins after all we have: the newest checkpoint that we know a full
+/// one to have (D103e).
+pub(super) fn lendable(common: &Common, mut members: ReplicaSet) -> Option<Head> {
+    members.remove(common.me);
+    let known = common.holders.newest_of(members).filter(|_| common.rules.names_lenders());
+    known.map(|(_, head)| head).filter(|head| head.op > common.commit())
+}
+
+/// Whom to ask for the checkpoint that `of` said its log begins with: who has it, if that one has no state.
+pub(super) fn lender(common: &Common, head: Head, of: ReplicaId) -> ReplicaId {
+    let holder = common.holders.holder_of(head).filter(|_| common.group.is_witness(of));
+    holder.map_or(of, |at| common.group.around(at.index()))
 }
 
 /// Whom to ask for a checkpoint next: never a witness (D103d).

@@ -33,4 +33,10 @@ impl Rules {
     pub(crate) fn lends_checkpoints(self, witness: bool) -> bool {
         !witness | planted!(self, WitnessLendsCheckpoint)
     }
+
+    /// Who is to lead and asks for a log says, after what it has itself, which checkpoint another one could lend it: a witness
+    /// whose log begins after all of the former has no state to give, and can tell what follows the latter (D103e).
+    pub(crate) fn names_lenders(self) -> bool {
+        !planted!(self, NamesNoLender)
+    }
 }

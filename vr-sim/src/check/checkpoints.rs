@@ -12,7 +12,7 @@
 use super::shadow::Shadow;
 use super::{Violation, short};
 use std::collections::BTreeMap;
-use vr_core::{Action, Checkpoint, Hash, Op};
+use vr_core::{Action, Checkpoint, Hash, Head, Op};
 
 const S2: &str = "S2 prefix execution";
 const S17: &str = "S17 checkpoint equality";
@@ -87,6 +87,19 @@ impl Checkpoints {
         }
     }
 
+    /// Does a witness that of `healed` hears the hub alone have to wait for others? It lacks what the log of the hub begins
+    /// with, a checkpoint that the hub fetched, and may not begin there itself: too few full members are known to have that.
+    pub(super) fn strands(shadow: &Shadow, hub: usize, healed: &[usize], witness: usize) -> bool {
+        let (lends, lacks) = (&shadow.replicas[hub].disk, &shadow.replicas[witness].disk);
+        let begins = lends.hash(lends.base()).map(|hash| Head { op: lends.base(), hash });
+        let is_behind = begins.is_some_and(|head| lacks.base() < head.op && !lacks.holds(head));
+        // A log that was cut begins before its checkpoint, and says by itself that enough have what it begins with.
+        let is_fetched = lends.base() == lends.checkpointed();
+        let tell = shadow.holders_among(lends.base(), |place| healed.contains(&place));
+        let is_early = is_fetched && tell.is_some_and(|(holders, needed)| holders < needed);
+        hub != witness && shadow.is_witness(witness) && is_behind && is_early
+    }
+
     /// Entries are given up: a checkpoint that holds them is on the disk.
     pub(super) fn cuts(shadow: &Shadow, who: usize, through: Op) -> Result<(), Violation> {
         Self::may_begin(shadow, who, through)?;
@@ -141,12 +154,12 @@ impl Checkpoints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::stage::{Stage, broken, chain, origin};
+    use crate::check::stage::{CLUSTER, Stage, broken, chain, origin, run_of};
     use bytes::Bytes;
-    use vr_core::{ClusterConfig, Head, Predicted, View, Write};
+    use vr_core::{ClusterConfig, Predicted, ReplicaId, View, Write};
 
     fn stage() -> Stage {
-        let mut config = ClusterConfig::of_size(crate::check::stage::CLUSTER, 3);
+        let mut config = ClusterConfig::of_size(CLUSTER, 3);
         config.checkpoint_interval = 4;
         let mut stage = Stage::with(config);
         stage.prepares(0, &[1, 2], &chain(origin(), View(0), 1..=9)).expect("legal");
@@ -200,6 +213,31 @@ mod tests {
         assert_eq!(broken(takes(&mut stage.clone(), 0, 4, "a")), S18);
         stage.flush(0).expect("legal");
         assert_eq!(broken(takes(&mut stage, 0, 4, "a")), S18);
+    }
+
+    #[test]
+    fn a_witness_waits_for_others_only_while_it_lacks_what_too_few_have_in_a_checkpoint() {
+        let mut config = ClusterConfig::of_size(CLUSTER, 5);
+        (config.checkpoint_interval, config.witnesses) = (4, vec![ReplicaId(4)]);
+        let mut stage = Stage::with(config);
+        stage.prepares(0, &[1, 2], &chain(origin(), View(0), 1..=9)).expect("legal");
+        (0..3).try_for_each(|r| stage.commits(r, 9)).expect("legal");
+        let strands = |stage: &Stage, hub, r| Checkpoints::strands(&stage.checkers.shadow, hub, &[3, 0, 1, 4], r);
+        let entries = run_of(&stage.puppets[0].log[4..]);
+        let install = Write::Install { checkpoint: checkpoint(&stage, 4, "a"), entries, view: View(0) };
+        stage.writes(3, install).and_then(|()| stage.flush(3)).expect("legal");
+        assert!(strands(&stage, 3, 4));
+        assert!(!strands(&stage, 3, 1), "no witness");
+        assert!(!strands(&stage, 0, 4), "another hub has all that it lacks");
+        let mut has = stage.clone();
+        has.appends(4, &chain(origin(), View(0), 1..=4)).and_then(|()| has.flush(4)).expect("legal");
+        assert!(!strands(&has, 3, 4), "it lacks nothing");
+        for r in [2, 1] {
+            takes(&mut stage, r, 4, "a").and_then(|()| stage.flush(r)).expect("legal");
+            assert!(strands(&stage, 3, 4), "who is not healed may be unheard");
+        }
+        takes(&mut stage, 0, 4, "a").and_then(|()| stage.flush(0)).expect("legal");
+        assert!(!strands(&stage, 3, 4), "three of five, and two may fail: it may begin there");
     }
 
     #[test]

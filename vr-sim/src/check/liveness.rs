@@ -20,10 +20,14 @@
 //!   last epoch has to be in it;
 //! - in a star, everything, while its hub has lost its memory, no healed replica can lend it what it lost by name, and none
 //!   that it may follow leads: the others hear nobody but the hub, which takes no part in votes, so that no view can begin;
+//! - in a star, a witness that its hub cannot bring up: the hub's log begins with a checkpoint that it fetched and too few
+//!   of the healed full members have for a witness to begin there; what comes before is with others (PROTOCOL D103): it counts
+//!   as not healed;
 //! - a replica that was replaced, as long as it can hear of that from nobody: from no healed member of its own epoch, or of
 //!   the one it was last told of, that is in a later one; and who slept through all its epochs, and was told of none;
 //! - whoever is led by a replica that was not healed but hears a quorum all the same: its links are as they are.
 
+use super::checkpoints::Checkpoints;
 use super::shadow::{Mirror, Shadow, Standing};
 use super::{Violation, short};
 use vr_core::{
@@ -282,7 +286,12 @@ impl Liveness {
         };
         let seen = |id: &ReplicaId| end.replicas.iter().find(|(seen, _)| seen.id == *id);
         let members = heal.core.iter().filter(|id| shadow.present().position(**id).is_some());
-        let able: Vec<&Seen> = members.filter(|id| well(id)).filter_map(seen).collect();
+        let healed: Vec<usize> = heal.core.iter().filter_map(|id| shadow.place(*id)).collect();
+        let hub = healed.first().copied().filter(|_| !heal.mesh);
+        let strands = |id: &ReplicaId| {
+            hub.zip(shadow.place(*id)).is_some_and(|(hub, at)| Checkpoints::strands(shadow, hub, &healed, at))
+        };
+        let able: Vec<&Seen> = members.filter(|id| well(id) && !strands(id)).filter_map(seen).collect();
         let is_whole = |seen: &&&Seen| {
             shadow.place(seen.0.id).is_some_and(|place| !shadow.replicas[place].is_amnesiac(shadow.sync))
         };

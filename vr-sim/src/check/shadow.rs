@@ -237,8 +237,13 @@ impl Shadow {
     /// In a group with witnesses: how many full members have a checkpoint at `op` or later on their disks, and how many it takes
     /// for one of them to be left when as many members fail as may.
     pub(super) fn holders(&self, op: Op) -> Option<(usize, usize)> {
+        self.holders_among(op, |_| true)
+    }
+
+    /// [`Shadow::holders`], of those at some places.
+    pub(super) fn holders_among(&self, op: Op, counts: impl Fn(usize) -> bool) -> Option<(usize, usize)> {
         let has = |(place, mirror): &(usize, &Mirror)| !self.is_witness(*place) && mirror.disk.checkpointed() >= op;
-        let holders = self.replicas.iter().enumerate().filter(has).count();
+        let holders = self.replicas.iter().enumerate().filter(|it| counts(it.0) && has(it)).count();
         let needed = vr_core::faults_tolerated(self.cluster.members.len()) + 1;
         (!self.cluster.witnesses.is_empty()).then_some((holders, needed))
     }

@@ -149,6 +149,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::WitnessCutsAlone, "d103-cuts-what-all-have", "S11 ack backed"),
     (Mutant::FullMemberCutsAlone, "witness-holds-what-is-needed", "S18 cut behind a checkpoint"),
     (Mutant::WitnessLendsCheckpoint, "d103-lends-no-checkpoint", "S13 silence"),
+    (Mutant::NamesNoLender, "d103-log-of-one-and-state-of-another", EXPECTATION),
 ];
 
 static KILLS: LazyLock<Vec<Kill>> = LazyLock::new(|| {
@@ -210,5 +211,10 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         mutant: Mutant::LastTellerOnly,
         why: "whoever told last of an epoch has to be deaf to the one it told, again and again until the time is up: seen from \
               two of five first seeds",
+    },
+    OutOfReach {
+        mutant: Mutant::NamesNoLender,
+        why: "the longest log has to be a witness's and begin after all that the only one who can lead has, and the witness hear \
+              no full member that has a state: of 400,000 seeds one",
     },
 ];

@@ -102,6 +102,14 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         lends_no_checkpoint,
     ),
     story(
+        "d103-log-of-one-and-state-of-another",
+        "Who is to lead lacks what the longest log begins with, and that is a witness's: it gets the state from a full member \
+         that the witness cannot hear, and what follows from the witness.",
+        ("cuts, crash", "L1 one view, L2 answered"),
+        (4, three_and_one),
+        log_and_state,
+    ),
+    story(
         "witness-group-stays",
         "An operator wants another group: with witnesses that is refused, with the reason.",
         ("none", "L7 reconfigured"),
@@ -330,6 +338,26 @@ fn lends_no_checkpoint(t: &mut Scenario) -> Verdict {
     t.append(0, 9, "x").expect_answered()?;
     t.settle()?;
     t.expect_value(R2, 9, Some("x"))
+}
+
+/// D103e. r1 is behind, r2 has the state, r3 the longest log; r1 alone hears both.
+fn log_and_state(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    t.run(t.heartbeat().times(2))?;
+    t.isolate(R1);
+    work(t, 17)?;
+    t.append(0, 9, "x").expect_answered()?;
+    t.run(t.heartbeat().times(20))?;
+    t.expect_note(R3, "that it cut its log", cut)?;
+    t.lose(Prepare, R0, R2);
+    t.append(0, 9, "y").expect_pending()?;
+    t.crash(R0);
+    t.cut(R2, R3);
+    t.mend(R1, Others(1));
+    t.expect_answered(0)?;
+    t.expect_note(R1, "a checkpoint", installed)?;
+    t.expect_status(R1, StatusName::Primary)?;
+    t.expect_value(R1, 9, Some("xy"))
 }
 
 fn group_stays(t: &mut Scenario) -> Verdict {
