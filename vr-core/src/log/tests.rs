@@ -49,6 +49,13 @@ fn every_entry_of_a_log_is_found_by_its_op_whatever_batch_it_came_in() {
 }
 
 #[test]
+fn the_last_entry_is_that_of_the_newest_run_and_a_log_without_entries_has_none() {
+    let log = log_of(&[2, 3]);
+    assert_eq!((log.is_empty(), log.last().map(Entry::op)), (false, Some(Op(5))));
+    assert_eq!((log_of(&[]).is_empty(), log_of(&[]).last()), (true, None));
+}
+
+#[test]
 fn a_truncated_log_ends_where_it_was_cut_and_can_go_on() {
     let mut log = log_of(&[2, 4, 2]);
     let at_four = Head { op: Op(4), hash: log.hash(Op(4)).expect("kept") };
