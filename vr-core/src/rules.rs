@@ -47,6 +47,9 @@ mod livelock;
 mod reads;
 mod witnesses;
 
+#[cfg(test)]
+mod tests;
+
 /// Normal operation (PROTOCOL 1.1).
 impl Rules {
     /// A quorum is n − f, for even n too (D8).
