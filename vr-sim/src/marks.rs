@@ -223,7 +223,7 @@ marks! {
     far_apart 12,
     /// Some were left out when the rest was healed.
     partial_heals 240,
-    /// Runs whose group could not be expected to come back (asynchronous mode).
+    /// Runs whose group could not be expected to come back: too few of it had their memory, or were well in the end.
     stuck_groups 6,
     /// Clusters had witnesses.
     witnessed 40,

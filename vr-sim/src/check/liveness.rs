@@ -265,9 +265,12 @@ impl Liveness {
 
     // ---- the end
 
-    pub(super) fn judge(&self, shadow: &Shadow, end: &End<'_>) -> Result<(), Violation> {
+    pub(super) fn judge(&mut self, shadow: &Shadow, end: &End<'_>) -> Result<(), Violation> {
         let Some(heal) = self.heal.as_ref().filter(|_| !self.void) else { return Ok(()) };
-        let Some(able) = self.able(shadow, heal, end) else { return Ok(()) };
+        let Some(able) = self.able(shadow, heal, end) else {
+            self.void = true;
+            return Ok(());
+        };
         if self.is_led_from_outside(shadow, heal, &able, end) {
             return Ok(());
         }

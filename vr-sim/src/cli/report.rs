@@ -132,7 +132,7 @@ impl Report {
         let mut digest = Digest::of(outcome.seed);
         digest.add(outcome.digest);
         self.digest = self.digest.wrapping_add(digest.value());
-        // A group that more crashes befell than its mode tolerates is excused: it says so and waits.
+        // A group that more befell than its mode tolerates is excused: it says so and waits.
         if outcome.passed() && outcome.marks.commits == 0 && outcome.marks.stuck_groups == 0 {
             self.without_commit.push(outcome.seed);
         }

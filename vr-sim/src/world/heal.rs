@@ -240,6 +240,9 @@ impl<A: App> World<A> {
         let unanswered: Vec<_> = open.collect();
         self.phase = Phase::Over;
         self.observe(&Happening::Ended { replicas: &replicas, unanswered: &unanswered, settled });
+        // Who is healed may halt afterwards, at a write that failed: then too few may be left.
+        let is_stuck = self.checkers.as_ref().is_some_and(Checkers::owe_nothing);
+        self.marks.stuck_groups = self.marks.stuck_groups.max(u64::from(is_stuck));
     }
 
     /// Far more steps than any sane run takes.

@@ -34,7 +34,8 @@ impl Finish {
     fn judged(&self) -> &'static str {
         let (replicas, unanswered, settled) = (&self.seen[..], &self.unanswered[..], self.settled);
         let end = End { at: Time(1_000_000), replicas, unanswered, settled };
-        let verdict = self.stage.checkers.liveness.judge(&self.stage.checkers.shadow, &end);
+        let mut liveness = self.stage.checkers.liveness.clone();
+        let verdict = liveness.judge(&self.stage.checkers.shadow, &end);
         assert!(verdict.as_ref().err().is_none_or(|violation| violation.severity == Severity::Liveness));
         broken(verdict)
     }
