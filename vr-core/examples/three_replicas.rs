@@ -53,6 +53,8 @@ fn run(nodes: &mut [Node], first: usize, input: Input) -> Vec<Reply> {
                     inbox.push_back((at, Input::Restored { op: checkpoint.op() }));
                 }
                 Action::Read(queries) => println!("r{at}: {} questions are answered {}", queries.len(), node.counter),
+                // This cluster has no lease: nobody asks for it.
+                Action::ReadBefore { .. } => {}
                 Action::Reply(reply) => replies.push(reply),
                 Action::Reject(rejection) => println!("refused: {:?}", rejection.reason),
                 Action::Note(note) => println!("r{at}: {note:?}"),

@@ -57,6 +57,11 @@ pub enum Action {
     Read(Vec<Query>),
     /// Stop for good: this replica must not go on. The driver exits; restarting is the operator's decision.
     Halt(HaltReason),
+    /// [`Action::Read`] under a lease, which depends on clocks: read the state as there, **then** look at the clock of
+    /// [`crate::Event::at`], and tell only if it shows less than `deadline`; otherwise tell nobody, and hand each question
+    /// back as [`crate::Input::QueryLate`]. Who looks first and reads then tells what may be old (PROTOCOL D85).
+    #[allow(missing_docs)] // said above
+    ReadBefore { deadline: crate::id::Time, queries: Vec<Query> },
 }
 
 impl Action {

@@ -5,6 +5,7 @@
 
 use crate::group::Group;
 use crate::id::{ClusterId, Hash, Incarnation, ReplicaId, View, Wait, count, index};
+use crate::lease::Lease;
 use crate::quorum::{Position, faults_tolerated, quorum};
 use crate::rules::Rules;
 use alloc::vec::Vec;
@@ -44,6 +45,8 @@ pub struct ClusterConfig {
     pub max_message_bytes: u32,
     /// The longest body of a request, in bytes.
     pub max_request_bytes: u32,
+    /// Reads at the primary under a lease; none by default: then a quorum answers a heartbeat for them, and no clock counts.
+    pub lease: Option<Lease>,
 }
 
 /// How long to wait for what. Defaults follow from the heartbeat (DESIGN §10).
@@ -185,6 +188,7 @@ impl ClusterConfig {
             checkpoint_interval: 8192,
             max_message_bytes: 8 << 20,
             max_request_bytes: 1 << 20,
+            lease: None,
         }
     }
 
@@ -242,8 +246,8 @@ impl ClusterConfig {
     }
 
     /// The digest in every envelope: replicas with different configurations do not talk.
-    /// Over little-endian: cluster, member count, members, durability, capacity, interval, limits, and the witnesses in the order
-    /// of the members, if there are any.
+    /// Over little-endian: cluster, member count, members, durability, capacity, interval, limits, the witnesses in the order
+    /// of the members, if there are any, and the lease after its name, if there is one.
     #[must_use]
     pub fn digest(&self) -> Hash {
         let mut bytes = Vec::new();
@@ -259,6 +263,11 @@ impl ClusterConfig {
         }
         let witnesses = self.members.iter().filter(|id| self.is_witness(**id));
         witnesses.for_each(|id| bytes.extend_from_slice(&id.0.to_le_bytes()));
+        if let Some(Lease { length, drift_ppm }) = self.lease {
+            bytes.extend_from_slice(b"lease");
+            bytes.extend_from_slice(&length.0.to_le_bytes());
+            bytes.extend_from_slice(&drift_ppm.to_le_bytes());
+        }
         Hash(xxh3_128(&bytes))
     }
 
@@ -342,6 +351,9 @@ impl Config {
         }
         if t.view_change_max < t.view_change_min {
             return Err(ConfigError::Timeout("view_change_max lies below view_change_min"));
+        }
+        if let Some(fault) = self.cluster.lease.and_then(|lease| lease.fault(t.view_change_min)) {
+            return Err(ConfigError::Timeout(fault));
         }
         let b = &self.batching;
         if b.pipeline == 0 || b.batch_entries == 0 || b.queue_entries == 0 {
@@ -465,6 +477,11 @@ mod tests {
         assert_eq!(config.validate(), Ok(()), "no jitter is allowed");
         config.timeouts.view_change_max = Wait(config.timeouts.view_change_min.0 - 1);
         assert!(matches!(config.validate(), Err(ConfigError::Timeout(_))));
+        config.timeouts = valid.timeouts;
+        config.cluster.lease = Some(Lease { length: config.timeouts.view_change_min, drift_ppm: 200 });
+        assert_eq!(config.validate(), Ok(()));
+        config.timeouts.view_change_min.0 -= 1;
+        assert!(matches!(config.validate(), Err(ConfigError::Timeout(_))), "it outlasts patience");
         config = Config { timeouts: Timeouts { fetch: Wait::ZERO, ..valid.timeouts }, ..valid };
         assert!(matches!(config.validate(), Err(ConfigError::Timeout(_))));
     }

@@ -88,6 +88,9 @@ pub enum Input {
     /// An [`Input::Query`] that a backup may answer, too: its primary says what the answer must reflect, so that it is
     /// linearizable all the same (VRR §6.3, PROTOCOL 1.8). A primary answers it as any other.
     QueryHere(Query),
+    /// What an [`crate::Action::ReadBefore`] asked for was not read before its deadline: it is asked anew, and waits until a
+    /// quorum has answered a heartbeat, whatever lease there is by then.
+    QueryLate(Query),
 }
 
 const _: () = assert!(size_of::<Event>() <= 104, "the hot path copies events");

@@ -47,7 +47,8 @@
 //!         }
 //!         Action::Persist { id: write, .. } => step(id, Input::Persisted(write), &mut inbox), // memory is its disk
 //!         Action::Reply(reply) => { assert_eq!(reply.op, Op(1)); answered += 1; }
-//!         Action::Execute(_) | Action::Read(_) | Action::Reject(_) | Action::Note(_) => {}
+//!         Action::Execute(_) | Action::Read(_) | Action::ReadBefore { .. } => {}
+//!         Action::Reject(_) | Action::Note(_) => {}
 //!         Action::Checkpoint { .. } | Action::Restore(_) => {} // of a service, which this one has not
 //!         Action::Halt(reason) => panic!("{reason:?}"),
 //!     }
@@ -72,6 +73,7 @@ mod gate;
 mod group;
 mod hand_over;
 mod id;
+mod lease;
 mod log;
 mod message;
 mod occurrence;
@@ -100,6 +102,7 @@ pub use id::{
     Beat, ClientId, ClusterId, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, RequestNumber, Seq,
     Session, Time, View, Wait, WriteId,
 };
+pub use lease::Lease;
 pub use log::{ENTRY_OVERHEAD_BYTES, Head, Log};
 pub use message::{
     Body, CheckpointDurable, CheckpointPart, DoViewChange, Envelope, GetState, Header, MAX_ANCHORS, Message,

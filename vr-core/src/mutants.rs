@@ -191,6 +191,20 @@ pub enum Mutant {
     ReadBeforeInherited,
     /// D87: a primary answers reads at the end of its epoch, when the next one may have begun.
     ReadAcrossEpochs,
+    /// D83: a primary counts a promise from when it hears of it, not from when it asked.
+    LeaseFromReceipt,
+    /// D83: a primary counts on all that was promised, as if all clocks ran alike.
+    LeaseNoDrift,
+    /// D84: a backup reports for a later view though it has promised not to yet.
+    LeaseIgnored,
+    /// D85: a driver tells what was read under a lease though its deadline has passed.
+    LeaseCheckedEarly,
+    /// D85: a backup measures its promise from a look at the clock before it made it.
+    LeaseFromOldLook,
+    /// D86: whoever comes back from a crash reports at once, whatever it had promised.
+    LeaseAmnesia,
+    /// D87: a primary keeps its lease with the end of its epoch in its log.
+    LeaseAcrossEpochs,
     /// D88: a primary takes requests behind a reconfiguration.
     NoTopmostCheck,
     /// D89: a reconfiguration is committed by a quorum of the group that it begins.

@@ -40,7 +40,7 @@ impl Occurrence {
             Action::Reject(rejection) => Some(Self::of_refusal(&rejection.reason)),
             Action::Halt(reason) => Some(Self::of_halt(reason)),
             Action::Send { .. } | Action::Persist { .. } | Action::Execute(_) | Action::Reply(_) => None,
-            Action::Checkpoint { .. } | Action::Restore(_) | Action::Read(_) => None,
+            Action::Checkpoint { .. } | Action::Restore(_) | Action::Read(_) | Action::ReadBefore { .. } => None,
         }
     }
 

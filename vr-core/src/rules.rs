@@ -43,6 +43,7 @@ macro_rules! planted {
 
 mod aside;
 mod epochs;
+mod leases;
 mod livelock;
 mod reads;
 mod witnesses;

@@ -166,6 +166,7 @@ fn each_beat_another_replica_is_asked_until_somebody_has_it() {
         | Action::Checkpoint { .. }
         | Action::Restore(_)
         | Action::Read(_)
+        | Action::ReadBefore { .. }
         | Action::Reply(_)
         | Action::Reject(_)
         | Action::Note(_)

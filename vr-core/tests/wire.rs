@@ -203,9 +203,13 @@ fn event() -> BoxedStrategy<Event> {
         number().prop_map(|op| Input::CheckpointBegun { op: Op(op) }),
         head().prop_flat_map(checkpoint_at).prop_map(Input::CheckpointGiven),
         number().prop_map(|op| Input::Restored { op: Op(op) }),
-        (any::<u128>(), any_number(), body(), any::<bool>()).prop_map(|(client, number, body, here)| {
+        (any::<u128>(), any_number(), body(), 0..3u8).prop_map(|(client, number, body, kind)| {
             let query = Query { client: ClientId(client), number: RequestNumber(number), body };
-            if here { Input::QueryHere(query) } else { Input::Query(query) }
+            match kind {
+                0 => Input::Query(query),
+                1 => Input::QueryHere(query),
+                _ => Input::QueryLate(query),
+            }
         }),
     ];
     (any_number(), input).prop_map(|(at, input)| Event { at: Time(at), input }).boxed()

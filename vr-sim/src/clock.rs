@@ -52,6 +52,12 @@ impl Clock {
         world
     }
 
+    /// Runs fast or slow by so much from the world's time `now` on.
+    pub fn run(&mut self, now: Time, drift_ppm: i32) {
+        self.jump(now, Wait::ZERO);
+        self.drift_ppm = drift_ppm;
+    }
+
     /// Jumps forward at the world's time `now`.
     pub fn jump(&mut self, now: Time, ahead: Wait) {
         self.own = self.own(now).after(ahead);

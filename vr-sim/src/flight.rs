@@ -127,6 +127,7 @@ impl<'a> Flight<'a> {
             | Input::Space(_)
             | Input::Query(_)
             | Input::QueryHere(_)
+            | Input::QueryLate(_)
             | Input::Stop
             | Input::HandOver { .. }
             | Input::CheckpointTaken { .. }

@@ -145,6 +145,12 @@ marks! {
     reads_at_backups 700,
     /// Backups gave up reads that waited: their primary was silent, or the view over.
     reads_given_up 250,
+    /// Clusters had a lease.
+    leased 40,
+    /// Reads were answered under a lease, without a heartbeat of their own.
+    lease_reads 300,
+    /// What was read under a lease came too late, and was asked anew.
+    lease_reads_late 1,
     /// Replicas crashed.
     crashes 4_800,
     /// Crashes struck while a write was under way.

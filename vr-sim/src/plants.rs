@@ -16,3 +16,15 @@ pub(crate) fn formats_anew(rules: Rules) -> bool {
     };
     planted
 }
+
+/// D85: what was read under a lease is told though its deadline has passed?
+pub(crate) fn tells_late(rules: Rules) -> bool {
+    #[cfg(feature = "mutants")]
+    let planted = rules.mutant == Some(vr_core::Mutant::LeaseCheckedEarly);
+    #[cfg(not(feature = "mutants"))]
+    let planted = {
+        let _ = rules;
+        false
+    };
+    planted
+}

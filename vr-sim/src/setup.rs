@@ -7,7 +7,9 @@ use crate::digest::{Digest, joined};
 use crate::plan::Plan;
 use crate::workload::Mix;
 use serde::{Deserialize, Serialize};
-use vr_core::{Batching, ClusterConfig, ClusterId, Config, Durability, Instance, ReplicaId, Rules, Timeouts, Wait};
+use vr_core::{
+    Batching, ClusterConfig, ClusterId, Config, Durability, Instance, Lease, ReplicaId, Rules, Timeouts, Wait,
+};
 
 /// Everything about a run that is fixed before it starts.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -81,6 +83,9 @@ pub struct Setup {
     /// Services set their state aside for a checkpoint and go on; it is given later, after up to so long.
     #[serde(default, skip_serializing_if = "is_no_wait")]
     pub aside: Wait,
+    /// The primary answers reads under a lease; in most clusters it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
     /// Crashes respect what the asynchronous mode tolerates, so that liveness can be asked for.
     pub crash_budget: bool,
 }
@@ -121,6 +126,7 @@ impl Setup {
             slot: heartbeat,
             together: false,
             aside: Wait::ZERO,
+            lease: None,
             crash_budget: true,
         }
     }
@@ -164,6 +170,7 @@ impl Setup {
             client_capacity: self.client_capacity,
             max_message_bytes: self.max_message_bytes,
             max_request_bytes: self.max_request_bytes,
+            lease: self.lease,
             ..ClusterConfig::of_size(id, self.replicas).with_witnesses(&witnesses)
         }
     }
@@ -224,6 +231,9 @@ impl Setup {
     #[must_use]
     pub fn liveness_bound(&self) -> Wait {
         let slowest_view = self.heartbeat.times(self.view_change.1).times(8);
+        // Whoever promised something reports later, by a clock that may be slow.
+        let promise = self.lease.map_or(Wait::ZERO, |lease| Wait(lease.length.0 + slowest_view.0 / 4));
+        let slowest_view = Wait(slowest_view.0 + promise.0);
         let largest = self.plan.as_ref().map_or(0, Plan::largest).max(self.replicas.into());
         // An epoch that ends then takes as long again, and what the next one begins with has to travel.
         let epochs = if self.plan.is_some() { 4 } else { 1 };

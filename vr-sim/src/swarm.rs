@@ -4,6 +4,7 @@
 //! occur; few operations and many view changes find more than long workloads. Must not know how anything is
 //! carried out. PROTOCOL §2 (F1–F14, W1–W5), §3.
 
+mod leases;
 mod plans;
 mod reads;
 mod witnesses;
@@ -90,6 +91,8 @@ pub struct Options {
     pub reconfigured: u32,
     /// All clusters have witnesses that are large enough, not just some.
     pub witnesses: bool,
+    /// All clusters have a lease that can have one, not just some.
+    pub leases: bool,
 }
 
 impl Default for Options {
@@ -101,6 +104,7 @@ impl Default for Options {
             mutant: None,
             reconfigured: RECONFIGURED,
             witnesses: false,
+            leases: false,
         }
     }
 }
@@ -177,6 +181,7 @@ pub fn draw(seed: u64, options: &Options) -> (Setup, Odds) {
         trouble(&mut odds, options.faults, &mut operator);
     }
     witnesses::draw(seed, &mut setup, &mut odds, options);
+    leases::draw(seed, &mut setup, &mut odds, options);
     (setup, odds)
 }
 

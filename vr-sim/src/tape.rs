@@ -159,6 +159,7 @@ impl Tape {
     pub(crate) fn happened(&mut self, at: Time, what: &Happening<'_>) {
         match what {
             Happening::Stepped { .. } | Happening::Opened { .. } | Happening::Sampled { .. } => {}
+            Happening::ReadUnderLease { .. } => {}
             Happening::Crashed { on } => {
                 let crash = Crashed { lost: None, wiped: None, inc: None };
                 self.at(at, Node::Replica(*on), What::Crashed(crash));

@@ -45,6 +45,7 @@ chapters! {
     hand_over_holds "primary hand-over",
     reads_hold "reads without an entry",
     reads_at_backups_hold "reads at backups",
+    reads_under_a_lease_hold "reads under a lease",
     reconfiguration_holds "reconfiguration",
     news_of_a_reconfiguration_holds "reconfiguration: who hears of it, and when",
     witnesses_hold "witnesses",

@@ -4,12 +4,30 @@
 //! be put in order. Must not know who asks.
 
 use rustix::time::{ClockId, clock_gettime};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vr_core::Time;
 
+/// Does time go on while the machine sleeps?
+static COUNTS_SLEEP: AtomicBool = AtomicBool::new(false);
+
+/// From now on time goes on while the machine sleeps: whoever holds a lease must not sleep through its end. Linux has a clock for
+/// that; elsewhere it is up to the host's monotonic clock.
+pub(crate) fn count_sleep() {
+    COUNTS_SLEEP.store(true, Ordering::Relaxed);
+}
+
+fn clock_id() -> ClockId {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if COUNTS_SLEEP.load(Ordering::Relaxed) {
+        return ClockId::Boottime;
+    }
+    ClockId::Monotonic
+}
+
 /// The moment, on the host's monotonic clock.
 pub(crate) fn now() -> Time {
-    let time = clock_gettime(ClockId::Monotonic);
+    let time = clock_gettime(clock_id());
     let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
     Time(seconds.unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(nanoseconds.unwrap_or(0)))
 }

@@ -3,6 +3,7 @@
 //! Owns the file's shape, its defaults and what is refused. The section `[cluster]` is replicated: its digest is in
 //! every message, and nodes whose sections differ do not talk. Must not open a socket or a log. DESIGN 9.7.
 
+mod lease;
 #[cfg(test)]
 mod tests;
 
@@ -204,6 +205,7 @@ fn wrong(what: impl Into<String>) -> NodeConfigError {
 #[serde(deny_unknown_fields)]
 struct File {
     cluster: Cluster,
+    lease: Option<lease::FileLease>,
     node: Vec<NodeAddresses>,
     #[serde(default)]
     timeouts: FileTimeouts,
@@ -343,7 +345,8 @@ impl NodeConfig {
     }
 
     fn from_file(file: File, id: ReplicaId, base: &Path, joins: bool) -> Result<Self, NodeConfigError> {
-        let cluster = file.cluster.checked()?;
+        let mut cluster = file.cluster.checked()?;
+        cluster.lease = file.lease.map(lease::FileLease::checked);
         let me = file.node.iter().find(|node| node.id == id.0);
         let me = me.ok_or_else(|| wrong(format!("there is no [[node]] with id = {id}")))?.clone();
         let rooted = |path: &Path| if path.is_absolute() { path.to_owned() } else { base.join(path) };

@@ -196,7 +196,8 @@ impl<S: Service> Alone<S> {
                 self.step(Input::Restored { op: checkpoint.op() }, at, out);
             }
             Action::Halt(reason) => return Err(halted(reason)),
-            Action::Send { .. } | Action::Reply(_) | Action::Read(_) | Action::Reject(_) | Action::Note(_) => {}
+            Action::Send { .. } | Action::Reply(_) | Action::Reject(_) | Action::Note(_) => {}
+            Action::Read(_) | Action::ReadBefore { .. } => {}
         }
         Ok(None)
     }

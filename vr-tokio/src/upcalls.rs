@@ -3,6 +3,7 @@
 //! Owns the service. A slow one delays its answers and nothing else; how much may be unanswered is bounded by the
 //! core. Must not know the protocol. Paper: VRR §4.1 step 5, §4.4, §5.1; DESIGN 9.4.
 
+use crate::clock;
 use crate::handle::RequestError;
 use crate::node::{Arrival, Inbox};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use vr_core::{Checkpoint, Context, DeferredState, Entries, Op, Service};
+use vr_core::{Checkpoint, Context, DeferredState, Entries, Op, Service, Time};
 
 /// What the service is asked.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) enum Upcall {
 pub(crate) struct Look {
     pub(crate) query: Bytes,
     pub(crate) answer: oneshot::Sender<Result<Bytes, RequestError>>,
+    /// What is read at this moment or later is no answer: the lease may be over.
+    pub(crate) before: Option<Time>,
 }
 
 /// Answers are reported together, but none is kept for longer than this.
@@ -55,6 +58,8 @@ pub(crate) enum Answered {
     CheckpointGiven(Box<Checkpoint>),
     /// It is what it was told to become.
     Restored(Op),
+    /// What was to be read under a lease was not read in time.
+    Late(Look),
     /// It panicked.
     Panicked(String),
 }
@@ -107,7 +112,7 @@ impl Upcalls {
     /// Asks a question, if there is room for one more.
     pub(crate) async fn read(&self, query: Bytes) -> Result<Bytes, RequestError> {
         let (answer, answered) = oneshot::channel();
-        self.look(vec![Look { query, answer }]);
+        self.look(vec![Look { query, answer, before: None }]);
         answered.await.unwrap_or(Err(RequestError::Halted))
     }
 
@@ -184,14 +189,23 @@ impl<S: Service> Desk<S> {
                 self.answer(Answered::Restored(checkpoint.op()))
             }
             Upcall::Reads(looks) => {
-                for (Look { query, answer }, _place) in looks {
-                    if !answer.is_closed() {
-                        let _ = answer.send(Ok(self.service.read(&query)));
-                    }
-                }
+                looks.into_iter().for_each(|(look, _place)| self.look(look));
                 true
             }
             Upcall::End => false,
+        }
+    }
+
+    /// Reads, then looks at the clock, then tells: in any other order what is told may be old (PROTOCOL D85).
+    fn look(&self, look: Look) {
+        if look.answer.is_closed() {
+            return;
+        }
+        let found = self.service.read(&look.query);
+        if look.before.is_none_or(|deadline| clock::now() < deadline) {
+            let _ = look.answer.send(Ok(found));
+        } else {
+            self.answer(Answered::Late(look));
         }
     }
 
@@ -242,7 +256,7 @@ mod tests {
         }
         assert_eq!(ask(), Poll::Ready(Err(RequestError::Busy)));
         let (answer, mut answered) = oneshot::channel();
-        upcalls.look(vec![Look { query: Bytes::new(), answer }]);
+        upcalls.look(vec![Look { query: Bytes::new(), answer, before: None }]);
         assert_eq!(answered.try_recv(), Ok(Err(RequestError::Busy)), "whichever way it comes");
         assert_eq!(served.from.try_iter().count(), READS_MAX);
         assert!(ask().is_pending(), "there is room again");

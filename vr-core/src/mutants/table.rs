@@ -246,6 +246,48 @@ pub(super) const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "D87",
         "a primary answers reads at the end of its epoch, when the next one may have begun",
     ),
+    (
+        Mutant::LeaseFromReceipt,
+        "lease_from_receipt",
+        "D83",
+        "a primary counts a promise from when it hears of it, not from when it asked",
+    ),
+    (
+        Mutant::LeaseNoDrift,
+        "lease_no_drift",
+        "D83",
+        "a primary counts on all that was promised, as if all clocks ran alike",
+    ),
+    (
+        Mutant::LeaseIgnored,
+        "vc_ignores_lease",
+        "D84",
+        "a backup reports for a later view though it has promised not to yet",
+    ),
+    (
+        Mutant::LeaseCheckedEarly,
+        "lease_check_at_input",
+        "D85",
+        "a driver tells what was read under a lease though its deadline has passed",
+    ),
+    (
+        Mutant::LeaseFromOldLook,
+        "lease_stale_promise",
+        "D85",
+        "a backup measures its promise from a look at the clock before it made it",
+    ),
+    (
+        Mutant::LeaseAmnesia,
+        "lease_amnesia",
+        "D86",
+        "whoever comes back from a crash reports at once, whatever it had promised",
+    ),
+    (
+        Mutant::LeaseAcrossEpochs,
+        "lease_cross_epoch",
+        "D87",
+        "a primary keeps its lease with the end of its epoch in its log",
+    ),
     (Mutant::NoTopmostCheck, "no_topmost_check", "D88", "a primary takes requests behind a reconfiguration"),
     (
         Mutant::ConfigAtAppend,

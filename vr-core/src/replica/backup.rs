@@ -93,7 +93,11 @@ impl Backup {
     }
 
     fn hear(&mut self, common: &mut Common, beat: Beat) {
-        self.beat = self.beat.max(beat);
+        if beat > self.beat {
+            self.beat = beat;
+            let (view, primary, later) = (common.view(), common.primary(), common.rules.measures_promise_later());
+            common.grants.grant(view, primary, common.now, later);
+        }
         common.hear_primary();
     }
 

@@ -8,6 +8,7 @@
 //! ```
 
 use super::execution::{Desk, Execution};
+use super::grants::Grants;
 use super::holders::Holders;
 use super::news::Epochs;
 use super::shelf::Shelf;
@@ -19,7 +20,9 @@ use crate::config::{Config, Durability};
 use crate::entry::Entries;
 use crate::gate::Gate;
 use crate::group::Group;
-use crate::id::{Epoch, FetchId, Op, ReplicaId, RequestNumber, Session, Time, View, WriteId, count, index};
+use crate::id::{
+    Epoch, FetchId, Incarnation, Op, ReplicaId, RequestNumber, Session, Time, View, Wait, WriteId, count, index,
+};
 use crate::log::{Head, Log};
 use crate::message::{Body, Header, MessageKind, Spare};
 use crate::persist::{Durable, Pending, Plain, Promise};
@@ -87,6 +90,7 @@ pub(super) struct Common {
     pub(super) gate: Gate,
     /// Since when there is no room on disk for more entries.
     pub(super) full_since: Option<Time>,
+    pub(super) grants: Grants,
     fetches: FetchId,
     #[serde(skip)]
     pub(super) spare: Spare,
@@ -111,6 +115,9 @@ impl Common {
         let (log, is_witness) = (stored.log, config.cluster.is_witness(config.me));
         let interval = u64::from(config.cluster.checkpoint_interval);
         let barrier = config.rules.barrier_after(begins, interval, u64::from(config.me.0));
+        let length = config.cluster.lease.map_or(Wait::ZERO, |lease| lease.length);
+        let lived_before = stored.incarnation != Incarnation::ZERO;
+        let grants = Grants::new(length, config.rules.keeps_forgotten_promises(lived_before), at);
         let holders = Holders::of(&group, stored.checkpoint.as_ref().map(Checkpoint::head));
         Self {
             primary: group.primary(stored.view),
@@ -133,6 +140,7 @@ impl Common {
             timers: Timers::default(),
             gate: Gate::new(me, group.members().len()),
             full_since: None,
+            grants,
             // Answers to an earlier life's questions are recognised as such.
             fetches: FetchId(header.incarnation.0 << 32),
             spare: Spare::default(),
@@ -454,6 +462,12 @@ impl Common {
 
     pub(super) fn arm_heartbeat(&mut self) {
         self.timers.arm(Timer::Heartbeat, self.now.after(self.config.timeouts.heartbeat));
+    }
+
+    /// [`Common::arm_heartbeat`], or sooner: when a promise ends for which a report waits.
+    pub(super) fn arm_repetition(&mut self) {
+        let beat = self.now.after(self.config.timeouts.heartbeat);
+        self.timers.arm(Timer::Heartbeat, self.grants.end_before(self.now, beat).unwrap_or(beat));
     }
 
     pub(super) fn arm_view_change(&mut self) {

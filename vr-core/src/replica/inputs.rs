@@ -96,7 +96,7 @@ impl Replica {
     /// Only the primary knows what is new.
     pub(super) fn on_query(&mut self, out: &mut Out, query: Query) {
         match &mut self.status {
-            Status::Primary(primary) => primary.on_query(&mut self.common, out, query),
+            Status::Primary(primary) => primary.on_query(&mut self.common, out, query, true),
             Status::Backup(_) if self.common.rules.backup_reads() => out.push(Action::Read(alloc::vec![query])),
             Status::Backup(_) | Status::ViewChange(_) | Status::Recovering(_) | Status::Outside | Status::Halted => {
                 let reason = self.common.not_primary(matches!(self.status, Status::Backup(_)));
@@ -119,6 +119,14 @@ impl Replica {
                 self.on_query(out, query);
             }
         }
+    }
+
+    /// What was read under a lease came too late: only a quorum will do (PROTOCOL D85).
+    pub(super) fn on_query_late(&mut self, out: &mut Out, query: Query) {
+        if let Status::Primary(primary) = &mut self.status {
+            return primary.on_query(&mut self.common, out, query, false);
+        }
+        self.on_query(out, query);
     }
 
     /// Its time in this status is over: whoever waits for it is told so.

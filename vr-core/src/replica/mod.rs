@@ -21,6 +21,7 @@ mod common;
 mod epochs;
 mod execution;
 mod fingerprint;
+mod grants;
 mod holders;
 mod image;
 mod inputs;
@@ -125,6 +126,7 @@ impl Replica {
     /// When the driver reports the completion of something that was never asked for: a bug in the driver.
     pub fn step_into(&mut self, event: Event, out: &mut Vec<Action>) {
         self.common.now = self.common.now.max(event.at);
+        self.common.grants.look(self.common.now);
         if matches!(self.status, Status::Halted) {
             return;
         }
@@ -134,6 +136,7 @@ impl Replica {
             Input::Requests(requests) => self.on_requests(out, requests),
             Input::Query(query) => self.on_query(out, query),
             Input::QueryHere(query) => self.on_query_here(out, query),
+            Input::QueryLate(query) => self.on_query_late(out, query),
             Input::Persisted(upto) => self.on_persisted(out, upto),
             // Nothing became durable or was logged: nothing new can be promised.
             Input::Executed { op, reply } => {
@@ -178,7 +181,9 @@ impl Replica {
     /// When the next [`Input::Tick`] is due; `None` when only something from outside can move this replica.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        if matches!(self.status, Status::Halted) { None } else { self.common.timers.next_deadline() }
+        let Common { timers, grants, .. } = &self.common;
+        let due = timers.next_deadline().into_iter().chain(grants.due()).min();
+        due.filter(|_| !matches!(self.status, Status::Halted))
     }
 
     fn on_tick(&mut self, out: &mut Out) {
@@ -263,6 +268,7 @@ impl Replica {
         }
         if let Some(sender) = sender {
             common.gate.hear(sender, common.now);
+            common.grants.hear(from, header.view);
         }
         if let Status::Recovering(recovering) = &mut self.status {
             let votes = matches!(body, Body::StartViewChange { .. } | Body::DoViewChange(_));

@@ -5,6 +5,7 @@
 
 mod admission;
 mod hand_over;
+mod lease;
 mod reads;
 
 use super::common::{Common, Next, Out};
@@ -35,6 +36,8 @@ struct Member {
     heard: Time,
     /// The newest heartbeat it answered.
     answered: Beat,
+    /// From when on its promise is counted on; zero where there are no leases.
+    promised: Time,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -59,6 +62,8 @@ pub(super) struct Primary {
     resend_commit: Op,
     resend_attempt: u32,
     abdicated: bool,
+    /// The lease is held until then.
+    leased: Time,
 }
 
 impl Primary {
@@ -82,6 +87,7 @@ impl Primary {
             resend_commit: Op::ZERO,
             resend_attempt: 0,
             abdicated: false,
+            leased: Time::ZERO,
         };
         out.push(Action::Note(Note::BecamePrimary { view: common.view(), view_start }));
         let commit = if common.rules.inherited_are_committed() { view_start } else { commit };
@@ -331,8 +337,14 @@ impl Primary {
             return; // and so heard
         }
         if let Ok(at) = self.beats.binary_search_by_key(&beat, |(number, _)| *number) {
-            member.heard = member.heard.max(self.beats[at].1);
+            let sent = self.beats[at].1;
+            member.heard = member.heard.max(sent);
+            if common.config.cluster.lease.is_some() {
+                member.promised = member.promised.max(common.rules.lease_counts_from(sent, common.now));
+                self.renew_lease(common);
+            }
         }
+        let member = &mut self.members[from.index()];
         if beat > member.answered && beat <= self.beat {
             member.answered = beat;
             self.confirm(common, out);

@@ -47,7 +47,7 @@ impl ViewChange {
         state_transfer::stop(common);
         common.timers.cancel(crate::timer::Timer::Retransmit);
         common.say_vote(out);
-        common.arm_heartbeat();
+        common.arm_repetition();
         if common.rules.times_view_change(common.is_primary()) {
             common.arm_view_change();
         } else {
@@ -138,8 +138,11 @@ impl ViewChange {
         if self.reported { Next::Stay } else { self.report(common, out) }
     }
 
-    /// VRR §4.2 step 2, once everything it speaks of is durable (PROTOCOL P3).
+    /// VRR §4.2 step 2, once everything it speaks of is durable (PROTOCOL P3), and nothing was promised that it would break (D84).
     fn report(&mut self, common: &mut Common, out: &mut Out) -> Next {
+        if !common.rules.may_report(common.grants.stand(common.now)) {
+            return Next::Stay;
+        }
         let Some(proof) = common.flushed() else { return Next::Stay };
         self.reported = true;
         let last = common.log.entry(common.log.op()).map(crate::entry::Entry::view);
@@ -158,7 +161,7 @@ impl ViewChange {
     pub(super) fn on_heartbeat(&mut self, common: &mut Common, out: &mut Out) -> Next {
         if common.rules.repeats_votes() {
             common.say_vote(out);
-            common.arm_heartbeat();
+            common.arm_repetition();
             // Whoever is fetching the log of the view was welcomed to it already.
             if self.reported && self.installing.is_none() && !common.is_primary() {
                 return self.report(common, out);

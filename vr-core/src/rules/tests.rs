@@ -4,7 +4,8 @@
 //! replicas: what comes of a broken rule is for scenarios and checkers to say.
 
 use super::*;
-use crate::id::{Beat, FetchId};
+use crate::id::{Beat, FetchId, Time, Wait};
+use crate::lease::Lease;
 
 const SOUND: Rules = Rules {
     #[cfg(feature = "mutants")]
@@ -103,6 +104,22 @@ fn rules_of_reads_say_what_their_sentences_say() {
         is_index_for(FetchId(1), FetchId(2), true) is false; EarlierIndex: true; IndexOverViews: false,
         is_index_for(FetchId(1), FetchId(2), false) is false; EarlierIndex: true; IndexOverViews: true,
         takes_index_of_earlier_view() is false; IndexOverViews: true,
+    }
+}
+
+#[test]
+fn rules_of_leases_say_what_their_sentences_say() {
+    let lease = Lease { length: Wait(1_000_000), drift_ppm: 200_000 };
+    rules! {
+        lease_counts_from(Time(3), Time(5)) is Time(3); LeaseFromReceipt: Time(5),
+        lease_span(lease) is Wait(666_666); LeaseNoDrift: lease.length,
+        may_report(false) is true,
+        may_report(true) is false; LeaseIgnored: true,
+        measures_promise_later() is true; LeaseFromOldLook: false,
+        keeps_forgotten_promises(true) is true; LeaseAmnesia: false,
+        keeps_forgotten_promises(false) is false,
+        lease_ends(|| true) is true; LeaseAcrossEpochs: false,
+        lease_ends(|| false) is false,
     }
 }
 

@@ -160,7 +160,9 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
             Input::Requests(requests) => {
                 requests.iter().for_each(|request| self.requested(request, step.actions));
             }
-            Input::Query(query) | Input::QueryHere(query) => self.queried(query, step.actions),
+            Input::Query(query) | Input::QueryHere(query) | Input::QueryLate(query) => {
+                self.queried(query, step.actions)
+            }
             Input::Message(message) => self.received(message, step),
             Input::Persisted(id) => self.emit(disk(DiskAct::Fsync, Some(*id), None)),
             Input::WriteFailed => self.emit(disk(DiskAct::Write, None, Some(DiskFault::Eio))),
@@ -279,7 +281,9 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
             }
             // Seen when the service has answered.
             Action::Execute(_) | Action::Checkpoint { .. } | Action::Restore(_) => {}
-            Action::Read(queries) => queries.iter().for_each(|query| self.emit(read_answered(self.on, query))),
+            Action::Read(queries) | Action::ReadBefore { queries, .. } => {
+                queries.iter().for_each(|query| self.emit(read_answered(self.on, query)))
+            }
         }
     }
 

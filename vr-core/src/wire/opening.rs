@@ -6,6 +6,7 @@ use super::shapes::{fields, plain, variants};
 use super::{Shape, Sink, Source, Unwritten, WireError, put_number};
 use crate::config::{Batching, ClusterConfig, Config, Durability, Timeouts};
 use crate::id::{ClusterId, ReplicaId, Wait, count};
+use crate::lease::Lease;
 use crate::log::{Log, continues};
 use crate::opening::{Midway, Opening};
 use crate::rules::Rules;
@@ -36,26 +37,34 @@ variants! {
 fields! {
     Timeouts { heartbeat, view_change_min, view_change_max, abdicate, vote, fetch, retransmit }
     Batching { pipeline, batch_entries, queue_entries }
+    Lease { length, drift_ppm }
     Damage { from, pieces, is_end_certain }
     Stored {
         cluster, config, id, instance, incarnation, epoch, view, log_view, log, damage, clean, checkpoint,
     }
 }
 
-/// Witnesses stand at the end of what holds the configuration, if there are any: what was written before there were is read.
-fn put_witnesses(config: &Config, to: &mut impl Sink) {
-    if !config.cluster.witnesses.is_empty() {
-        config.cluster.witnesses.put(to);
+/// Witnesses, then the lease, stand at the end of what holds the configuration, if there are any: what was written before there
+/// were is read.
+fn put_later(config: &Config, to: &mut impl Sink) {
+    let ClusterConfig { witnesses, lease, .. } = &config.cluster;
+    if !witnesses.is_empty() || lease.is_some() {
+        witnesses.put(to);
+    }
+    if let Some(lease) = lease {
+        lease.put(to);
     }
 }
 
-fn get_witnesses(config: &mut Config, from: &mut Source<'_>) -> Result<(), WireError> {
+fn get_later(config: &mut Config, from: &mut Source<'_>) -> Result<(), WireError> {
+    let cluster = &mut config.cluster;
     if !from.rest.is_empty() {
-        let witnesses: Vec<ReplicaId> = Shape::get(from)?;
-        if witnesses.is_empty() {
+        cluster.witnesses = Shape::get(from)?;
+        if !from.rest.is_empty() {
+            cluster.lease = Some(Shape::get(from)?);
+        } else if cluster.witnesses.is_empty() {
             return Err(WireError::Number);
         }
-        config.cluster.witnesses = witnesses;
     }
     Ok(())
 }
@@ -67,12 +76,12 @@ impl Shape for Opening {
         stored.put(to);
         at.put(to);
         host.put(to);
-        put_witnesses(config, to);
+        put_later(config, to);
     }
     fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
         let (config, stored) = (Shape::get(from)?, Shape::get(from)?);
         let mut this = Self { config, stored, at: Shape::get(from)?, host: Shape::get(from)? };
-        get_witnesses(&mut this.config, from)?;
+        get_later(&mut this.config, from)?;
         Ok(this)
     }
 }
@@ -86,13 +95,13 @@ impl Shape for Midway {
         host.put(to);
         events.put(to);
         image.put(to);
-        put_witnesses(config, to);
+        put_later(config, to);
     }
     fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
         let (config, life, at) = (Shape::get(from)?, Shape::get(from)?, Shape::get(from)?);
         let (host, events, image) = (Shape::get(from)?, Shape::get(from)?, Shape::get(from)?);
         let mut this = Self { config, life, at, host, events, image };
-        get_witnesses(&mut this.config, from)?;
+        get_later(&mut this.config, from)?;
         Ok(this)
     }
 }
@@ -108,6 +117,7 @@ impl Shape for ClusterConfig {
             checkpoint_interval,
             max_message_bytes,
             max_request_bytes,
+            lease: _,
         } = self;
         cluster.put(to);
         members.put(to);
@@ -126,6 +136,7 @@ impl Shape for ClusterConfig {
             checkpoint_interval: Shape::get(from)?,
             max_message_bytes: Shape::get(from)?,
             max_request_bytes: Shape::get(from)?,
+            lease: None,
         })
     }
 }

@@ -275,6 +275,7 @@ variants! {
         14 => CheckpointBegun { op },
         15 => CheckpointGiven(checkpoint),
         16 => QueryHere(query),
+        17 => QueryLate(query),
     }
 }
 

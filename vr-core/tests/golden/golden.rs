@@ -141,6 +141,14 @@ fn events() -> Vec<(String, Event)> {
                 body: Bytes::from_static(b"?"),
             }),
         ),
+        (
+            "QueryLate",
+            Input::QueryLate(Query {
+                client: ClientId(19),
+                number: RequestNumber(307),
+                body: Bytes::from_static(b"?"),
+            }),
+        ),
         ("HandOver", Input::HandOver { to: Some(ReplicaId(2)) }),
         ("Requests", Input::Requests(entries.iter().map(Entry::request).collect())),
         ("ExecutedRun", Input::ExecutedRun { first: Op(302), replies: vec![Bytes::from_static(b"ok"), Bytes::new()] }),

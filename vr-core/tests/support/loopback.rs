@@ -48,7 +48,7 @@ impl Loopback {
             let begun = this.actions.drain(..).find_map(|action| match action {
                 Action::Persist { id, .. } => Some(id),
                 Action::Send { .. } | Action::Execute(_) | Action::Reply(_) => None,
-                Action::Checkpoint { .. } | Action::Restore(_) | Action::Read(_) => None,
+                Action::Checkpoint { .. } | Action::Restore(_) | Action::Read(_) | Action::ReadBefore { .. } => None,
                 Action::Reject(_) | Action::Note(_) | Action::Halt(_) => None,
             });
             this.step(usize::from(id.0), Input::Persisted(begun.expect("a life begins with a write")));
@@ -93,7 +93,7 @@ impl Loopback {
                 Action::Execute(entries) => self.upcalls.extend(entries.iter().map(Entry::op)),
                 Action::Reply(reply) => self.replies.push(reply),
                 Action::Reject(rejection) => panic!("refused: {rejection:?}"),
-                Action::Note(_) | Action::Read(_) => {}
+                Action::Note(_) | Action::Read(_) | Action::ReadBefore { .. } => {}
                 Action::Checkpoint { op } => self.checkpoint = Some(op),
                 Action::Restore(_) => panic!("nobody falls behind here"),
                 Action::Halt(reason) => panic!("halted: {reason:?}"),

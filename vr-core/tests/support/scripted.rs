@@ -235,7 +235,9 @@ impl Scripted {
                 }
                 Action::Checkpoint { op } => self.nodes[at].upcalls.push_back(Upcall::Checkpoint(op)),
                 Action::Restore(checkpoint) => self.nodes[at].upcalls.push_back(Upcall::Restore(*checkpoint)),
-                Action::Read(queries) => self.reads.extend(queries.into_iter().map(|query| (at, query))),
+                Action::Read(queries) | Action::ReadBefore { queries, .. } => {
+                    self.reads.extend(queries.into_iter().map(|query| (at, query)))
+                }
                 Action::Reply(reply) => self.replies.push(reply),
                 Action::Reject(rejection) => self.rejections.push(*rejection),
                 Action::Halt(reason) => self.nodes[at].halted = Some(reason),

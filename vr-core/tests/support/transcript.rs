@@ -129,9 +129,11 @@ impl Transcript {
             Input::Request(_) | Input::WriteFailed | Input::Executed { .. } | Input::Space(_) | Input::Stop => {
                 (false, String::new())
             }
-            Input::Requests(_) | Input::ExecutedRun { .. } | Input::Query(_) | Input::QueryHere(_) => {
-                (false, String::new())
-            }
+            Input::Requests(_)
+            | Input::ExecutedRun { .. }
+            | Input::Query(_)
+            | Input::QueryHere(_)
+            | Input::QueryLate(_) => (false, String::new()),
             Input::HandOver { .. } => (false, String::new()),
             Input::CheckpointTaken { .. } | Input::CheckpointBegun { .. } => (false, String::new()),
             Input::CheckpointGiven(_) | Input::Restored { .. } => (false, String::new()),
@@ -149,7 +151,7 @@ impl Transcript {
         match &event.input {
             Input::Tick => format!("r{at} clock  {} ms", event.at.0 / 1_000_000),
             Input::Request(request) => format!("r{at} ← {}  {}", client(request.client), asked(request)),
-            Input::Query(query) | Input::QueryHere(query) => {
+            Input::Query(query) | Input::QueryHere(query) | Input::QueryLate(query) => {
                 format!("r{at} ← {}  Read {:?}", client(query.client), query.number)
             }
             Input::Message(message) => format!("r{at} ← {:?}  {}", message.header.from, said(message)),
@@ -205,7 +207,9 @@ impl Transcript {
                 Action::Execute(entries) => lines.push(format!("r{at} executes {}", ops(entries))),
                 Action::Checkpoint { op } => lines.push(format!("r{at} wants a checkpoint after op {op}")),
                 Action::Restore(checkpoint) => lines.push(format!("r{at} restores {checkpoint:?}")),
-                Action::Read(queries) => lines.push(format!("r{at} reads for {} questions", queries.len())),
+                Action::Read(queries) | Action::ReadBefore { queries, .. } => {
+                    lines.push(format!("r{at} reads for {} questions", queries.len()))
+                }
                 Action::Reply(reply) => {
                     let to = client(reply.client);
                     let again = if reply.duplicate { ", again" } else { "" };

@@ -69,6 +69,7 @@ impl Watch {
                 Action::Note(Note::Committed { op }) => self.commit(nodes, at, *op),
                 Action::Persist { .. } | Action::Reject(_) | Action::Note(_) => {}
                 Action::Checkpoint { .. } | Action::Restore(_) | Action::Read(_) => {}
+                Action::ReadBefore { .. } => {}
             }
         }
     }

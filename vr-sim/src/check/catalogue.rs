@@ -84,6 +84,8 @@ properties! {
         "an epoch ends with its reconfiguration; the next begins there";
     "S21 fresh read", "§6.3", "reads":
         "a read reflects all that was answered before it";
+    "S21 lease exclusivity", "§6.3", "reads":
+        "what is told under a lease was read when no later view had begun";
     "S22 reply truth", "§4.1, §4.5", "at_most_once":
         "an answer is the result of that request; a session called gone is gone";
     "S22 truthful hint", "§4.1", "views":

@@ -188,6 +188,7 @@ impl Fragments {
             | Input::Requests(_)
             | Input::Query(_)
             | Input::QueryHere(_)
+            | Input::QueryLate(_)
             | Input::Persisted(_)
             | Input::Stop
             | Input::HandOver { .. }
@@ -230,7 +231,8 @@ impl Fragments {
                     }
                 }
                 Action::Halt(reason) => self.halts(on, *reason)?,
-                Action::Checkpoint { .. } | Action::Reject(_) | Action::Read(_) | Action::Note(_) => {}
+                Action::Checkpoint { .. } | Action::Reject(_) | Action::Note(_) => {}
+                Action::Read(_) | Action::ReadBefore { .. } => {}
             }
         }
         Ok(())

@@ -72,6 +72,16 @@ pub enum Happening<'a> {
         /// The answer.
         result: &'a [u8],
     },
+    /// What was read for a client under a lease ([`Action::ReadBefore`]) was told, or it was too late; in the order of what the
+    /// replica asked for.
+    ReadUnderLease {
+        /// By whom.
+        on: ReplicaId,
+        /// Was it told?
+        told: bool,
+        /// Whose question, and which.
+        asked: (ClientId, RequestNumber),
+    },
     /// A client was told that its session is gone: the outcome of its outstanding operation stays unknown.
     ToldEvicted {
         /// Who.

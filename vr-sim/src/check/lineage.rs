@@ -113,6 +113,11 @@ impl Lineage {
 
     // ---- decisions
 
+    /// The latest view whose log was chosen.
+    pub(super) fn newest(&self) -> View {
+        self.views.last().map_or(View::ZERO, |log| log.view)
+    }
+
     /// The last op decided.
     pub(super) fn decided(&self) -> Op {
         Op(super::count(self.decisions.len()))

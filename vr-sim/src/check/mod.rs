@@ -162,6 +162,9 @@ impl Checkers {
             Happening::Answered { client, session, number, op, result, view: _ } => {
                 self.answered(Answer { client, session, number, op, result })
             }
+            Happening::ReadUnderLease { on, asked, told } => {
+                reads::read(&mut self.reads, &self.shadow, on, (asked, told))
+            }
             Happening::ToldEvicted { client, session } => {
                 self.liveness.resolved();
                 self.at_most_once.evicts(None, client, session)
@@ -267,7 +270,7 @@ impl Checkers {
                 }
             }
             Input::CheckpointTaken { .. } | Input::CheckpointBegun { .. } => {}
-            Input::CheckpointGiven(_) | Input::Restored { .. } => {}
+            Input::CheckpointGiven(_) | Input::Restored { .. } | Input::QueryLate(_) => {}
             Input::WriteFailed => self.liveness.write_failed(who),
         }
         if !self.shadow.replicas[who].standing.is_running() {
@@ -312,11 +315,8 @@ impl Checkers {
                     Views::rejects(&self.shadow, who, rejection)?;
                     self.at_most_once.rejects(&self.shadow, who, rejection)?;
                 }
-                Action::Read(queries) => {
-                    if let Some(reads) = &mut self.reads {
-                        reads.reads(&self.shadow, who, queries)?;
-                    }
-                }
+                Action::Read(queries) => reads::answers(&mut self.reads, &self.shadow, who, queries)?,
+                Action::ReadBefore { queries, .. } => reads::gives(&mut self.reads, &self.shadow, who, queries),
                 Action::Checkpoint { .. } => {}
                 Action::Restore(checkpoint) => Checkpoints::restores(&mut self.shadow, who, checkpoint)?,
                 Action::Note(note) => self.notes(who, note)?,

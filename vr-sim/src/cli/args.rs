@@ -205,6 +205,9 @@ pub(crate) struct ClusterArgs {
     /// All clusters that can bear it have witnesses, which log and vote and hold no state, not just one of eight
     #[arg(long)]
     pub(crate) witnesses: bool,
+    /// In all clusters that can bear it the primary answers reads under a lease, not just in one of eight
+    #[arg(long)]
+    pub(crate) leases: bool,
 }
 
 impl ClusterArgs {
@@ -223,6 +226,7 @@ impl ClusterArgs {
             mutant: self.mutant.clone(),
             reconfigured: self.reconfigure,
             witnesses: self.witnesses,
+            leases: self.leases,
         };
         options.validate()?;
         Ok(options)
@@ -230,8 +234,8 @@ impl ClusterArgs {
 
     /// Is everything drawn? Then floors of rare events can be asked for.
     pub(crate) fn is_swarm(&self) -> bool {
-        let Self { replicas, durability, faults, mutant, reconfigure, witnesses } = self;
-        let is_fixed = replicas.is_some() || mutant.is_some() || *witnesses || *reconfigure != RECONFIGURED;
+        let Self { replicas, durability, faults, mutant, reconfigure, witnesses, leases } = self;
+        let is_fixed = replicas.is_some() || mutant.is_some() || *witnesses || *leases || *reconfigure != RECONFIGURED;
         !is_fixed && *durability == Mode::Swarm && *faults == FaultSet::SWARM
     }
 
@@ -256,6 +260,9 @@ impl ClusterArgs {
         }
         if self.witnesses {
             words.push("--witnesses".into());
+        }
+        if self.leases {
+            words.push("--leases".into());
         }
         words
     }
@@ -337,6 +344,9 @@ pub(crate) struct MutantsArgs {
     /// The swarm's clusters have witnesses
     #[arg(long, requires = "hunt")]
     pub(crate) witnesses: bool,
+    /// The swarm's clusters have leases
+    #[arg(long, requires = "hunt")]
+    pub(crate) leases: bool,
     /// Write the shrunk case of each bug that the swarm found into this directory
     #[arg(long, value_name = "DIR", requires = "hunt")]
     pub(crate) cases: Option<PathBuf>,

@@ -278,7 +278,8 @@ impl Node {
                     let message = format!("r{} stops for good: {reason:?}", self.config.me);
                     done.harm.get_or_insert(Broken::new("S24 no unexcused halt", message));
                 }
-                Action::Reject(_) | Action::Checkpoint { .. } | Action::Restore(_) | Action::Read(_) => {}
+                Action::Reject(_) | Action::Checkpoint { .. } | Action::Restore(_) => {}
+                Action::Read(_) | Action::ReadBefore { .. } => {}
             }
         }
         for op in upcalls {

@@ -192,6 +192,16 @@ impl Scenario {
         self.all(who).into_iter().for_each(|at| self.world.advance_clock(at, ahead));
     }
 
+    /// The clocks of these run fast by so many parts in a million from now on, slow if it is less than nothing.
+    pub fn drift(&mut self, who: Role, drift_ppm: i32) {
+        self.all(who).into_iter().for_each(|at| self.world.drift(at, drift_ppm));
+    }
+
+    /// The services of these answer nothing for so long.
+    pub fn keep_busy(&mut self, who: Role, wait: Wait) {
+        self.all(who).into_iter().for_each(|at| self.world.keep_busy(at, wait));
+    }
+
     /// These are asked to stop in good order. They stay down.
     pub fn stop(&mut self, who: Role) {
         self.all(who).into_iter().for_each(|at| self.world.stop_in_order(at));

@@ -21,6 +21,7 @@ mod epochs;
 mod hand_over;
 #[cfg(feature = "mutants")]
 pub(crate) mod kills;
+mod leases;
 mod misfits;
 mod normal;
 mod partitions;
@@ -60,6 +61,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("primary hand-over", hand_over::SCENARIOS),
     ("reads without an entry", reads::SCENARIOS),
     ("reads at backups", backup_reads::SCENARIOS),
+    ("reads under a lease", leases::SCENARIOS),
     ("reconfiguration", epochs::SCENARIOS),
     ("reconfiguration: who hears of it, and when", epoch_news::SCENARIOS),
     ("witnesses", witnesses::SCENARIOS),

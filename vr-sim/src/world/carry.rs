@@ -48,7 +48,8 @@ impl<A: App> World<A> {
                 Action::Checkpoint { op } => self.checkpoint(on, op),
                 Action::Restore(checkpoint) => self.restore(on, &checkpoint),
                 Action::Reply(reply) => self.answer(on, reply),
-                Action::Read(queries) => self.ask_service(on, &queries),
+                Action::Read(queries) => self.ask_service(on, queries, None),
+                Action::ReadBefore { deadline, queries } => self.ask_service(on, queries, Some(deadline)),
                 Action::Reject(rejection) => {
                     if self.phase == super::Phase::Hands {
                         self.refusals.push((*rejection).clone());
@@ -76,7 +77,7 @@ impl<A: App> World<A> {
     }
 
     /// An answer leaves for its client.
-    fn answer(&mut self, on: usize, reply: Reply) {
+    pub(super) fn answer(&mut self, on: usize, reply: Reply) {
         if self.phase == super::Phase::Hands {
             self.answers.push(reply.clone());
         }
@@ -356,24 +357,25 @@ impl<A: App> World<A> {
         }
     }
 
-    /// The service answers these behind everything it was asked before.
-    fn ask_service(&mut self, on: usize, queries: &[Query]) {
+    /// The service answers these behind everything it was asked before; under a lease, in time or not at all.
+    fn ask_service(&mut self, on: usize, queries: Vec<Query>, deadline: Option<Time>) {
         let node = &self.nodes[on];
         let Some(Life { service, busy_until, reached: op, replica, .. }) = &node.life else { return };
         let seen = replica.snapshot();
         let (op, view, session, duplicate) = (*op, seen.view, Session::ZERO, false);
         self.marks.reads_at_backups += u64::from(seen.status == StatusName::Backup) * num(queries.len());
         let (life, done) = (node.lives, (*busy_until).max(self.now).after(self.setup.execute));
-        for Query { client, number, body } in queries {
-            let (client, number, result) = (*client, *number, service.read(body));
+        for query in queries {
+            let (client, number, result) = (query.client, query.number, service.read(&query.body));
             let reply = Reply { client, session, number, op, view, result, duplicate };
-            self.queue.push_last(UPCALLS, done, Pending::Read { on, life, reply });
+            let before = deadline.map(|deadline| Box::new((deadline, query)));
+            self.queue.push_last(UPCALLS, done, Pending::Read { on, life, reply, before });
         }
     }
 
-    pub(super) fn read_done(&mut self, on: usize, life: u32, reply: Reply) {
+    pub(super) fn read_done(&mut self, on: usize, life: u32, reply: Reply, before: Option<Box<(Time, Query)>>) {
         let node = &self.nodes[on];
-        if node.lives == life && node.life.is_some() {
+        if node.lives == life && node.life.is_some() && before.is_none_or(|before| self.is_in_time(on, *before)) {
             self.answer(on, reply);
         }
     }

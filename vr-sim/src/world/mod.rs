@@ -14,6 +14,7 @@ mod flights;
 mod groups;
 mod hands;
 mod heal;
+mod leases;
 mod letters;
 mod loss;
 mod node;
@@ -71,8 +72,8 @@ enum Pending {
     Executed { on: usize, life: u32, op: Op, reply: Bytes },
     /// The service gave its checkpoint, or became one.
     Answered { on: usize, life: u32, answer: Box<vr_core::Input> },
-    /// The service answered a read.
-    Read { on: usize, life: u32, reply: Reply },
+    /// The service answered a read; under a lease, to be told before that moment only.
+    Read { on: usize, life: u32, reply: Reply, before: Option<Box<(Time, vr_core::Query)>> },
     /// The deadline of a replica.
     Tick { on: usize, generation: u32 },
     /// A crash strikes, if that life still lasts.
@@ -210,6 +211,7 @@ impl<A: App> World<A> {
         world.phase = Phase::Safety;
         let patience = world.setup.heartbeat.times(world.setup.view_change.0);
         world.marks.witnessed += u64::from(!world.setup.witnesses.is_empty());
+        world.marks.leased += u64::from(world.setup.lease.is_some());
         world.marks.far_apart += u64::from(world.setup.latency.times(2) > patience);
         for at in 0..world.nodes.len() {
             let wait = world.setup.wait_up_to(world.setup.heartbeat, "start", num(at));
@@ -338,7 +340,7 @@ impl<A: App> World<A> {
             Pending::Synced { on, life, sync, failed } => self.synced(on, life, sync, failed),
             Pending::Executed { on, life, op, reply } => self.executed(on, life, op, reply),
             Pending::Answered { on, life, answer } => self.service_answered(on, life, *answer),
-            Pending::Read { on, life, reply } => self.read_done(on, life, reply),
+            Pending::Read { on, life, reply, before } => self.read_done(on, life, reply, before),
             Pending::Space { on, life, has } => self.told_space(on, life, has),
             Pending::HandOver { on, life, to } => self.told_to_give_way(on, life, to),
             Pending::Stop { on, life, restart } => self.told_to_stop(on, life, restart),

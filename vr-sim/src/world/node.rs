@@ -34,6 +34,8 @@ pub(super) struct Node<S> {
     /// Which pause it is in.
     paused: Option<u32>,
     pauses: u32,
+    /// The moment that its driver takes for now, since it stood still right after it had looked at its clock.
+    pub(super) looked: Option<Time>,
     /// What arrived while it was paused.
     inbox: VecDeque<Pending>,
     /// When the queue wakes it, in the world's time and in its own; earlier wake-ups are stale.
@@ -90,8 +92,10 @@ impl<S: Observed> Node<S> {
         let which = u64::from(position);
         let offset = Wait::millis(1000 + setup.number("clock", which) % 3_600_000);
         let width = u64::from(setup.drift_ppm) * 2 + 1;
-        let drift =
-            i64::try_from(setup.number("drift", which) % width).expect("at most 2³³") - i64::from(setup.drift_ppm);
+        // Where there is a lease, which depends on how fast clocks run, half of them run as badly as they may.
+        let chance = setup.number("drift", which);
+        let chance = if setup.lease.is_some() && chance % 4 < 2 { chance % 2 * (width - 1) } else { chance % width };
+        let drift = i64::try_from(chance).expect("at most 2³³") - i64::from(setup.drift_ppm);
         let cluster = &config.cluster;
         let stored = Stored::format(cluster.cluster, cluster.digest(), config.me, setup.instance(position));
         Ok(Self {
@@ -101,6 +105,7 @@ impl<S: Observed> Node<S> {
             lives: 0,
             paused: None,
             pauses: 0,
+            looked: None,
             inbox: VecDeque::new(),
             armed: None,
             generation: 0,
@@ -142,7 +147,7 @@ impl<A: App> World<A> {
     pub(super) fn step(&mut self, on: usize, input: Input) {
         let node = &mut self.nodes[on];
         let Some(life) = &mut node.life else { return };
-        let event = Event { at: node.clock.own(self.now), input };
+        let event = Event { at: node.looked.unwrap_or_else(|| node.clock.own(self.now)), input };
         let mut actions = std::mem::take(&mut self.actions);
         if let Some(flights) = &mut self.flights {
             flights.stepped(on, &event);
@@ -179,6 +184,7 @@ impl<A: App> World<A> {
         if let Some(tape) = &mut self.tape {
             tape.opened(self.now, &actions, &replica.snapshot());
         }
+        node.looked = None;
         node.life = Some(Life {
             replica,
             service: self.app.service(),
@@ -444,6 +450,7 @@ impl<A: App> World<A> {
         }
         node.pauses += 1;
         node.paused = Some(node.pauses);
+        node.looked = self.setup.lease.is_some().then(|| node.clock.own(self.now));
         self.marks.pauses += 1;
         let pause = self.nodes[on].pauses;
         self.disarm(on);
@@ -467,6 +474,7 @@ impl<A: App> World<A> {
                 self.happen(pending);
             }
         }
+        self.nodes[on].looked = None;
         self.arm(on);
     }
 

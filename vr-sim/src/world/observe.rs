@@ -101,6 +101,11 @@ fn mix(digest: &mut Digest, what: &Happening<'_>) {
             digest.add(6);
             digest.add_wide(client.0);
         }
+        Happening::ReadUnderLease { on, told, asked: (client, number) } => {
+            digest.add(11 | u64::from(on.0) << 8 | u64::from(*told) << 32);
+            digest.add_wide(client.0);
+            digest.add(number.0);
+        }
         Happening::GaveUp { client } => {
             digest.add(7);
             digest.add_wide(client.0);
@@ -156,8 +161,9 @@ fn mix_input(digest: &mut Digest, input: &Input) {
                 digest.add(request.number.0);
             }
         }
-        Input::Query(query) | Input::QueryHere(query) => {
-            digest.add(if matches!(input, Input::Query(_)) { 13 } else { 17 });
+        Input::Query(query) | Input::QueryHere(query) | Input::QueryLate(query) => {
+            let late = u64::from(matches!(input, Input::QueryLate(_)));
+            digest.add(if matches!(input, Input::Query(_)) { 13 } else { 17 + late });
             digest.add_wide(query.client.0);
             digest.add(query.number.0);
         }
@@ -209,7 +215,7 @@ fn mix_action(digest: &mut Digest, action: &Action) {
         Action::Note(_) => digest.add(6),
         Action::Halt(_) => digest.add(7),
         Action::Checkpoint { op } => digest.add(8 | op.0 << 8),
-        Action::Read(queries) => {
+        Action::Read(queries) | Action::ReadBefore { queries, .. } => {
             digest.add(10 | num(queries.len()) << 8);
             for query in queries {
                 digest.add_wide(query.client.0);
@@ -236,7 +242,7 @@ fn count(marks: &mut Marks, actions: &[Action]) {
             Action::Reject(rejection) => marks.no_space_refusals += u64::from(rejection.reason == Reject::NoSpace),
             Action::Persist { .. } | Action::Execute(_) | Action::Reply(_) | Action::Halt(_) => {}
             Action::Checkpoint { .. } | Action::Restore(_) => {}
-            Action::Read(queries) => {
+            Action::Read(queries) | Action::ReadBefore { queries, .. } => {
                 marks.reads += num(queries.len());
                 marks.reads_together += num(queries.len().saturating_sub(1));
             }

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     // A service's state, as bytes in pieces: what a service gives, and what a checkpoint holds.
     &["state"],
     // `fingerprint` walks over plain data by the names of its fields, and knows no type.
-    &["entry", "quorum", "service", "timer", "hand_over", "cause", "fingerprint"],
+    &["entry", "quorum", "service", "timer", "hand_over", "cause", "lease", "fingerprint"],
     &["log"],
     // Who is a member of which epoch (VRR §7): checkpoints, messages and configurations carry it.
     &["group"],
@@ -21,7 +21,16 @@ const LAYERS: &[&[&str]] = &[
     &["event", "action"],
     // What an action states, by name. The core itself asks for no name.
     &["occurrence"],
-    &["config", "rules", "rules/aside", "rules/epochs", "rules/livelock", "rules/reads", "rules/witnesses"],
+    &[
+        "config",
+        "rules",
+        "rules/aside",
+        "rules/epochs",
+        "rules/leases",
+        "rules/livelock",
+        "rules/reads",
+        "rules/witnesses",
+    ],
     // The parts: plain data that a replica is made of, each ignorant of the whole.
     // `mutants` names the planted bugs of `rules`, and exists under a feature only.
     &["persist", "stored", "clients", "gate", "mutants", "mutants/table"],
@@ -30,7 +39,15 @@ const LAYERS: &[&[&str]] = &[
     // `wire/shapes` spells out the layout under the frame that `wire` puts around it.
     &["wire/shapes", "wire/opening", "wire"],
     &["recording"],
-    &["replica/snapshot", "replica/execution", "replica/open", "replica/shelf", "replica/news", "replica/holders"],
+    &[
+        "replica/snapshot",
+        "replica/execution",
+        "replica/open",
+        "replica/shelf",
+        "replica/news",
+        "replica/holders",
+        "replica/grants",
+    ],
     &["replica/common"],
     &["replica/refusals"],
     // Who is a witness and who has which checkpoint, on which it depends how far logs go (VRR §6.1).
@@ -51,6 +68,7 @@ const LAYERS: &[&[&str]] = &[
         "replica/primary/admission",
         "replica/primary/hand_over",
         "replica/primary/reads",
+        "replica/primary/lease",
         "replica/backup",
         "replica/backup/reads",
         "replica/view_change",
@@ -87,12 +105,15 @@ const PEERS: &[(&str, &str)] = &[
     ("mutants/table", "mutants"),
     ("rules/aside", "rules"),
     ("rules/epochs", "rules"),
+    ("rules/leases", "rules"),
     ("rules/livelock", "rules"),
     ("rules/reads", "rules"),
     ("rules/witnesses", "rules"),
     ("replica/primary/admission", "replica/primary"),
     ("replica/primary/hand_over", "replica/primary"),
     ("replica/primary/reads", "replica/primary"),
+    ("replica/primary/lease", "replica/primary"),
+    ("replica/primary/lease", "replica/primary/reads"),
     ("replica/primary", "replica/primary/hand_over"),
     ("replica/primary", "replica/primary/reads"),
     ("replica/backup/reads", "replica/backup"),

@@ -1,6 +1,7 @@
 //! Configurations: the worked example, and what is refused in which words. Owns no helper of others.
 
 use super::*;
+use vr_core::Lease;
 
 const EXAMPLE: &str = include_str!("../../cluster.example.toml");
 
@@ -46,4 +47,16 @@ fn one_that_joins_is_none_of_the_first_members_and_says_so() {
 fn a_node_that_the_file_does_not_know_is_refused() {
     let error = NodeConfig::parse(EXAMPLE, ReplicaId(9), Path::new("")).map(|_| ()).expect_err("no such node");
     assert!(error.to_string().contains("no [[node]] with id = 9"));
+}
+
+#[test]
+fn a_lease_is_there_if_its_section_is_and_is_judged_by_patience() {
+    let with = |section: &str| NodeConfig::parse(&format!("{EXAMPLE}\n{section}"), ReplicaId(0), Path::new(""));
+    let lease = |section: &str| with(section).map(|config| config.core().cluster.lease).map_err(|why| why.to_string());
+    assert_eq!(lease(""), Ok(None));
+    let expected = Lease { length: Wait::millis(150), drift_ppm: 1000 };
+    assert_eq!(lease("[lease]\nlength_ms = 150"), Ok(Some(expected)));
+    assert_eq!(lease("[lease]\nlength_ms = 150\ndrift_ppm = 20"), Ok(Some(Lease { drift_ppm: 20, ..expected })));
+    assert!(lease("[lease]\nlength_ms = 201").expect_err("8 H are 200 ms").contains("patience"));
+    assert!(lease("[lease]\nlength_ms = 150\ncolour = 1").expect_err("no such word").contains("colour"));
 }

@@ -177,7 +177,9 @@ impl Traffic {
                 }
                 Action::Reply(reply) => self.client(1, Kind::Reply, reply.result.len()),
                 Action::Reject(_) => self.client(1, Kind::Reply, 0),
-                Action::Read(queries) => queries.iter().for_each(|_| self.client(1, Kind::Reply, 0)),
+                Action::Read(queries) | Action::ReadBefore { queries, .. } => {
+                    queries.iter().for_each(|_| self.client(1, Kind::Reply, 0))
+                }
                 Action::Persist { .. }
                 | Action::Execute(_)
                 | Action::Checkpoint { .. }
@@ -251,6 +253,7 @@ fn is_ordinary_event(event: &Event) -> bool {
         | Input::Requests(_)
         | Input::Query(_)
         | Input::QueryHere(_)
+        | Input::QueryLate(_)
         | Input::Persisted(_)
         | Input::Executed { .. }
         | Input::ExecutedRun { .. } => true,
@@ -270,7 +273,8 @@ fn is_ordinary_action(action: &Action) -> bool {
     match action {
         Action::Send { message, .. } => Kind::of(message).is_some(),
         Action::Persist { write, .. } => matches!(write, Write::Append(_) | Write::Cut { .. }),
-        Action::Execute(_) | Action::Checkpoint { .. } | Action::Reply(_) | Action::Read(_) | Action::Reject(_) => true,
+        Action::Execute(_) | Action::Checkpoint { .. } | Action::Reply(_) | Action::Reject(_) => true,
+        Action::Read(_) | Action::ReadBefore { .. } => true,
         Action::Note(note) => matches!(
             note,
             Note::Ignored { .. }

@@ -9,7 +9,7 @@ use crate::upcalls::Look;
 use bytes::Bytes;
 use std::collections::HashMap;
 use tokio::sync::oneshot;
-use vr_core::{ClientId, Query, Rejection, RequestNumber};
+use vr_core::{ClientId, Query, Rejection, RequestNumber, Time};
 
 /// What this node calls itself when it asks its replica. No client may: its refusals would be taken for those of reads.
 pub(super) const READER: ClientId = ClientId(u128::MAX);
@@ -28,11 +28,11 @@ impl Reading {
         Query { client: READER, number: self.newest, body: asker.query }
     }
 
-    /// The service may answer these. Those who have given up are passed over.
-    pub(super) fn looks(&mut self, queries: Vec<Query>) -> Vec<Look> {
+    /// The service may answer these; under a lease, before that moment. Those who have given up are passed over.
+    pub(super) fn looks(&mut self, queries: Vec<Query>, before: Option<Time>) -> Vec<Look> {
         let look = |query: Query| {
             let answer = self.table.remove(&query.number).filter(|answer| !answer.is_closed())?;
-            Some(Look { query: query.body, answer })
+            Some(Look { query: query.body, answer, before })
         };
         queries.into_iter().filter_map(look).collect()
     }
@@ -74,9 +74,9 @@ mod tests {
         let foreign = Rejection { client: ClientId(7), ..refused.clone() };
         assert!(!reading.reject(&foreign) && reading.reject(&refused) && !reading.reject(&refused));
         assert_eq!(last.try_recv(), Ok(Err(RequestError::Busy)));
-        let looks = reading.looks(queries);
+        let looks = reading.looks(queries, None);
         assert_eq!(looks.iter().map(|look| look.query.clone()).collect::<Vec<_>>(), ["1"]);
-        for Look { query, answer } in looks {
+        for Look { query, answer, .. } in looks {
             assert!(answer.send(Ok(query)).is_ok());
         }
         assert_eq!(first.try_recv(), Ok(Ok(Bytes::from_static(b"1"))));

@@ -25,8 +25,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 use vr_core::trace::Step;
 use vr_core::{
-    Action, Body, Event, HaltReason, Input, Instance, Note, Op, Predicted, Replica, Request, StatusName, Time, Wait,
-    Write, WriteId,
+    Action, Body, Event, HaltReason, Input, Instance, Note, Op, Predicted, Query, Replica, Request, StatusName, Time,
+    Wait, Write, WriteId,
 };
 
 /// How much is taken from the inbox at once.
@@ -228,6 +228,10 @@ impl Loop {
             Arrival::Answered(Answered::CheckpointGiven(checkpoint)) => {
                 self.step(Input::CheckpointGiven(checkpoint), now, actions);
             }
+            Arrival::Answered(Answered::Late(look)) => {
+                let query = self.reading.add(Asker { query: look.query, here: false, answer: look.answer });
+                self.step(Input::QueryLate(query), now, actions);
+            }
             Arrival::Answered(Answered::Restored(op)) => self.step(Input::Restored { op }, now, actions),
             Arrival::Answered(Answered::Panicked(words)) => {
                 tracing::error!(panic = words, "the service panicked: this node stops");
@@ -348,10 +352,8 @@ impl Loop {
                         self.metrics.answered(clock::now().since(asked));
                     }
                 }
-                Action::Read(queries) => {
-                    self.metrics.reads.inc_by(u64::try_from(queries.len()).unwrap_or(u64::MAX));
-                    self.upcalls.look(self.reading.looks(queries));
-                }
+                Action::Read(queries) => self.look(queries, None),
+                Action::ReadBefore { deadline, queries } => self.look(queries, Some(deadline)),
                 Action::Reject(rejection) => {
                     if !self.reading.reject(&rejection) {
                         self.waiting.reject(&rejection);
@@ -364,6 +366,12 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// The service answers these; under a lease it does so before that moment, or not at all.
+    fn look(&mut self, queries: Vec<Query>, before: Option<Time>) {
+        self.metrics.reads.inc_by(u64::try_from(queries.len()).unwrap_or(u64::MAX));
+        self.upcalls.look(self.reading.looks(queries, before));
     }
 
     fn note(&mut self, note: Note) {

@@ -112,6 +112,9 @@ impl Node {
         files: Arc<dyn Files>,
     ) -> Result<Self, StartError> {
         config.validate()?;
+        if config.cluster.lease.is_some() {
+            clock::count_sleep();
+        }
         let tls = peer_tls(&config)?;
         let client_tls = config.client_tls.as_ref().map(ServerTls::for_clients).transpose()?;
         let metrics = Arc::new(Metrics::new());

@@ -139,7 +139,7 @@ impl Node {
                     continue;
                 }
                 Action::Checkpoint { op } => Input::CheckpointTaken { op: *op, state: Bytes::new() },
-                Action::Read(_) => panic!("nobody asks"),
+                Action::Read(_) | Action::ReadBefore { .. } => panic!("nobody asks"),
                 Action::Restore(_) => panic!("nobody falls behind here"),
                 Action::Reject(rejection) => panic!("refused: {rejection:?}"),
                 Action::Halt(reason) => panic!("halted: {reason:?}"),

@@ -3,7 +3,8 @@
 //! Owns the questions that wait, and for what: for a quorum to answer a heartbeat that left after they came, then for
 //! what was committed at that time to be handed to the service. Many share a heartbeat: those that come while one is under
 //! way wait for the next. Backups wait in the same line for what the answers to their clients must reflect: they answer once
-//! they have executed that. Must not know clocks, nor what is asked. Paper: VRR §6.3, in the form without leases; PROTOCOL 1.8.
+//! they have executed that. Must not know clocks, nor what is asked. Paper: VRR §6.3, in the form without leases, which is
+//! `lease`; PROTOCOL 1.8.
 //!
 //! Why it is enough: whoever answers the heartbeat is in this view when it arrives, after the question came. A later view
 //! begins with reports of a quorum, one of which is of a replica that answered, made after that. So whatever another
@@ -77,11 +78,14 @@ impl Reads {
 }
 
 impl Primary {
-    /// A question of a client (PROTOCOL 1.8).
-    pub(in super::super) fn on_query(&mut self, common: &mut Common, out: &mut Out, query: Query) {
+    /// A question of a client (PROTOCOL 1.8). `under_lease`: if there is one.
+    pub(in super::super) fn on_query(&mut self, common: &mut Common, out: &mut Out, query: Query, under_lease: bool) {
         let gave_up = self.abdicated.then(|| common.not_primary(false));
         if let Some(reason) = gave_up.or_else(|| common.too_much(&query, self.reads.waiting())) {
             return common.refuse(out, &query, reason);
+        }
+        if under_lease && self.answers_under_lease(common, out, &query) {
+            return;
         }
         self.reads.asked.queries.push(query);
         if self.reads.round.is_none() {
@@ -176,7 +180,7 @@ impl Primary {
 
 /// Does our epoch end at this op or before? The next one may have other members, who commit what nobody here hears of:
 /// whoever asks is turned away when it begins (D87).
-fn ends_by(common: &Common, op: Op) -> bool {
+pub(super) fn ends_by(common: &Common, op: Op) -> bool {
     let last = common.log.last().filter(|last| last.kind() == Kind::Reconfiguration && last.op() <= op);
     let least = common.config.cluster.least_members();
     common.rules.closes_reads(|| last.is_some_and(|last| common.group.after(last, least).is_some()))

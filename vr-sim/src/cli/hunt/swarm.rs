@@ -86,7 +86,7 @@ pub(super) fn hunt(mutant: Mutant, args: &MutantsArgs) -> Result<Swarm, String> 
 
 /// Seeds, until one of them fails that holds when no bug is planted.
 fn from(mutant: Mutant, seeds: Range<u64>, args: &MutantsArgs) -> Found {
-    let sound = Options { witnesses: args.witnesses, ..Options::default() };
+    let sound = Options { witnesses: args.witnesses, leases: args.leases, ..Options::default() };
     let planted = Options { mutant: Some(mutant.name().to_owned()), ..sound.clone() };
     let caught = |seed: u64| {
         let outcome = guarded(&planted, seed);

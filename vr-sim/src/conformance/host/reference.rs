@@ -78,7 +78,7 @@ impl Reference {
                 Action::Restore(checkpoint) => self.step(Input::Restored { op: checkpoint.op() }),
                 Action::Reply(reply) => self.answer(reply),
                 Action::Halt(_) => self.stopped = true,
-                Action::Reject(_) | Action::Note(_) | Action::Read(_) => {}
+                Action::Reject(_) | Action::Note(_) | Action::Read(_) | Action::ReadBefore { .. } => {}
             }
         }
     }
