@@ -178,7 +178,7 @@ impl Traffic {
                 Action::Reply(reply) => self.client(1, Kind::Reply, reply.result.len()),
                 Action::Reject(_) => self.client(1, Kind::Reply, 0),
                 Action::Read(queries) | Action::ReadBefore { queries, .. } => {
-                    queries.iter().for_each(|_| self.client(1, Kind::Reply, 0))
+                    queries.iter().for_each(|_| self.client(1, Kind::Reply, 0));
                 }
                 Action::Persist { .. }
                 | Action::Execute(_)
