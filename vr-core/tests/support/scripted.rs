@@ -236,7 +236,7 @@ impl Scripted {
                 Action::Checkpoint { op } => self.nodes[at].upcalls.push_back(Upcall::Checkpoint(op)),
                 Action::Restore(checkpoint) => self.nodes[at].upcalls.push_back(Upcall::Restore(*checkpoint)),
                 Action::Read(queries) | Action::ReadBefore { queries, .. } => {
-                    self.reads.extend(queries.into_iter().map(|query| (at, query)))
+                    self.reads.extend(queries.into_iter().map(|query| (at, query)));
                 }
                 Action::Reply(reply) => self.replies.push(reply),
                 Action::Reject(rejection) => self.rejections.push(*rejection),
