@@ -161,7 +161,7 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
                 requests.iter().for_each(|request| self.requested(request, step.actions));
             }
             Input::Query(query) | Input::QueryHere(query) | Input::QueryLate(query) => {
-                self.queried(query, step.actions)
+                self.queried(query, step.actions);
             }
             Input::Message(message) => self.received(message, step),
             Input::Persisted(id) => self.emit(disk(DiskAct::Fsync, Some(*id), None)),
@@ -282,7 +282,7 @@ impl<'s, S: FnMut(TraceEvent)> Observer<'s, S> {
             // Seen when the service has answered.
             Action::Execute(_) | Action::Checkpoint { .. } | Action::Restore(_) => {}
             Action::Read(queries) | Action::ReadBefore { queries, .. } => {
-                queries.iter().for_each(|query| self.emit(read_answered(self.on, query)))
+                queries.iter().for_each(|query| self.emit(read_answered(self.on, query)));
             }
         }
     }
