@@ -208,7 +208,7 @@ impl Transcript {
                 Action::Checkpoint { op } => lines.push(format!("r{at} wants a checkpoint after op {op}")),
                 Action::Restore(checkpoint) => lines.push(format!("r{at} restores {checkpoint:?}")),
                 Action::Read(queries) | Action::ReadBefore { queries, .. } => {
-                    lines.push(format!("r{at} reads for {} questions", queries.len()))
+                    lines.push(format!("r{at} reads for {} questions", queries.len()));
                 }
                 Action::Reply(reply) => {
                     let to = client(reply.client);

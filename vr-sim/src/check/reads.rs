@@ -196,7 +196,7 @@ mod tests {
             session: vr_core::Session(1),
             number: RequestNumber(1),
             op: Op(op),
-            view: vr_core::View(0),
+            view: View(0),
             result: Bytes::new(),
             duplicate: false,
         };
