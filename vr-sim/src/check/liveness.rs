@@ -294,9 +294,8 @@ impl Liveness {
         let seen = |id: &ReplicaId| end.replicas.iter().find(|(seen, _)| seen.id == *id);
         let members = heal.core.iter().filter(|id| shadow.present().position(**id).is_some());
         let healed = heal.places(shadow);
-        let hub = healed.first().copied().filter(|_| !heal.mesh);
         let strands = |id: &ReplicaId| {
-            hub.zip(shadow.place(*id)).is_some_and(|(hub, at)| Checkpoints::strands(shadow, hub, &healed, at))
+            !heal.mesh && shadow.place(*id).is_some_and(|at| Checkpoints::strands(shadow, &healed, at))
         };
         let able: Vec<&Seen> = members.filter(|id| well(id) && !strands(id)).filter_map(seen).collect();
         let is_whole = |seen: &&&Seen| {
