@@ -48,6 +48,19 @@ mod livelock;
 mod reads;
 mod witnesses;
 
+/// A check of rules with this bug planted, where bugs can be.
+#[cfg(all(test, feature = "mutants"))]
+macro_rules! when_planted {
+    ($bug:ident, $rules:ident => $check:expr) => {{
+        let $rules = Rules { mutant: Some($crate::rules::Mutant::$bug) };
+        $check
+    }};
+}
+#[cfg(all(test, not(feature = "mutants")))]
+macro_rules! when_planted {
+    ($($check:tt)*) => {};
+}
+
 #[cfg(test)]
 mod tests;
 

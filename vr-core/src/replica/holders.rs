@@ -4,7 +4,7 @@
 //! VRR §6.1.
 
 use crate::group::Group;
-use crate::id::{Op, WriteId};
+use crate::id::WriteId;
 use crate::log::Head;
 use crate::quorum::{Position, ReplicaSet};
 use alloc::vec;
@@ -66,11 +66,11 @@ impl Holders {
         is_there
     }
 
-    /// The newest that one of these is known to have, and who that is; none before their first.
-    pub(super) fn newest_of(&self, members: ReplicaSet) -> Option<(Position, Head)> {
-        let known = self.heads.iter().enumerate().filter_map(|(at, head)| Some((Position::new(at)?, *head)));
-        let theirs = known.filter(|(at, head)| members.contains(*at) && head.op > Op::ZERO);
-        theirs.max_by_key(|(_, head)| head.op)
+    /// The newest that one of these is known to have; op 0 for none.
+    pub(super) fn newest_of(&self, members: ReplicaSet) -> Head {
+        let is_one = |at| Position::new(at).is_some_and(|at| members.contains(at));
+        let theirs = self.heads.iter().enumerate().filter(|(at, _)| is_one(*at)).map(|(_, head)| *head);
+        theirs.max_by_key(|head| head.op).unwrap_or_default()
     }
 
     /// Who is known to have this very one?
@@ -125,15 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn of_some_members_the_newest_is_named_with_who_has_it() {
+    fn of_some_members_the_newest_is_named_and_of_one_who_has_it() {
         let mut holders = Holders::of(&group(), None);
         let at = |at| Position::new(at).expect("a member");
         for (of, op) in [(0, 8), (1, 12), (2, 4)] {
             assert!(holders.learn(at(of), head(op)));
         }
         let newest = |of: &[usize]| holders.newest_of(of.iter().map(|of| at(*of)).collect());
-        assert_eq!(newest(&[0, 2, 3]), Some((at(0), head(8))));
-        assert_eq!(newest(&[3]), None, "it has none");
+        assert_eq!(newest(&[0, 2, 3]), head(8));
+        assert_eq!(newest(&[3]), Head::default(), "it has none");
         assert_eq!([4, 8, 9].map(|op| holders.holder_of(head(op))), [Some(at(2)), Some(at(0)), None]);
     }
 

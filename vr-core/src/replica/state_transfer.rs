@@ -271,7 +271,7 @@ impl Assembly {
         }
     }
 
-    /// What to tell whoever may have more of it: newest first.
+    /// What to tell whoever may have more of it: newest first, and one less than a question holds.
     pub(super) fn anchors(&self, log: &Log, floor: Op) -> Vec<Head> {
         let mut have = log.anchors(floor);
         have.push(log.base());
@@ -281,7 +281,7 @@ impl Assembly {
         have.retain(|anchor| anchor.op <= self.target.op);
         have.sort_unstable_by_key(|anchor| core::cmp::Reverse(anchor.op));
         have.dedup();
-        have.truncate(crate::message::MAX_ANCHORS);
+        have.truncate(crate::message::MAX_ANCHORS - 1);
         have
     }
 

@@ -344,7 +344,6 @@ impl ViewChange {
         let mut have = assembly.anchors(&common.log, common.commit());
         let heard = self.reports.iter().enumerate().filter(|(_, slot)| slot.is_some());
         let lendable = witnesses::lendable(common, heard.filter_map(|(at, _)| Position::new(at)).collect());
-        have.truncate(crate::message::MAX_ANCHORS - 1);
         have.extend(lendable.filter(|head| head.op <= assembly.target().op));
         have
     }

@@ -123,8 +123,8 @@ pub(super) fn may_go_on(common: &Common) -> bool {
 /// one to have (D103e).
 pub(super) fn lendable(common: &Common, mut members: ReplicaSet) -> Option<Head> {
     members.remove(common.me);
-    let known = common.holders.newest_of(members).filter(|_| common.rules.names_lenders());
-    known.map(|(_, head)| head).filter(|head| head.op > common.commit())
+    let known = common.holders.newest_of(members);
+    Some(known).filter(|head| head.op > common.commit() && common.rules.names_lenders())
 }
 
 /// Whom to ask for the checkpoint that `of` said its log begins with: who has it, if that one has no state.

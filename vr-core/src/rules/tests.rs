@@ -7,23 +7,13 @@ use super::*;
 use crate::id::{Beat, FetchId, Time, Wait};
 use crate::lease::Lease;
 
-const SOUND: Rules = Rules {
-    #[cfg(feature = "mutants")]
-    mutant: None,
-};
-
 /// `rule (arguments) is this; Bug: that` and so on: without a bug, and with each of these planted.
 macro_rules! rules {
     ($($rule:ident $args:tt is $sound:expr $(; $bug:ident: $planted:expr)*,)+) => {
         $(
-            assert_eq!(SOUND.$rule $args, $sound, concat!(stringify!($rule), stringify!($args)));
-            $(
-                #[cfg(feature = "mutants")]
-                {
-                    let rules = Rules { mutant: Some(Mutant::$bug) };
-                    assert_eq!(rules.$rule $args, $planted, concat!(stringify!($rule), stringify!($args), ", ", stringify!($bug)));
-                }
-            )*
+            let told = concat!(stringify!($rule), stringify!($args));
+            assert_eq!(Rules::default().$rule $args, $sound, "{told}");
+            $(when_planted!($bug, rules => assert_eq!(rules.$rule $args, $planted, "{told}, {}", stringify!($bug)));)*
         )+
     };
 }

@@ -87,9 +87,10 @@ impl Checkpoints {
         }
     }
 
-    /// Does a witness that of `healed` hears the hub alone have to wait for others? It lacks what the log of the hub begins
-    /// with, a checkpoint that the hub fetched, and may not begin there itself: too few full members are known to have that.
-    pub(super) fn strands(shadow: &Shadow, hub: usize, healed: &[usize], witness: usize) -> bool {
+    /// Does a witness that of `healed` hears the first alone, the hub, have to wait for others? It lacks what the log of the hub
+    /// begins with, a checkpoint that it fetched, and may not begin there itself: too few full members are known to have that.
+    pub(super) fn strands(shadow: &Shadow, healed: &[usize], witness: usize) -> bool {
+        let Some(&hub) = healed.first() else { return false };
         let (lends, lacks) = (&shadow.replicas[hub].disk, &shadow.replicas[witness].disk);
         let begins = lends.hash(lends.base()).map(|hash| Head { op: lends.base(), hash });
         let is_behind = begins.is_some_and(|head| lacks.base() < head.op && !lacks.holds(head));
@@ -222,7 +223,7 @@ mod tests {
         let mut stage = Stage::with(config);
         stage.prepares(0, &[1, 2], &chain(origin(), View(0), 1..=9)).expect("legal");
         (0..3).try_for_each(|r| stage.commits(r, 9)).expect("legal");
-        let strands = |stage: &Stage, hub, r| Checkpoints::strands(&stage.checkers.shadow, hub, &[3, 0, 1, 4], r);
+        let strands = |stage: &Stage, hub, r| Checkpoints::strands(&stage.checkers.shadow, &[hub, 3, 0, 1, 4], r);
         let entries = run_of(&stage.puppets[0].log[4..]);
         let install = Write::Install { checkpoint: checkpoint(&stage, 4, "a"), entries, view: View(0) };
         stage.writes(3, install).and_then(|()| stage.flush(3)).expect("legal");

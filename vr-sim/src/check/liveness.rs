@@ -20,9 +20,8 @@
 //!   last epoch has to be in it;
 //! - in a star, everything, while its hub has lost its memory, no healed replica can lend it what it lost by name, and none
 //!   that it may follow leads: the others hear nobody but the hub, which takes no part in votes, so that no view can begin;
-//! - in a star, a witness that its hub cannot bring up: the hub's log begins with a checkpoint that it fetched and too few
-//!   of the healed full members have for a witness to begin there; what comes before is with others (PROTOCOL D103): it counts
-//!   as not healed;
+//! - in a star, a witness that its hub cannot bring up, as too few healed full members have the checkpoint that the hub fetched
+//!   and its log begins with (PROTOCOL D103): it counts as not healed;
 //! - a replica that was replaced, as long as it can hear of that from nobody: from no healed member of its own epoch, or of
 //!   the one it was last told of, that is in a later one; and who slept through all its epochs, and was told of none;
 //! - whoever is led by a replica that was not healed but hears a quorum all the same: its links are as they are.
@@ -62,6 +61,11 @@ struct Heal {
 }
 
 impl Heal {
+    /// Where those who are healed stand, the hub of a star first.
+    fn places(&self, shadow: &Shadow) -> Vec<usize> {
+        self.core.iter().filter_map(|id| shadow.place(*id)).collect()
+    }
+
     /// Does the disk of `who` know what it lost, and can each of it be read at one of these, who are linked to it?
     fn is_repairable(&self, shadow: &Shadow, who: usize, helpers: &[usize]) -> bool {
         let Some(gone) = &shadow.replicas[who].disk.gone else { return false };
@@ -152,7 +156,7 @@ impl Liveness {
     /// opened, and all that are healed are opened at once.
     fn count_repairable(&mut self, shadow: &Shadow) {
         let Some(heal) = self.heal.as_mut().filter(|_| shadow.sync) else { return };
-        let healed: Vec<usize> = heal.core.iter().filter_map(|id| shadow.place(*id)).collect();
+        let healed = heal.places(shadow);
         let can_be = |who: &usize| heal.is_repairable(shadow, *who, &healed);
         let repairable = healed.iter().copied().filter(can_be).map(|who| shadow.id(who)).collect();
         heal.repairable = repairable;
@@ -289,10 +293,9 @@ impl Liveness {
         };
         let seen = |id: &ReplicaId| end.replicas.iter().find(|(seen, _)| seen.id == *id);
         let members = heal.core.iter().filter(|id| shadow.present().position(**id).is_some());
-        let healed: Vec<usize> = heal.core.iter().filter_map(|id| shadow.place(*id)).collect();
-        let hub = healed.first().copied().filter(|_| !heal.mesh);
+        let healed = heal.places(shadow);
         let strands = |id: &ReplicaId| {
-            hub.zip(shadow.place(*id)).is_some_and(|(hub, at)| Checkpoints::strands(shadow, hub, &healed, at))
+            !heal.mesh && shadow.place(*id).is_some_and(|at| Checkpoints::strands(shadow, &healed, at))
         };
         let able: Vec<&Seen> = members.filter(|id| well(id) && !strands(id)).filter_map(seen).collect();
         let is_whole = |seen: &&&Seen| {

@@ -130,7 +130,7 @@ impl Checkers {
         self.shadow.lineage.decided()
     }
 
-    /// Is nothing owed in the end, because more had lost their memory at once than the mode bears, or in the end too few are well?
+    /// Is nothing owed in the end, because more had lost their memory at once than the mode bears, or too few are well then?
     /// What a disk lost while its replica was down shows when it is opened, perhaps with others well again.
     #[must_use]
     pub const fn owe_nothing(&self) -> bool {
