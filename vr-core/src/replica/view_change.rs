@@ -138,7 +138,7 @@ impl ViewChange {
         if self.reported { Next::Stay } else { self.report(common, out) }
     }
 
-    /// VRR §4.2 step 2, once everything it speaks of is durable (PROTOCOL P3), and nothing was promised that it would break (D84).
+    /// VRR §4.2 step 2, once everything it speaks of is durable (PROTOCOL P3), and nothing promised that it would break (D84).
     fn report(&mut self, common: &mut Common, out: &mut Out) -> Next {
         if !common.rules.may_report(common.grants.stand(common.now)) {
             return Next::Stay;

@@ -46,7 +46,8 @@ impl Rules {
         lived_before && !planted!(self, LeaseAmnesia)
     }
 
-    /// With the entry that ends the epoch in its log a primary holds no lease any more: the next epoch begins without reports (D87).
+    /// With the entry that ends the epoch in its log a primary holds no lease any more: the next epoch begins without
+    /// reports (D87).
     pub(crate) fn lease_ends(self, is_last_of_epoch: impl FnOnce() -> bool) -> bool {
         !planted!(self, LeaseAcrossEpochs) && is_last_of_epoch()
     }

@@ -6,7 +6,9 @@
 use super::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use vr_core::{ADDRESS_BYTES_MAX, Group, Member, Reconfiguration};
+use vr_core::{
+    ADDRESS_BYTES_MAX, Checkpoint, Entry, Event, Group, Input, Member, Query, Reconfiguration, Time, WriteId,
+};
 
 const FRAMES: &str = include_str!("frames.txt");
 

@@ -1,4 +1,4 @@
-//! A read reflects everything that anybody had been answered when it came, and nobody holds a lease when a later view begins: S21.
+//! S21: a read reflects everything that anybody had been answered when it came; nobody holds a lease when a later view begins.
 //!
 //! Owns what was answered so far, and what each question that waits must reflect. Must not know why a replica believes that
 //! it may answer. Judges only where the order of happenings is that of one clock. VRR §6.3; PROTOCOL 1.8, §4.
@@ -58,8 +58,8 @@ pub(super) fn gives(reads: &mut Option<Reads>, shadow: &Shadow, who: usize, quer
     }
 }
 
-/// What was read under a lease is told, or not. The moment that counts is that at which it was handed over: it had come before, and the
-/// state was read right behind what had been executed.
+/// What was read under a lease is told, or not. The moment that counts is that at which it was handed over: it had come before,
+/// and the state was read right behind what had been executed.
 pub(super) fn read(
     reads: &mut Option<Reads>,
     shadow: &Shadow,

@@ -25,8 +25,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 use vr_core::trace::Step;
 use vr_core::{
-    Action, Body, Event, HaltReason, Input, Instance, Note, Op, Predicted, Query, Replica, Request, StatusName, Time,
-    Wait, Write, WriteId,
+    Action, Body, Event, HaltReason, Input, Instance, Message, Note, Op, Predicted, Query, Replica, Request,
+    StatusName, Time, Wait, Write, WriteId,
 };
 
 /// How much is taken from the inbox at once.
@@ -194,23 +194,7 @@ impl Loop {
     fn arrive(&mut self, arrival: Arrival, now: Time, actions: &mut Vec<Action>) {
         match arrival {
             Arrival::Messages(messages) => {
-                for message in messages {
-                    match self.group.heed(&message) {
-                        Heed::Take => {
-                            if let Body::CheckpointPart(part) = &message.body
-                                && self.replica.arriving() == Some(part.head)
-                            {
-                                self.keeper.add(part);
-                            }
-                            self.step(Input::Message(message), now, actions);
-                        }
-                        Heed::Drop => {}
-                        Heed::Stop(reason) => {
-                            tracing::error!(%reason, "this node must not go on");
-                            self.progress.ended.get_or_insert(reason);
-                        }
-                    }
-                }
+                messages.into_iter().for_each(|message| self.message(message, now, actions));
             }
             Arrival::Question(question) => self.question(question, now),
             Arrival::Read(asker) => self.read(asker, now, actions),
@@ -259,6 +243,24 @@ impl Loop {
                     self.progress.stop_by = Some(now.after(STOP_WITHIN));
                     self.step(Input::Stop, now, actions);
                 }
+            }
+        }
+    }
+
+    fn message(&mut self, message: Message, now: Time, actions: &mut Vec<Action>) {
+        match self.group.heed(&message) {
+            Heed::Take => {
+                if let Body::CheckpointPart(part) = &message.body
+                    && self.replica.arriving() == Some(part.head)
+                {
+                    self.keeper.add(part);
+                }
+                self.step(Input::Message(message), now, actions);
+            }
+            Heed::Drop => {}
+            Heed::Stop(reason) => {
+                tracing::error!(%reason, "this node must not go on");
+                self.progress.ended.get_or_insert(reason);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::waiting::Waiting;
 use super::{Bounds, Inbox};
 use crate::clock;
 use crate::config::{NodeConfig, NodeConfigError};
-use crate::disk::{self, DiskOptions};
+use crate::disk::{self, DiskAnswer, DiskOptions};
 use crate::events::{Observer, Ring};
 use crate::flight::Flight;
 use crate::handle::{Handle, NodeStatus};
@@ -132,16 +132,11 @@ impl Node {
         let observer = observer(&config, now, (&replica.snapshot(), replica.group()), &metrics);
         let ring = observer.as_ref().map(Observer::ring);
         let (status, shown) = watch::channel(NodeStatus::of(&replica.snapshot(), true));
-        let to_node = inbox.clone();
-        let answer = move |answer| {
-            // A node that is gone needs no answers.
-            let _ = to_node.send(Arrival::Disk(answer));
-        };
         let (durability, scrub) = (config.cluster.durability, config.disk.scrub());
         let options = DiskOptions { durability, scrub, ..DiskOptions::default() };
         let rate = config.disk.checkpoint_bytes_per_second;
         let keeper = Keeper::start(opened.wal.ahead(), rate, inbox.clone()).map_err(system)?;
-        let writer = disk::start(opened.wal, options, metrics.wal.clone(), answer).map_err(system)?;
+        let writer = disk::start(opened.wal, options, metrics.wal.clone(), to_node(inbox.clone())).map_err(system)?;
         upcalls::run(service, served, inbox.clone()).map_err(system)?;
         let (peers, server) = peers_of(&config, (listener, tls), &book, &metrics, inbox.clone())?;
         let capacity = usize::try_from(config.cluster.client_capacity).unwrap_or(usize::MAX);
@@ -325,6 +320,14 @@ async fn log_of(config: &NodeConfig, files: Arc<dyn Files>, metrics: &Metrics) -
 
 fn identity(config: &NodeConfig) -> Identity {
     Identity { cluster: config.cluster.clone(), id: config.id }
+}
+
+/// Where the disk's answers go.
+fn to_node(inbox: Inbox) -> impl Fn(DiskAnswer) + Send + 'static {
+    move |answer| {
+        // A node that is gone needs no answers.
+        let _ = inbox.send(Arrival::Disk(answer));
+    }
 }
 
 fn system(error: io::Error) -> StartError {
