@@ -146,11 +146,11 @@ marks! {
     /// Backups gave up reads that waited: their primary was silent, or the view over.
     reads_given_up 250,
     /// Clusters had a lease.
-    leased 40,
+    leased 75,
     /// Reads were answered under a lease, without a heartbeat of their own.
-    lease_reads 300,
+    lease_reads 1_400,
     /// What was read under a lease came too late, and was asked anew.
-    lease_reads_late 1,
+    lease_reads_late 65,
     /// Replicas crashed.
     crashes 4_800,
     /// Crashes struck while a write was under way.

@@ -124,10 +124,11 @@ impl<A: App> World<A> {
         let promise = match &message.body {
             Body::StartViewChange { want, .. } => *want,
             Body::DoViewChange(_) => true,
+            // It promises to keep to the view (VRR §6.3).
+            Body::CommitOk { .. } => self.setup.lease.is_some(),
             Body::Prepare { .. }
             | Body::PrepareOk { .. }
             | Body::Commit { .. }
-            | Body::CommitOk { .. }
             | Body::StartView(_)
             | Body::GetState(_)
             | Body::NewState(_)
