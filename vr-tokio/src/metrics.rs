@@ -49,8 +49,12 @@ pub(crate) struct Metrics {
     pub(crate) flight: FlightMetrics,
     /// Operations known to be committed in this life.
     pub(crate) committed: Counter,
-    /// Reads that were answered without an entry in the log.
+    /// Reads without an entry in the log that went to the service.
     pub(crate) reads: Counter,
+    /// Those of them under a lease.
+    pub(crate) lease_reads: Counter,
+    /// Those of these that were not read in time, and are asked anew.
+    pub(crate) lease_reads_late: Counter,
     /// How many arrivals one wake-up took.
     pub(crate) inbox_taken: Histogram,
     reply_seconds: Histogram,
@@ -123,7 +127,11 @@ impl Metrics {
         let happened: Family<Kind, Counter> = Family::default();
         registry.register("events", "What happened to the replica, by kind", happened.clone());
         let (committed, reads) = (Counter::default(), Counter::default());
-        registry.register("reads", "Reads answered without an entry in the log", reads.clone());
+        registry.register("reads", "Reads without an entry in the log that went to the service", reads.clone());
+        let (lease_reads, lease_reads_late) = (Counter::default(), Counter::default());
+        registry.register("lease_reads", "Those of the reads under a lease", lease_reads.clone());
+        let late = "Reads under a lease that came too late for it, and were asked anew";
+        registry.register("lease_reads_late", late, lease_reads_late.clone());
         registry.register("committed_ops", "Operations that became committed in this life", committed.clone());
         let registry = Mutex::new(all);
         Self {
@@ -136,6 +144,8 @@ impl Metrics {
             flight,
             committed,
             reads,
+            lease_reads,
+            lease_reads_late,
             inbox_taken,
             reply_seconds,
             replies,

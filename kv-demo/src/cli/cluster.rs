@@ -26,6 +26,10 @@ pub(super) struct Args {
     /// --witness 2` bears any one failure with two copies of the data, `--replicas 5 --witness 3,4` any two with three.
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     witness: Vec<u16>,
+    /// The primary answers reads by its clock for so many milliseconds after its backups have answered it, without asking them,
+    /// when the directory is new: EXPERIMENTAL, as reads are fresh only if no clock runs badly. At most the shortest patience.
+    #[arg(long, value_name = "MS")]
+    lease: Option<u64>,
     /// Where their logs live.
     #[arg(long, default_value = "kv-data", value_name = "DIR")]
     dir: PathBuf,
@@ -107,11 +111,12 @@ fn configuration(args: &Args) -> Result<String, String> {
     let mut text = format!(
         "# Made by kv-demo cluster. See vr-tokio/cluster.example.toml for all that may stand here.\n\n{}\
          [cluster]\nid = \"{id:032x}\"\nmembers = [{}]\n{}durability = \"{}\"\n\
-         max_request_bytes = 1114112 # a value of 1 MiB, its key, and a little\n\n[events]\nenabled = {}\n",
+         max_request_bytes = 1114112 # a value of 1 MiB, its key, and a little\n\n{}[events]\nenabled = {}\n",
         if args.record { "record = \"flight\"\n\n" } else { "" },
         members,
         witnesses,
         args.durability,
+        args.lease.map(|length| format!("[lease]\nlength_ms = {length}\n\n")).unwrap_or_default(),
         !args.no_events,
     );
     for id in 0..args.replicas {

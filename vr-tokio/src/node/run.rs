@@ -213,6 +213,7 @@ impl Loop {
                 self.step(Input::CheckpointGiven(checkpoint), now, actions);
             }
             Arrival::Answered(Answered::Late(look)) => {
+                self.metrics.lease_reads_late.inc();
                 let query = self.reading.add(Asker { query: look.query, here: false, answer: look.answer });
                 self.step(Input::QueryLate(query), now, actions);
             }
@@ -372,7 +373,11 @@ impl Loop {
 
     /// The service answers these; under a lease it does so before that moment, or not at all.
     fn look(&mut self, queries: Vec<Query>, before: Option<Time>) {
-        self.metrics.reads.inc_by(u64::try_from(queries.len()).unwrap_or(u64::MAX));
+        let count = u64::try_from(queries.len()).unwrap_or(u64::MAX);
+        self.metrics.reads.inc_by(count);
+        if before.is_some() {
+            self.metrics.lease_reads.inc_by(count);
+        }
         self.upcalls.look(self.reading.looks(queries, before));
     }
 
