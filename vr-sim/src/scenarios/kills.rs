@@ -224,4 +224,14 @@ pub(crate) const OUT_OF_REACH: &[OutOfReach] = &[
         why: "the longest log has to be a witness's and begin after all that the only one who can lead has, and the witness hear \
               no full member that has a state: of 400,000 seeds one",
     },
+    OutOfReach {
+        mutant: Mutant::LeaseFromOldLook,
+        why: "a backup has to stand still for as long as a lease, another one hear nothing of the primary all that time, and the \
+              primary be cut off from both right after the first has answered it: of 10,000 clusters with leases one",
+    },
+    OutOfReach {
+        mutant: Mutant::LeaseAmnesia,
+        why: "a backup has to crash right after it answered a heartbeat and be back at once, while a vote of its earlier life is \
+              still under way to the only one who waits for it: of 25,000 clusters with leases none",
+    },
 ];
