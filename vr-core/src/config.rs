@@ -56,7 +56,8 @@ pub struct Timeouts {
     pub heartbeat: Wait,
     /// T_vc is drawn from this …
     pub view_change_min: Wait,
-    /// … to this.
+    /// … to this. Where both are the same, replicas wait in step: with less patience than a view change takes they may go on from
+    /// view to view for long.
     pub view_change_max: Wait,
     /// T_abd: a primary that no quorum acknowledges within this time abdicates.
     pub abdicate: Wait,

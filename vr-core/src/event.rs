@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 /// Something happened, at a moment on this replica's clock.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Event {
-    /// When, on this replica's monotonic clock. An earlier moment than before counts as the same moment.
+    /// When, on this replica's monotonic clock. An earlier moment than before counts as the same moment. With a lease
+    /// ([`crate::Lease`]) it is to be read after the event before it was fed, as [`crate::Replica::open`]'s is after the life
+    /// before has ended: promises are measured from it.
     pub at: Time,
     /// What.
     pub input: Input,

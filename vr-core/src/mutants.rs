@@ -197,6 +197,8 @@ pub enum Mutant {
     LeaseNoDrift,
     /// D84: a backup reports for a later view though it has promised not to yet.
     LeaseIgnored,
+    /// D84: a backup counts itself free of its promise when anybody is in a later view.
+    LeaseLetGo,
     /// D85: a driver tells what was read under a lease though its deadline has passed.
     LeaseCheckedEarly,
     /// D85: a backup measures its promise from a look at the clock before it made it.

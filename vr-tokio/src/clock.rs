@@ -11,7 +11,8 @@ use vr_core::Time;
 /// Does time go on while the machine sleeps?
 static COUNTS_SLEEP: AtomicBool = AtomicBool::new(false);
 
-/// From now on time goes on while the machine sleeps: whoever holds a lease must not sleep through its end. Linux has a clock for
+/// From now on, for this whole process, time goes on while the machine sleeps (and has gone on: for other nodes in it, it jumps
+/// ahead once): whoever holds a lease must not sleep through its end. Linux has a clock for
 /// that; elsewhere it is up to the host's monotonic clock.
 pub(crate) fn count_sleep() {
     COUNTS_SLEEP.store(true, Ordering::Relaxed);

@@ -265,6 +265,12 @@ pub(super) const TABLE: &[(Mutant, &str, &str, &str)] = &[
         "a backup reports for a later view though it has promised not to yet",
     ),
     (
+        Mutant::LeaseLetGo,
+        "lease_let_go",
+        "D84",
+        "a backup counts itself free of its promise when anybody is in a later view",
+    ),
+    (
         Mutant::LeaseCheckedEarly,
         "lease_check_at_input",
         "D85",

@@ -8,6 +8,7 @@
 //! later view owes it nothing: that one has left. A hand-over waits for no lease.
 
 use crate::id::{ReplicaId, Time, View, Wait};
+use crate::rules::Rules;
 use serde::{Deserialize, Serialize};
 
 /// The promise that counts.
@@ -61,8 +62,8 @@ impl Grants {
 
     /// Somebody is in this view. Has the one to whom something was promised left its own?
     #[inline]
-    pub(super) fn hear(&mut self, from: ReplicaId, view: View) {
-        if self.to.is_some_and(|(of, to)| to == from && of < view) {
+    pub(super) fn hear(&mut self, rules: Rules, from: ReplicaId, view: View) {
+        if self.to.is_some_and(|(of, to)| rules.releases(to == from, of, view)) {
             *self = Self::new(self.length, false, Time::ZERO);
         }
     }
@@ -101,13 +102,13 @@ mod tests {
     #[test]
     fn only_the_one_to_whom_it_was_made_releases_from_it_by_leaving_its_view() {
         let mut grants = Grants::new(L, true, Time(5));
-        grants.hear(ReplicaId(1), View(9));
+        grants.hear(Rules::default(), ReplicaId(1), View(9));
         assert!(grants.stand(Time(104)) && !grants.stand(Time(105)), "made in an earlier life");
         grants.grant(View(1), ReplicaId(1), Time(10), true);
-        grants.hear(ReplicaId(1), View(1));
-        grants.hear(ReplicaId(2), View(2));
+        grants.hear(Rules::default(), ReplicaId(1), View(1));
+        grants.hear(Rules::default(), ReplicaId(2), View(2));
         assert!(grants.stand(Time(1000)));
-        grants.hear(ReplicaId(1), View(2));
+        grants.hear(Rules::default(), ReplicaId(1), View(2));
         assert!(!grants.stand(Time(11)) && grants.due().is_none());
     }
 

@@ -268,7 +268,7 @@ impl Replica {
         }
         if let Some(sender) = sender {
             common.gate.hear(sender, common.now);
-            common.grants.hear(from, header.view);
+            common.grants.hear(common.rules, from, header.view);
         }
         if let Status::Recovering(recovering) = &mut self.status {
             let votes = matches!(body, Body::StartViewChange { .. } | Body::DoViewChange(_));

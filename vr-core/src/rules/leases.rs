@@ -10,7 +10,7 @@
 //! well its own clock runs.)
 
 use super::Rules;
-use crate::id::{Time, Wait};
+use crate::id::{Time, View, Wait};
 use crate::lease::Lease;
 
 const MILLION: u128 = 1_000_000;
@@ -39,6 +39,12 @@ impl Rules {
     /// its process stood still in between, and what is answered may have come then (D85).
     pub(crate) fn measures_promise_later(self) -> bool {
         !planted!(self, LeaseFromOldLook)
+    }
+
+    /// Whoever is heard in a later view than that of a promise releases from it if it was made to them: they have left. What
+    /// others do says nothing (D84).
+    pub(crate) fn releases(self, holder: bool, of: View, heard: View) -> bool {
+        heard > of && (holder || planted!(self, LeaseLetGo))
     }
 
     /// Promises are forgotten in a crash. Whoever lived before may have made one at the end of that life, and keeps it (D86).

@@ -205,7 +205,7 @@ pub(crate) struct ClusterArgs {
     /// All clusters that can bear it have witnesses, which log and vote and hold no state, not just one of eight
     #[arg(long)]
     pub(crate) witnesses: bool,
-    /// In all clusters that can bear it the primary answers reads under a lease, not just in one of eight
+    /// In all clusters that can bear it the primary answers reads under a lease, not just in one of six
     #[arg(long)]
     pub(crate) leases: bool,
 }

@@ -133,6 +133,7 @@ const AIMED: &[(Mutant, &str, &str)] = &[
     (Mutant::LeaseFromReceipt, "d83-counted-from-when-it-was-asked", "S21 fresh read"),
     (Mutant::LeaseNoDrift, "d83-clocks-at-their-bound", "S21 lease exclusivity"),
     (Mutant::LeaseIgnored, "d84-report-waits", "S21 fresh read"),
+    (Mutant::LeaseLetGo, "d84-report-waits", "S21 fresh read"),
     (Mutant::LeaseCheckedEarly, "d85-told-too-late", "S21 fresh read"),
     (Mutant::LeaseFromOldLook, "d85-promise-from-an-old-look", "S21 fresh read"),
     (Mutant::LeaseAmnesia, "d86-promise-of-an-earlier-life", "S21 fresh read"),

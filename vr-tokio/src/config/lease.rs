@@ -16,9 +16,10 @@ pub(super) struct FileLease {
     drift_ppm: u32,
 }
 
-/// Twice what a clock is slewed by at most while it is set right.
+/// What sets a clock right may have it run fast or slow by a tenth meanwhile (the kernel's bound of `adjtimex`; chrony's default
+/// is a twelfth, ntpd's 500 parts in a million), on top of how badly it runs by itself.
 const fn usual_drift() -> u32 {
-    1000
+    110_000
 }
 
 impl FileLease {

@@ -54,7 +54,7 @@ fn a_lease_is_there_if_its_section_is_and_is_judged_by_patience() {
     let with = |section: &str| NodeConfig::parse(&format!("{EXAMPLE}\n{section}"), ReplicaId(0), Path::new(""));
     let lease = |section: &str| with(section).map(|config| config.core().cluster.lease).map_err(|why| why.to_string());
     assert_eq!(lease(""), Ok(None));
-    let expected = Lease { length: Wait::millis(150), drift_ppm: 1000 };
+    let expected = Lease { length: Wait::millis(150), drift_ppm: 110_000 };
     assert_eq!(lease("[lease]\nlength_ms = 150"), Ok(Some(expected)));
     assert_eq!(lease("[lease]\nlength_ms = 150\ndrift_ppm = 20"), Ok(Some(Lease { drift_ppm: 20, ..expected })));
     assert!(lease("[lease]\nlength_ms = 201").expect_err("8 H are 200 ms").contains("patience"));
