@@ -273,4 +273,17 @@ mod tests {
             assert_ne!(Checkpoint::joined(&whole.slice(..at).into()), Some(checkpoint()));
         }
     }
+
+    #[test]
+    fn an_outline_is_of_the_checkpoint_that_it_becomes_and_of_no_other() {
+        let of = |op: u64, seed: u64, table: &'static [u8]| {
+            let (head, predicted) = (Head { op: Op(op), hash: Hash(7) }, Predicted { wall_ns: 12, seed });
+            Checkpoint::outline(head, predicted, None, Bytes::from_static(table))
+        };
+        let outline = of(64, 13, b"table");
+        assert!(outline.is_of(&outline.clone().with(Bytes::from_static(b"whatever the service gives"))));
+        for other in [of(65, 13, b"table"), of(64, 14, b"table"), of(64, 13, b"tables")] {
+            assert!(!outline.is_of(&other.with(Bytes::new())));
+        }
+    }
 }

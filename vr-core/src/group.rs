@@ -411,4 +411,25 @@ mod tests {
         let last = Reconfiguration { epoch: Epoch(1), members: alloc::vec![member(0), member(u16::MAX - 1)] };
         assert_eq!(Reconfiguration::decode(last.encode()), None, "the last id has none above it");
     }
+
+    #[test]
+    fn a_group_whose_next_id_is_taken_by_a_member_is_none() {
+        let first = Group::first(ClusterId(1), &[0, 1, 2].map(ReplicaId));
+        let of = |next| Group::of(Epoch(1), first.members.clone(), ReplicaId(next), first.base).is_some();
+        assert_eq!([1, 2, 3, 4].map(of), [false, false, true, true]);
+    }
+
+    /// So that whoever asks hears why.
+    #[test]
+    fn a_reconfiguration_with_one_member_too_many_is_read_and_refused_for_that() {
+        let first = Group::first(ClusterId(1), &[0, 1, 2].map(ReplicaId));
+        let most = u16::try_from(MEMBERS_MAX).expect("few");
+        let read = |members: u16| {
+            let next = asks(0, &(0..members).collect::<Vec<_>>());
+            Reconfiguration::decode(next.encode()).map(|next| first.admits(&next, 1))
+        };
+        assert_eq!(read(most), Some(Ok(())));
+        assert_eq!(read(most + 1), Some(Err(BadGroup::MemberCount)));
+        assert_eq!(read(most + 2), None, "nobody reads on");
+    }
 }

@@ -324,4 +324,9 @@ mod tests {
         assert_eq!((View::before(Epoch(1)).next(), new.previous()), (View::before(Epoch(1)), new));
         assert_eq!((format!("{old} {old:?}"), format!("{new} {new:?}")), ("7 v7".into(), "e1·v0 e1·v0".into()));
     }
+
+    #[test]
+    fn waits_are_counted_in_nanoseconds() {
+        assert_eq!((Wait::micros(7).0, Wait::millis(7).0), (7_000, 7_000_000));
+    }
 }

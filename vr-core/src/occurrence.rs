@@ -180,4 +180,12 @@ mod tests {
         assert_eq!(name(&Action::Halt(HaltReason::WriteFailed)), Some("halted_write_failed"));
         assert_eq!(name(&Action::Checkpoint { op: crate::id::Op(1) }), None);
     }
+
+    #[test]
+    fn what_is_counted_by_its_place_is_counted_under_its_name() {
+        for action in [Action::Note(Note::Committed { op: crate::id::Op(1) }), Action::Halt(HaltReason::WriteFailed)] {
+            let what = Occurrence::of(&action).expect("it states something");
+            assert_eq!(Occurrence::NAMES[what.place()], what.name());
+        }
+    }
 }

@@ -361,4 +361,13 @@ mod tests {
         assert!(!pending.persisted(WriteId(1)));
         assert!(pending.persisted(WriteId(0)));
     }
+
+    #[test]
+    fn there_is_a_proof_of_a_write_once_it_is_durable_and_not_before() {
+        let mut pending = Pending::new(Op(0));
+        let (first, second) = (pending.issue(), pending.issue());
+        assert!(pending.proof_of(first).is_none());
+        pending.persisted(first);
+        assert!(pending.proof_of(first).is_some() && pending.proof_of(second).is_none());
+    }
 }

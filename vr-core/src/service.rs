@@ -48,3 +48,43 @@ pub trait Service {
         self.restore(&state.whole());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A service that overrides nothing.
+    struct Last(Bytes);
+
+    impl Service for Last {
+        fn execute(&mut self, _: &Context, body: &[u8]) -> Bytes {
+            self.restore(body);
+            Bytes::new()
+        }
+        fn read(&self, _: &[u8]) -> Bytes {
+            self.checkpoint()
+        }
+        fn checkpoint(&self) -> Bytes {
+            self.0.clone()
+        }
+        fn restore(&mut self, checkpoint: &[u8]) {
+            self.0 = Bytes::copy_from_slice(checkpoint);
+        }
+    }
+
+    #[test]
+    fn a_service_that_knows_only_whole_bytes_becomes_what_it_is_given_in_pieces() {
+        let mut service = Last(Bytes::new());
+        let pieces: State = [&b"the "[..], b"state"].into_iter().map(Bytes::from_static).collect();
+        service.restore_state(&pieces);
+        assert_eq!(service.checkpoint(), "the state");
+    }
+
+    #[test]
+    fn what_is_executed_after_a_snapshot_is_not_in_it() {
+        let mut service = Last(Bytes::from_static(b"before"));
+        let aside = service.snapshot();
+        service.execute(&Context { op: Op(1), time_ns: 1, seed: 1 }, b"after");
+        assert_eq!((aside().whole(), service.read(b"")), ("before".into(), Bytes::from_static(b"after")));
+    }
+}

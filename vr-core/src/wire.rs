@@ -487,3 +487,6 @@ impl<'a> Source<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod encodings;

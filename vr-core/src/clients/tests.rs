@@ -135,3 +135,32 @@ fn tables_are_equal_when_their_sessions_are_and_not_otherwise() {
     assert_ne!(of(&[7, 8]), of(&[7, 9]));
     assert_ne!(of(&[7]), ClientTable { capacity: 4, ..of(&[7]) });
 }
+
+#[test]
+fn who_becomes_primary_holds_no_request_back_that_it_noted_when_it_led_before() {
+    let mut table = ClientTable::new(2);
+    take(&mut table, 1, 7, 0, 0);
+    let seen = |table: &ClientTable| table.seen(ClientId(7), Session(1), RequestNumber(2), Op(4));
+    assert!(table.flies(ClientId(7), RequestNumber(2), Op(5)));
+    assert_eq!(seen(&table), Seen::Flying);
+    table.ground();
+    assert_eq!(seen(&table), Seen::New(SlotId(0)), "another primary may have put something else at op 5");
+}
+
+#[test]
+fn a_reconfiguration_is_taken_once_and_answered_with_the_number_of_the_epoch_that_begins_with_it() {
+    let mut table = ClientTable::new(2);
+    take(&mut table, 1, 7, 0, 0);
+    let reconfigures = |op: u64, number: u64| {
+        let (client, session, number) = (ClientId(7), Session(1), RequestNumber(number));
+        let (kind, predicted, body) = (Kind::Reconfiguration, Predicted::default(), Bytes::new());
+        let request = Request { client, session, number, kind, predicted, body };
+        Entry::new(Epoch(4), View::first_of(Epoch(4)), Op(op), Hash(0), request)
+    };
+    let answer = Bytes::copy_from_slice(&5u64.to_le_bytes());
+    let mut take = |op, number| table.take(Rules::default(), 0, &reconfigures(op, number));
+    assert_eq!(take(2, 3), Turn::Reconfigured(answer.clone()), "no service is asked");
+    assert_eq!(take(3, 3), Turn::Duplicate(Some((Op(2), answer.clone()))));
+    assert_eq!(take(4, 2), Turn::Duplicate(None));
+    assert_eq!(table.seen(ClientId(7), Session(1), RequestNumber(3), Op(9)), Seen::Answered(Op(2), answer));
+}

@@ -110,3 +110,33 @@ fn numbers_that_fit_a_byte_and_those_that_do_not_are_told_apart() {
     assert_ne!(of(&255_u64), of(&256_u64));
     assert_ne!(of(&vec![255_u64]), of(&vec![255_u64, 0]));
 }
+
+#[test]
+fn the_bytes_of_a_body_count_and_how_many_they_are() {
+    let body = |bytes: &'static [u8]| of(&bytes::Bytes::from_static(bytes));
+    assert_ne!(body(b"a"), body(b"b"));
+    assert_ne!(of(&("ab", "c")), of(&("a", "bc")), "each says how long it is");
+}
+
+/// Types that have the names of others, and are no numbers.
+mod odd {
+    use serde::Serialize;
+
+    #[derive(Serialize)]
+    pub(super) struct WriteId(pub(super) Option<u64>);
+
+    #[derive(Serialize)]
+    pub(super) struct ReplicaId(pub(super) WriteId);
+}
+
+#[test]
+#[should_panic(expected = "names are numbers")]
+fn a_write_that_may_be_none_has_no_number_to_count_back_from() {
+    of(&odd::WriteId(Some(1)));
+}
+
+#[test]
+#[should_panic(expected = "names are numbers")]
+fn a_member_that_is_named_by_another_name_has_no_place() {
+    of(&odd::ReplicaId(odd::WriteId(None)));
+}

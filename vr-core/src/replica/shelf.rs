@@ -230,3 +230,61 @@ fn part_of(checkpoint: &Checkpoint, offset: u64, bytes: usize) -> Option<Checkpo
     let bytes = checkpoint.part(offset, bytes);
     (!bytes.is_empty()).then_some(CheckpointPart { head, digest, length, offset, bytes })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Predicted;
+
+    fn head(op: u64) -> Head {
+        Head { op: Op(op), hash: Hash(op.into()) }
+    }
+
+    fn checkpoint(op: u64, state: usize) -> Checkpoint {
+        Checkpoint::new(head(op), Predicted::default(), Bytes::new(), Bytes::from(alloc::vec![7; state]))
+    }
+
+    #[test]
+    fn what_is_lent_is_offered_to_others_until_its_time_is_over_and_then_the_newest() {
+        let lent_until_9 = || {
+            let mut shelf = Shelf::new(Some(checkpoint(4, 1)));
+            assert_eq!(shelf.offered(Op(0), Time(1), Time(9)), Some(head(4)));
+            shelf.newest = Some(Box::new(checkpoint(8, 1)));
+            shelf
+        };
+        let offered = |base, now| lent_until_9().offered(Op(base), Time(now), Time(20));
+        assert_eq!([1, 8, 9, 10].map(|now| offered(0, now)), [head(4), head(4), head(8), head(8)].map(Some));
+        assert_eq!([4, 5].map(|base| offered(base, 8)), [head(4), head(8)].map(Some), "no log begins there");
+        let mut shelf = lent_until_9();
+        assert_eq!(shelf.offered(Op(0), Time(8), Time(20)), Some(head(4)));
+        assert_eq!(shelf.lent_op(Time(19)), Some(Op(4)), "it is kept for whoever came last");
+    }
+
+    #[test]
+    fn who_asks_for_an_older_checkpoint_gets_the_same_part_of_the_newest_or_its_first_one() {
+        let mut shelf = Shelf::new(Some(checkpoint(8, 100)));
+        let length = checkpoint(8, 100).length();
+        let mut part = |op, offset| {
+            let part = shelf.part((head(op), offset), 1000, Time(1), Time(9))?;
+            assert_eq!((part.head, part.length), (head(8), length));
+            Some((part.offset, count(part.bytes.len())))
+        };
+        assert_eq!(part(4, 0), Some((0, length)));
+        assert_eq!(part(4, length - 1), Some((length - 1, 1)));
+        assert_eq!((part(4, length), part(4, length + 1)), (Some((0, length)), Some((0, length))), "it ends before");
+        assert_eq!((part(9, 0), part(8, length)), (None, None), "there is none");
+    }
+
+    #[test]
+    fn a_long_part_is_kept_as_it_came_and_a_short_one_does_not_keep_its_message() {
+        for (bytes, shares) in [(SHARED_BYTES_MIN - 1, false), (SHARED_BYTES_MIN, true), (SHARED_BYTES_MIN + 1, true)] {
+            let whole = checkpoint(8, 2 * SHARED_BYTES_MIN);
+            let mut shelf = Shelf::new(None);
+            shelf.want(head(8), ReplicaId(1));
+            let part = part_of(&whole, 0, bytes).expect("it is as long");
+            assert!(matches!(shelf.take(Rules::default(), &part), Part::More));
+            let kept = &shelf.arriving.as_ref().expect("more is missing").parts[0];
+            assert_eq!((kept, kept.as_ptr() == part.bytes.as_ptr()), (&part.bytes, shares), "{bytes}");
+        }
+    }
+}

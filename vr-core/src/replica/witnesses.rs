@@ -139,3 +139,44 @@ pub(super) fn another_lender(common: &Common, attempts: u64) -> ReplicaId {
     let lender = others.find(|id| !common.group.is_witness(*id));
     lender.unwrap_or_else(|| common.another(attempts))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::Action;
+    use crate::clients::ClientTable;
+    use crate::config::{ClusterConfig, Config};
+    use crate::id::{ClusterId, Hash, Instance, Time};
+    use crate::message::Body;
+    use crate::stored::Stored;
+    use alloc::vec::Vec;
+
+    /// Replica 0 of three, of which 2 is a witness.
+    fn member() -> Common {
+        let cluster = ClusterConfig::of_size(ClusterId(1), 3).with_witnesses(&[ReplicaId(2)]);
+        let disk = Stored::format(cluster.cluster, cluster.digest(), ReplicaId(0), Instance(1));
+        Common::new(Config::new(cluster, ReplicaId(0)), disk, ClientTable::new(8), Time::ZERO)
+    }
+
+    #[test]
+    fn a_witness_that_asks_is_told_first_what_is_durable_and_nobody_else_is() {
+        let (mut common, head) = (member(), Head { op: Op(8), hash: Hash(1) });
+        let told = |common: &mut Common, to| {
+            let mut out = Vec::new();
+            say_to(common, &mut out, ReplicaId(to));
+            let news = |action: &Action| {
+                let Action::Send { to: To::One(to), message } = action else { return None };
+                if let Body::CheckpointDurable(news) = &message.body { Some((to.0, news.head)) } else { None }
+            };
+            out.iter().filter_map(news).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut common, 2), [], "there is no news");
+        let id = common.pending.issue();
+        written(&mut common, id, head);
+        assert_eq!(told(&mut common, 2), [], "it is not on the disk");
+        assert!(common.pending.persisted(id));
+        let Common { holders, pending, .. } = &mut common;
+        assert_eq!(holders.persisted(|id| pending.is_durable(id)), Some(head));
+        assert_eq!((told(&mut common, 1), told(&mut common, 2)), (Vec::new(), alloc::vec![(2, head)]));
+    }
+}

@@ -330,3 +330,38 @@ fn a_recorder_forgets_the_oldest_messages() {
     };
     assert_eq!((lost(2), lost(3), lost(4)), (None, Some(3), Some(4)));
 }
+
+#[test]
+fn where_a_log_begins_that_was_cut_is_seen() {
+    let whole = snapshot(1);
+    let cut = Snapshot { base: Op(8), checkpoint: Op(12), ..whole };
+    assert_eq!((State::of(&whole).log_lo, State::of(&cut).log_lo), (None, Some(9)));
+    let change = State { ckpt: Some(12), log_lo: Some(9), ..State::default() };
+    assert_eq!(State::change(&whole, &cut), Some(change));
+    assert_eq!(State::change(&cut, &cut), None);
+}
+
+#[test]
+fn an_operation_in_no_session_is_a_read_and_nothing_else_is() {
+    let name = |kind, session| {
+        let What::Sent(sent) = request_sent(ReplicaId(0), &Request { kind, session, ..request() }, Redact::Full) else {
+            return None;
+        };
+        Some(sent.ty)
+    };
+    assert_eq!(name(Kind::Operation, Session::ZERO).as_deref(), Some("Read"));
+    for (kind, session) in [(Kind::Register, Session::ZERO), (Kind::Operation, Session(12))] {
+        assert_eq!(name(kind, session).as_deref(), Some("Request"));
+    }
+}
+
+#[test]
+fn a_question_and_its_answer_are_seen_under_the_same_number() {
+    let number = |body: Body| {
+        let What::Sent(sent) = message_sent(Recipient::Others, &message(1, 9, body)) else { return None };
+        sent.b.and_then(|summary| summary.id)
+    };
+    let numbers: Vec<_> = every_body().into_iter().filter_map(number).collect();
+    // GetState, NewState; Recovery, RecoveryResponse.
+    assert_eq!(numbers, [5, 5, 1, 1]);
+}

@@ -88,3 +88,26 @@ fn a_disk_whose_log_does_not_go_on_from_its_checkpoint_has_no_client_table() {
         assert!(table_on(&config, &disk).is_none(), "{other:?}");
     }
 }
+
+#[test]
+fn a_part_is_waited_for_the_longer_the_more_is_known_to_be_missing_up_to_what_a_part_holds() {
+    let mut common = member();
+    let it = head(9, 1);
+    common.shelf.want(it, ReplicaId(1));
+    assert_eq!(patience(&common), 1, "nothing is known of it");
+    let room = count(common.part_bytes());
+    for (left, waits) in
+        [(PATIENT_BYTES - 1, 1), (PATIENT_BYTES, 2), (3 * PATIENT_BYTES, 4), (room + PATIENT_BYTES, 17)]
+    {
+        common.shelf = Shelf::new(None);
+        common.shelf.want(it, ReplicaId(1));
+        let bytes = Bytes::from_static(b"the first of its bytes");
+        let length = left + count(bytes.len());
+        let mut out = Vec::new();
+        let part = CheckpointPart { head: it, digest: Hash(2), length, offset: 0, bytes };
+        assert!(matches!(take(&mut common, &mut out, ReplicaId(1), &part), Took::More));
+        assert_eq!(patience(&common), waits, "{left}");
+        let fetch = common.config.timeouts.fetch;
+        assert_eq!(common.timers.next_deadline(), Some(common.now.after(fetch.times(waits))));
+    }
+}

@@ -100,3 +100,57 @@ fn who_was_replaced_and_hears_of_a_later_epoch_has_told_enough_once() {
     assert!(common.epochs.handover.is_none());
     assert_eq!(settled(&hear(&mut common, 3, 2, &news, NORMAL)), 0);
 }
+
+/// What is asked of whom, if anything.
+fn asked(out: &[Action]) -> Vec<(ReplicaId, Head)> {
+    let question = |action: &Action| {
+        let Action::Send { to: To::One(to), message } = action else { return None };
+        if let Body::GetCheckpoint { head, .. } = message.body { Some((*to, head)) } else { None }
+    };
+    out.iter().filter_map(question).collect()
+}
+
+/// Replica 3 told of epoch 1, which begins with op 5, and has a checkpoint of it at op 9.
+fn joining_from_a_later_checkpoint() -> (Common, Head, Head) {
+    let mut common = member();
+    let (base, later) = (Head { op: Op(5), hash: Hash(1) }, Head { op: Op(9), hash: Hash(2) });
+    let out = hear(&mut common, 3, 1, &Body::NewEpoch(Box::new(group(1, [3, 4, 5], 5))), NORMAL);
+    assert_eq!(asked(&out), [(ReplicaId(3), base)]);
+    let gone = part(later, 9);
+    assert_eq!(asked(&hear(&mut common, 3, 1, &gone, NORMAL)), [(ReplicaId(3), later)], "it has a newer one only");
+    (common, base, later)
+}
+
+/// The first four bytes of a checkpoint that has so many.
+fn part(head: Head, length: u64) -> Body {
+    let bytes = Bytes::from_static(b"part");
+    Body::CheckpointPart(Box::new(CheckpointPart { head, digest: Hash(7), length, offset: 0, bytes }))
+}
+
+#[test]
+fn what_does_not_come_is_asked_of_others_as_it_was_named_last_and_once_in_a_round_as_the_epoch_begins() {
+    let (mut common, base, later) = joining_from_a_later_checkpoint();
+    let mut again = || {
+        let mut out = Vec::new();
+        on_timer(&mut common, &mut out, true);
+        let [(of, head)] = asked(&out)[..] else { panic!("{out:?}") };
+        (of.0, head)
+    };
+    // Replica 3 told of it; then the new members and the old ones, of whom 0 is the one that asks.
+    let round: Vec<_> = (0..6).map(|_| again()).collect();
+    assert_eq!(round, [(3, later), (4, later), (5, later), (1, later), (2, later), (3, base)]);
+    assert_eq!(again(), (3, base), "from then on it is what was asked for last");
+}
+
+#[test]
+fn whoever_sends_something_else_is_asked_for_the_later_checkpoint_it_has_or_for_what_the_epoch_begins_with() {
+    let (mut common, base, later) = joining_from_a_later_checkpoint();
+    let out = hear(&mut common, 4, 1, &part(later, 3), NORMAL);
+    assert_eq!(asked(&out), [(ReplicaId(4), later)]);
+    let mut elsewhere = |head| {
+        common.shelf.want(Head { op: Op(4), hash: Hash(3) }, ReplicaId(4));
+        asked(&hear(&mut common, 4, 1, &part(head, 9), NORMAL))
+    };
+    assert_eq!(elsewhere(Head { op: Op(6), hash: Hash(4) }), [(ReplicaId(4), Head { op: Op(6), hash: Hash(4) })]);
+    assert_eq!(elsewhere(Head { hash: Hash(4), ..base }), [(ReplicaId(4), base)], "that is where another epoch begins");
+}

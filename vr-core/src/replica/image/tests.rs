@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{ClusterConfig, Config};
 use crate::entry::genesis;
 use crate::group::{Group, Member};
-use crate::id::{ClusterId, Epoch, Instance, Op, ReplicaId, Time};
+use crate::id::{ClusterId, Epoch, Instance, Op, ReplicaId, Time, View};
 use crate::log::Head;
 use crate::quorum::Position;
 use crate::stored::Stored;
@@ -35,6 +35,16 @@ fn a_replica_that_stands_elsewhere_or_in_a_group_that_cannot_be_is_none() {
         replica.common.group = wire::unpack::<Group>(&group).expect("the same fields");
     };
     assert_eq!(refused(unsound), place);
+}
+
+#[test]
+fn a_replica_that_is_normal_in_a_view_whose_log_it_does_not_have_is_none() {
+    let mut replica = opened();
+    replica.common.set_view(View(3));
+    assert!(matches!(replica.status, Status::Primary(_)) && replica.common.is_primary());
+    assert_eq!(Replica::of_image(&replica.image()), Err(ImageError::Inconsistent("its variables")));
+    replica.common.log_view = View(3);
+    assert!(Replica::of_image(&replica.image()).is_ok());
 }
 
 #[test]

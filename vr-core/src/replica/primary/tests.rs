@@ -177,3 +177,72 @@ fn a_backup_is_told_what_reads_must_reflect_when_a_quorum_has_answered_a_heartbe
     let _ = primary.on_message(&mut common, &mut out, ReplicaId(1), &ask(4));
     assert!(out.contains(&ignored(Ignored::WrongStatus)), "it leads no more");
 }
+
+// ---- alone
+
+/// The only replica there is.
+fn alone() -> (Common, Primary) {
+    let cluster = ClusterConfig::of_size(ClusterId(1), 1);
+    let disk = Stored::format(cluster.cluster, cluster.digest(), ReplicaId(0), Instance(1));
+    let mut common = Common::new(Config::new(cluster, ReplicaId(0)), disk, ClientTable::new(8), Time::ZERO);
+    let primary = Primary::enter(&mut common, &mut Vec::new(), Op::ZERO);
+    (common, primary)
+}
+
+#[test]
+fn who_is_alone_waits_for_no_acknowledgement() {
+    let (mut common, mut primary) = alone();
+    ask(&mut common, &mut primary, 1);
+    assert_eq!((common.log.op(), common.timers.is_armed(Timer::Retransmit)), (Op(1), false));
+}
+
+#[test]
+fn who_is_alone_keeps_its_job_however_long_its_disk_is_full() {
+    let (mut common, primary) = alone();
+    common.full_since = Some(Time::ZERO);
+    common.now = Time::ZERO.after(common.config.timeouts.abdicate.times(2));
+    assert!(!primary.is_useless(&common));
+}
+
+// ---- batches
+
+#[test]
+fn a_batch_takes_what_fits_a_message_and_a_request_at_least_and_no_more_than_a_batch_may_hold() {
+    let fits = |bodies: &[usize], room: usize| {
+        let (mut common, mut primary) = leading();
+        let room = u32::try_from(room).expect("small");
+        common.config.cluster.max_message_bytes = crate::config::MESSAGE_OVERHEAD_BYTES + room;
+        common.config.batching.batch_entries = 4;
+        primary.queue = bodies.iter().map(|length| operation(*length)).collect();
+        primary.fit(&common)
+    };
+    let cost = ENTRY_OVERHEAD_BYTES + 10;
+    assert_eq!(fits(&[10, 10, 10], 3 * cost), 3);
+    assert_eq!(fits(&[10, 10, 10], 3 * cost - 1), 2);
+    assert_eq!(fits(&[0, 0, 0], 2 * ENTRY_OVERHEAD_BYTES), 2, "an entry is more than its body");
+    assert_eq!(fits(&[10, 0], 1), 1, "whoever is first goes, as large as it may be");
+    assert_eq!(fits(&[0; 9], 9 * cost), 4);
+    assert_eq!(fits(&[], cost), 0);
+}
+
+fn operation(length: usize) -> Request {
+    let (client, session, number) = (ClientId(1), Session(1), RequestNumber(1));
+    let (kind, predicted, body) = (Kind::Operation, Predicted::default(), Bytes::from(vec![7; length]));
+    Request { client, session, number, kind, predicted, body }
+}
+
+// ---- reads
+
+#[test]
+fn of_the_questions_that_wait_each_counts_whatever_it_waits_for() {
+    let (mut common, mut primary) = leading();
+    common.config.batching.queue_entries = 2;
+    let mut read = |common: &mut Common, number| {
+        let query = crate::entry::Query { client: ClientId(7), number: RequestNumber(number), body: Bytes::new() };
+        let mut out = Vec::new();
+        primary.on_query(common, &mut out, query);
+        out.iter().any(|action| matches!(action, Action::Reject(_)))
+    };
+    let refused = [1, 2, 3].map(|number| read(&mut common, number));
+    assert_eq!(refused, [false, false, true], "one waits for its heartbeat, one for the next");
+}

@@ -28,3 +28,26 @@ fn those_whose_turn_has_come_are_forgotten_once_more_than_64_are_noted() {
         assert_eq!(primary.registering.len(), left, "{noted}");
     }
 }
+
+#[test]
+fn what_flies_is_noted_with_the_session_of_its_client_or_apart_if_it_has_none() {
+    let (common, mut primary) = leading();
+    let mut clients = ClientTable::new(8);
+    let register = Request {
+        client: ClientId(1),
+        session: crate::id::Session::ZERO,
+        number: RequestNumber::ZERO,
+        kind: Kind::Register,
+        predicted: crate::entry::Predicted::default(),
+        body: Bytes::new(),
+    };
+    let entry = Entry::new(common.epoch(), common.view(), Op(1), common.log.head().hash, register);
+    let _ = clients.take(common.rules, 0, &entry);
+    primary.fly(&mut clients, ClientId(1), RequestNumber(3), Op(5));
+    assert_eq!(primary.registering.len(), 0);
+    assert_eq!(clients.seen(ClientId(1), crate::id::Session(1), RequestNumber(3), Op(4)), Seen::Flying);
+    primary.fly(&mut clients, ClientId(2), RequestNumber(3), Op(6));
+    assert!(primary.registering.has(ClientId(2), RequestNumber(3), Op(5)));
+    primary.fly(&mut clients, ClientId(1), RequestNumber::ZERO, Op(7));
+    assert!(primary.registering.has(ClientId(1), RequestNumber::ZERO, Op(6)), "a session of its own is on its way");
+}
