@@ -489,4 +489,4 @@ impl<'a> Source<'a> {
 }
 
 #[cfg(test)]
-mod encodings;
+mod tests;

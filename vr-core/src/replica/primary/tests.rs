@@ -240,7 +240,7 @@ fn of_the_questions_that_wait_each_counts_whatever_it_waits_for() {
     let mut read = |common: &mut Common, number| {
         let query = crate::entry::Query { client: ClientId(7), number: RequestNumber(number), body: Bytes::new() };
         let mut out = Vec::new();
-        primary.on_query(common, &mut out, query);
+        primary.on_query(common, &mut out, query, false);
         out.iter().any(|action| matches!(action, Action::Reject(_)))
     };
     let refused = [1, 2, 3].map(|number| read(&mut common, number));
