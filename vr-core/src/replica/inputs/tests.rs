@@ -14,6 +14,7 @@ use crate::message::{Body, DoViewChange, GetState, Header, Message, MessageKind,
 use crate::quorum::ReplicaSet;
 use crate::stored::Stored;
 use alloc::boxed::Box;
+use alloc::vec;
 
 fn step(replica: &mut Replica, input: Input) -> Out {
     replica.step(Event { at: Time::ZERO, input })
@@ -191,4 +192,28 @@ fn of_the_reports_of_a_replica_that_of_its_newest_life_counts_whichever_came_las
     assert_eq!(chosen_of(&[(1, 3), (2, 1)]), 1, "what it had in an earlier life it may have lost since");
     assert_eq!(chosen_of(&[(2, 1), (1, 3)]), 1, "an earlier one came late");
     assert_eq!(chosen_of(&[(2, 1), (2, 2)]), 2, "it reports again");
+}
+
+#[test]
+fn what_was_read_too_late_is_asked_of_a_quorum_or_refused_by_who_leads_no_more() {
+    let query = Query { client: ClientId(7), number: RequestNumber(1), body: Bytes::new() };
+    let late = || Input::QueryLate(query.clone());
+    let mut replica = opened();
+    let _ = commit(&mut replica);
+    let out = step(&mut replica, late());
+    let beat = out.iter().find_map(|action| match action {
+        Action::Send { message, .. } => match &message.body {
+            Body::Commit { beat, .. } => Some(*beat),
+            _ => None,
+        },
+        _ => None,
+    });
+    let header = Header { from: ReplicaId(1), ..*replica.common.header() };
+    let heard = Body::CommitOk { beat: beat.expect("a heartbeat for it") };
+    let out = step(&mut replica, Input::Message(Message::new(header, heard)));
+    assert!(out.contains(&Action::Read(vec![query.clone()])), "{out:?}");
+    let vote = Body::StartViewChange { want: true, hears: ReplicaSet::EMPTY };
+    let header = Header { view: View(1), from: ReplicaId(1), ..*replica.common.header() };
+    let _ = step(&mut replica, Input::Message(Message::new(header, vote)));
+    assert!(step(&mut replica, late()).iter().any(|action| matches!(action, Action::Reject(_))));
 }

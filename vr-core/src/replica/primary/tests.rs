@@ -246,3 +246,20 @@ fn of_the_questions_that_wait_each_counts_whatever_it_waits_for() {
     let refused = [1, 2, 3].map(|number| read(&mut common, number));
     assert_eq!(refused, [false, false, true], "one waits for its heartbeat, one for the next");
 }
+
+// ---- lease
+
+#[test]
+fn a_lease_counts_from_when_that_left_which_a_quorum_has_answered_and_nobody_has_answered_at_first() {
+    let (mut common, mut primary) = leading();
+    let (length, drift_ppm) = (Wait(1_000), 0);
+    common.config.cluster.lease = Some(crate::lease::Lease { length, drift_ppm });
+    primary.renew_lease(&common);
+    assert_eq!(primary.leased, Time::ZERO, "this clock shows less than a lease lasts");
+    primary.members[2].promised = Time(7);
+    primary.renew_lease(&common);
+    assert_eq!(primary.leased, Time(1_007));
+    primary.members[1].promised = Time(5);
+    primary.renew_lease(&common);
+    assert_eq!(primary.leased, Time(1_007), "one other is enough of three");
+}
