@@ -201,12 +201,10 @@ fn what_was_read_too_late_is_asked_of_a_quorum_or_refused_by_who_leads_no_more()
     let mut replica = opened();
     let _ = commit(&mut replica);
     let out = step(&mut replica, late());
-    let beat = out.iter().find_map(|action| match action {
-        Action::Send { message, .. } => match &message.body {
-            Body::Commit { beat, .. } => Some(*beat),
-            _ => None,
-        },
-        _ => None,
+    let beat = out.iter().find_map(|action| {
+        let Action::Send { message, .. } = action else { return None };
+        let Body::Commit { beat, .. } = &message.body else { return None };
+        Some(*beat)
     });
     let header = Header { from: ReplicaId(1), ..*replica.common.header() };
     let heard = Body::CommitOk { beat: beat.expect("a heartbeat for it") };
