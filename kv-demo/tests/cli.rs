@@ -124,6 +124,21 @@ fn bench_reports(endpoints: &str) {
 }
 
 #[test]
+fn a_cluster_that_cannot_be_is_refused_without_a_trace() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let place = dir.path().join("cluster");
+    for (wrong, why) in [(["--lease", "5000"], "patience"), (["--witness", "7"], "witness")] {
+        let place = place.to_str().expect("a name");
+        let ran = run(&[&["cluster", "--replicas", "3", "--no-view", "--dir", place][..], &wrong].concat());
+        assert_eq!((ran.code, ran.err.contains(why)), (Some(2), true), "{}", ran.err);
+        assert!(
+            fs::read_dir(dir.path()).expect("it is there").next().is_none(),
+            "nothing is in the way of the next try"
+        );
+    }
+}
+
+#[test]
 fn a_cluster_starts_tells_where_it_is_and_finds_its_data_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("data");

@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     witness: Vec<u16>,
     /// The primary answers reads by its clock for so many milliseconds after its backups have answered it, without asking them,
-    /// when the directory is new: EXPERIMENTAL, as reads are fresh only if no clock runs badly. At most the shortest patience.
+    /// when the directory is new: EXPERIMENTAL, as reads are fresh only if no clock runs badly. At most 200, the shortest patience.
     #[arg(long, value_name = "MS")]
     lease: Option<u64>,
     /// Where their logs live.
@@ -92,10 +92,13 @@ fn make(args: &Args, file: &Path) -> Result<(), String> {
     let text = configuration(args)?;
     let part = file.with_extension("part");
     fs::write(&part, text).map_err(said)?;
-    for id in 0..args.replicas {
-        let config = NodeConfig::load(&part, ReplicaId(id)).map_err(|error| error.to_string())?;
-        Node::format(&config).map_err(|error| error.to_string())?;
-    }
+    let configs =
+        (0..args.replicas).map(|id| NodeConfig::load(&part, ReplicaId(id)).map_err(|error| error.to_string()));
+    let configs = configs.collect::<Result<Vec<_>, _>>().inspect_err(|_| {
+        // What cannot be is refused without a trace, so that the next try finds nothing in its way.
+        let _ = fs::remove_file(&part).and_then(|()| fs::remove_dir(&args.dir));
+    })?;
+    configs.iter().try_for_each(|config| Node::format(config).map(drop)).map_err(|error| error.to_string())?;
     // The file appears when every log is there.
     fs::rename(&part, file).map_err(said)
 }
