@@ -26,8 +26,9 @@ pub(super) struct Args {
     /// --witness 2` bears any one failure with two copies of the data, `--replicas 5 --witness 3,4` any two with three.
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     witness: Vec<u16>,
-    /// The primary answers reads by its clock for so many milliseconds after its backups have answered it, without asking them,
-    /// when the directory is new: EXPERIMENTAL, as reads are fresh only if no clock runs badly. At most 200, the shortest patience.
+    /// The primary answers reads by its clock for so many milliseconds after its backups have answered it, without asking
+    /// them, when the directory is new. EXPERIMENTAL: reads are fresh only if no clock runs badly. At most 200, the shortest
+    /// patience.
     #[arg(long, value_name = "MS")]
     lease: Option<u64>,
     /// Where their logs live.
