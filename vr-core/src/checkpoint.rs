@@ -46,6 +46,23 @@ impl Checkpoint {
         checkpoint
     }
 
+    /// As a recording has it: without the bytes of the service's state, of which its digest and its length are known. What it
+    /// makes a replica do is the same, but for the bytes of the parts that are cut from it.
+    #[must_use]
+    pub fn without_state(&self) -> Self {
+        Self { state: State::left_out(self.state.len()), ..self.clone() }
+    }
+
+    /// The same with another state, which is not looked at: to leave it out, and to say again how long it is.
+    pub(crate) fn put_state(&mut self, state: State) {
+        self.state = state;
+    }
+
+    /// One of which somebody said the digest.
+    pub(crate) const fn named(head: Head, predicted: Predicted, table: Bytes, state: State, digest: Hash) -> Self {
+        Self { head, predicted, table, state, digest }
+    }
+
     /// What there is of it before the service has given its state, at `head`. In a group of a later epoch than the first,
     /// which is that of the configuration, the table's bytes begin with the group, as with a session that cannot be, one
     /// opened at op 0.
@@ -246,6 +263,18 @@ mod tests {
             assert_eq!(Checkpoint::joined(&parts), Some(checkpoint()));
         }
         assert!(whole.part(whole.length(), 9).is_empty() && whole.part(u64::MAX, 9).is_empty());
+    }
+
+    #[test]
+    fn a_checkpoint_without_its_state_has_its_digest_and_parts_of_the_same_length() {
+        let (whole, named) = (checkpoint(), checkpoint().without_state());
+        assert_eq!((named.digest(), named.length(), named.table()), (whole.digest(), whole.length(), whole.table()));
+        assert!(named != whole && named == named.without_state() && named.state().is_left_out());
+        for at in 0..whole.length() {
+            assert_eq!(named.part(at, 7).len(), whole.part(at, 7).len());
+        }
+        let bare = Checkpoint::new(whole.head(), whole.predicted(), Bytes::new(), State::default());
+        assert_eq!(bare.without_state(), bare, "there is nothing to leave out");
     }
 
     #[test]

@@ -6,26 +6,38 @@
 //! A recording is a run of frames of [`crate::wire`]: an [`Opening`], then every [`Event`] in the order in which the
 //! replica was stepped, then perhaps the opening of its next life, and so on. Where the beginning of a life was given up,
 //! a [`Midway`] stands in the opening's place: what the replica was then, and how many events had happened to it.
-//! Before either may stand how many events are missing behind the last one that is here: 0 until some are. Whoever records
+//! Before either may stand how many events are missing behind the last one that is here: 0 until some are.
+//!
+//! The bytes of the service's state are left out: the replica never looks at them, and they can be a thousand times what
+//! happened meanwhile. Digests and lengths are here; parts of a checkpoint that the repetition sends hold zeros in their
+//! place. Whoever records
 //!
 //! - writes the opening before the first action of `Replica::open` is carried out, and each event before its step's
 //!   actions are: what a process that is killed had said is then explained by its recording;
 //! - appends to what is in memory of the operating system, no more: a recording outlives the process, not the machine;
 //! - begins a new file for a new life: what follows a torn frame is not read.
 
-use crate::event::Event;
+use crate::event::{Event, Input};
 use crate::opening::{Midway, Opening};
 use crate::wire::{self, FRAME_HEADER_BYTES, Limits, Unwritten, WireError};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 
-/// Appends the beginning of a life.
+/// Appends the beginning of a life, without the bytes of the service's state.
 ///
 /// # Panics
 /// When the log on the disk exceeds 4 GiB.
 pub fn begin(opening: &Opening, out: &mut Vec<u8>) {
-    wire::encode_opening(opening, out);
+    match &opening.stored.checkpoint {
+        Some(checkpoint) if !checkpoint.state().is_left_out() => {
+            let mut opening = opening.clone();
+            opening.stored.checkpoint = Some(checkpoint.without_state());
+            wire::encode_opening(&opening, out);
+        }
+        Some(_) | None => wire::encode_opening(opening, out),
+    }
 }
 
 /// Appends the middle of a life.
@@ -45,12 +57,14 @@ pub fn missing(events: u64, out: &mut Vec<u8>) {
     wire::encode_unwritten(Unwritten(events), out);
 }
 
-/// Appends an event of the life.
+/// Appends an event of the life; of a checkpoint not the bytes of the service's state.
 ///
 /// # Panics
 /// When it exceeds 4 GiB, which the limits of a cluster rule out.
 pub fn add(event: &Event, out: &mut Vec<u8>) {
-    wire::encode_event(event, out);
+    let Input::CheckpointGiven(checkpoint) = &event.input else { return wire::encode_event(event, out) };
+    let input = Input::CheckpointGiven(Box::new(checkpoint.without_state()));
+    wire::encode_event(&Event { at: event.at, input }, out);
 }
 
 /// One life, as it was recorded.
@@ -176,9 +190,13 @@ pub fn read(bytes: &Bytes) -> Result<Recording, RecordingError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::Write;
+    use crate::checkpoint::Checkpoint;
     use crate::config::{ClusterConfig, Config};
+    use crate::entry::Predicted;
     use crate::event::Input;
-    use crate::id::{ClusterId, Incarnation, Instance, Op, ReplicaId, Time};
+    use crate::id::{ClusterId, Hash, Incarnation, Instance, Op, ReplicaId, Time};
+    use crate::log::Head;
     use crate::stored::{Damage, Stored};
     use alloc::vec;
 
@@ -210,6 +228,28 @@ mod tests {
         let (bytes, recording) = recorded();
         assert_eq!(read(&Bytes::from(bytes)), Ok(recording));
         assert_eq!(read(&Bytes::new()), Ok(Recording::default()));
+    }
+
+    /// As it is read back, and what a replica never does: written to a disk.
+    #[test]
+    fn the_bytes_of_a_service_s_state_are_in_no_recording_and_only_there_can_they_be_missing() {
+        let head = Head { op: Op(9), hash: Hash(3) };
+        let state = Bytes::from(vec![7; 100_000]);
+        let whole = Checkpoint::new(head, Predicted::default(), Bytes::from_static(b"table"), state);
+        let given = |checkpoint: &Checkpoint| Input::CheckpointGiven(Box::new(checkpoint.clone()));
+        let mut opening = opening();
+        opening.stored.checkpoint = Some(whole.clone());
+        let mut bytes = Vec::new();
+        begin(&opening, &mut bytes);
+        add(&Event { at: Time(6), input: given(&whole) }, &mut bytes);
+        assert!(bytes.len() < 1_000, "{}", bytes.len());
+        opening.stored.checkpoint = Some(whole.without_state());
+        let events = vec![Event { at: Time(6), input: given(&whole.without_state()) }];
+        let expected = Recording { lives: vec![Life { opening, events }], ..Recording::default() };
+        assert_eq!(read(&bytes.into()), Ok(expected));
+        let mut written = Vec::new();
+        wire::encode_write(&Write::Checkpoint(Box::new(whole.without_state())), &mut written);
+        assert_eq!(wire::decode_write(&written.into(), &Limits::NONE), Err(WireError::Ended));
     }
 
     #[test]

@@ -261,6 +261,8 @@ fn fuzz_as<T: Framed + PartialEq + fmt::Debug>(data: &[u8]) {
 /// A type that has frames of its own.
 trait Framed: Shape {
     const LETTER: u8;
+    /// Only recordings have them: states may be left out.
+    const IS_RECORDED: bool = false;
 }
 
 impl Framed for Message {
@@ -273,10 +275,12 @@ impl Framed for Write {
 
 impl Framed for Event {
     const LETTER: u8 = b'E';
+    const IS_RECORDED: bool = true;
 }
 
 impl Framed for Opening {
     const LETTER: u8 = b'O';
+    const IS_RECORDED: bool = true;
 }
 
 impl Framed for Midway {
@@ -359,7 +363,7 @@ fn open<T: Framed>(frame: &Bytes, limits: &Limits) -> Result<T, WireError> {
     if header.checksum != xxh3_64(payload) {
         return Err(WireError::Checksum);
     }
-    let mut source = Source { frame, rest: payload };
+    let mut source = Source { frame, rest: payload, is_recorded: T::IS_RECORDED };
     let value = T::get(&mut source)?;
     if source.rest.is_empty() { Ok(value) } else { Err(WireError::Trailing { bytes: source.rest.len() }) }
 }
@@ -399,9 +403,11 @@ impl Sink for Count {
 }
 
 /// What is left of a payload.
+#[derive(Clone)]
 struct Source<'a> {
     frame: &'a Bytes,
     rest: &'a [u8],
+    is_recorded: bool,
 }
 
 // Below, bincode: how it writes numbers, and (above, for digests) how it writes what serde tells it.

@@ -39,19 +39,23 @@ impl fmt::Display for ImageError {
 impl core::error::Error for ImageError {}
 
 impl Replica {
-    /// Everything it is, as bytes; planted bugs are not part of it. Equal replicas, equal images.
+    /// Everything it is, as bytes, but for those of the service's state in its checkpoints (see [`crate::recording`]); planted
+    /// bugs are not part of it. Equal replicas, equal images.
     #[must_use]
     pub fn image(&self) -> Vec<u8> {
-        wire::pack(self)
+        let mut lean = self.clone();
+        let lengths = lean.common.shelf.take_states();
+        wire::pack(&(lengths, lean))
     }
 
-    /// The replica with this image: it acts from here on as the other one did.
+    /// The replica with this image: it acts from here on as the other one did, but that parts of the checkpoints that it has now
+    /// hold zeros for the service's state. It is for a repetition, not for a service.
     ///
     /// # Errors
     /// When the bytes are no image, or of something that no replica is.
     pub fn of_image(image: &[u8]) -> Result<Self, ImageError> {
-        let mut this: Self = wire::unpack(image).map_err(ImageError::Unreadable)?;
-        if wire::pack(&this) != image {
+        let (lengths, mut this): (Vec<u64>, Self) = wire::unpack(image).map_err(ImageError::Unreadable)?;
+        if !this.common.shelf.put_lengths(&lengths) || this.image() != image {
             return Err(ImageError::Inconsistent("it is written otherwise"));
         }
         let common = &mut this.common;

@@ -8,6 +8,7 @@ use crate::id::{Hash, Op, ReplicaId, Time, WriteId, count};
 use crate::log::Head;
 use crate::message::CheckpointPart;
 use crate::rules::Rules;
+use crate::state::State;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -69,6 +70,29 @@ pub(super) struct Next {
 }
 
 impl Shelf {
+    fn whole(&mut self) -> impl Iterator<Item = &mut Checkpoint> {
+        let writing = self.writing.iter_mut().map(|(_, writing)| writing);
+        let lent = self.lent.iter_mut().map(|(lent, _)| lent);
+        self.newest.iter_mut().chain(writing).chain(lent).map(|whole| &mut **whole)
+    }
+
+    /// For an image: gives up the states of the checkpoints that are whole here, and says how long they are.
+    pub(super) fn take_states(&mut self) -> Vec<u64> {
+        let take = |whole: &mut Checkpoint| {
+            let bytes = whole.state().len();
+            whole.put_state(State::default());
+            bytes
+        };
+        self.whole().map(take).collect()
+    }
+
+    /// From an image: how long they are. False when they are not as many, or are here.
+    pub(super) fn put_lengths(&mut self, lengths: &[u64]) -> bool {
+        let fits = self.whole().count() == lengths.len() && self.whole().all(|whole| whole.state().is_empty());
+        self.whole().zip(lengths).for_each(|(whole, bytes)| whole.put_state(State::left_out(*bytes)));
+        fits
+    }
+
     /// What a disk holds.
     pub(super) fn new(checkpoint: Option<Checkpoint>) -> Self {
         Self { newest: checkpoint.map(Box::new), ..Self::default() }

@@ -20,6 +20,7 @@ use crate::message::{
     Recovery, RecoveryResponse, StartView, Tail,
 };
 use crate::quorum::{Position, ReplicaSet};
+use crate::state::State;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -294,19 +295,35 @@ fn on(entries: &Entries, checkpoint: &impl AsRef<Checkpoint>) -> Result<(), Wire
     if continues(entries, checkpoint.as_ref().head()) { Ok(()) } else { Err(WireError::NotAfterBase) }
 }
 
-/// With its digest: what was torn or mixed up after the frame was sealed, or before, is refused.
+/// Stands where the length of a state would: it is left out, and what follows is how long it is.
+const LEFT_OUT: u64 = u64::MAX;
+
+/// With its digest: what was torn or mixed up after the frame was sealed, or before, is refused. In a recording the state may be
+/// left out; then there is nothing to compare the digest with.
 impl Shape for Checkpoint {
     fn put(&self, to: &mut impl Sink) {
         self.head().put(to);
         self.predicted().put(to);
         self.table().put(to);
+        if self.state().is_left_out() {
+            put_number(LEFT_OUT, to);
+        }
         put_number(self.state().len(), to);
         self.state().pieces().for_each(|piece| to.put(piece));
         self.digest().put(to);
     }
     fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
         let (head, predicted) = (Head::get(from)?, Predicted::get(from)?);
-        let checkpoint = Self::new(head, predicted, Bytes::get(from)?, Bytes::get(from)?);
+        let table = Bytes::get(from)?;
+        if from.is_recorded && from.clone().number() == Ok(LEFT_OUT) {
+            from.number()?;
+            let state = State::left_out(from.number()?);
+            if !state.is_left_out() {
+                return Err(WireError::Number);
+            }
+            return Ok(Self::named(head, predicted, table, state, Hash::get(from)?));
+        }
+        let checkpoint = Self::new(head, predicted, table, Bytes::get(from)?);
         if Hash::get(from)? == checkpoint.digest() { Ok(checkpoint) } else { Err(WireError::WrongDigest) }
     }
 }
