@@ -145,8 +145,12 @@ fn refused(t: &mut Scenario) -> Verdict {
     t.run(t.heartbeat().times(5))?;
     t.give_way(0, 2);
     because(t, R0, NoHandOver::Unheard)?;
-    t.world.give_way_to(0, Some(ReplicaId(7)));
-    because(t, R0, NoHandOver::NoSuchMember)?;
+    for (told, nobody) in [7, 0].into_iter().enumerate() {
+        t.world.give_way_to(0, Some(ReplicaId(nobody)));
+        t.world.run_now();
+        let like = |n: &Note| matches!(n, Note::NoHandOver { why: NoHandOver::NoSuchMember });
+        t.expect(t.count_notes(R0, like) == told + 1, format!("r0 not to give way to r{nobody}"))?;
+    }
     t.put(0, 1, "x").expect_answered()?;
     t.restart(R2);
     t.settle()?;
