@@ -49,6 +49,26 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         ("crash, restart", "S2 prefix execution, L3 recovered"),
         back_from_long_ago,
     ),
+    ScenarioInfo {
+        tune: several_at_once,
+        ..story(
+            "ckpt-answers-for-nothing",
+            "The service of a backup is busy with a few ops when the backup skips them by a checkpoint: when it answers them, \
+             all at once, that is for nothing, and it becomes what it was told.",
+            ("a service that is busy, isolation", "S2 prefix execution, S16 table equality"),
+            answers_for_nothing,
+        )
+    },
+    ScenarioInfo {
+        tune: long_messages,
+        ..story(
+            "ckpt-long-parts",
+            "A backup that was away gets a checkpoint in parts that are too long to be copied: it has the same state as the \
+             others.",
+            ("isolation", "S17 checkpoint equality, S2 prefix execution"),
+            long_parts,
+        )
+    },
     story(
         "d32-checkpoint-is-no-log",
         "A replica that lacks the log of view 1 fetches the checkpoint it begins with: it is normal with the log, not before.",
@@ -119,6 +139,17 @@ pub(super) fn every_four(setup: &mut Setup) {
     setup.checkpoint_interval = u32::try_from(INTERVAL).expect("small");
     setup.max_request_bytes = 150;
     setup.max_message_bytes = setup.max_request_bytes + vr_core::MESSAGE_OVERHEAD_BYTES;
+}
+
+fn several_at_once(setup: &mut Setup) {
+    every_four(setup);
+    setup.together = true;
+}
+
+fn long_messages(setup: &mut Setup) {
+    every_four(setup);
+    setup.max_request_bytes = 8 << 10;
+    setup.max_message_bytes = (18 << 10) + vr_core::MESSAGE_OVERHEAD_BYTES;
 }
 
 /// So many ops, each with a value of its own that makes a checkpoint longer than a message.
@@ -204,6 +235,55 @@ fn back_from_long_ago(t: &mut Scenario) -> Verdict {
     t.expect_note(R2, "a checkpoint to be installed", installed)?;
     work(t, 5)?;
     t.settle()?;
+    t.expect_equal_memory_and_disk(All)
+}
+
+/// Ops 3 and 4 are one upcall, which takes longer than all that follows.
+fn answers_for_nothing(t: &mut Scenario) -> Verdict {
+    t.open(&[0, 1])?;
+    t.run(t.heartbeat().times(2))?;
+    t.keep_busy(R2, t.heartbeat().times(30));
+    t.append(0, 8, "a").unwatched();
+    t.append(1, 9, "b").unwatched();
+    t.expect_answered(0)?;
+    t.expect_answered(1)?;
+    t.run(t.heartbeat().times(2))?;
+    t.expect_commit(R2, Op(4))?;
+    let executed = |t: &Scenario| t.agreed(R2, "what is executed", |s| s.executed);
+    t.expect(executed(t)? == Op(2), "the service of r2 to be busy")?;
+    t.isolate(R2);
+    work(t, 14)?;
+    t.heal();
+    t.wait_until(t.heartbeat().times(4), "r2 to go on from a checkpoint", |world| {
+        world.notes().iter().any(|(who, note)| *who == 2 && installed(note))
+    })?;
+    t.expect(executed(t)? == Op(2), "the service of r2 to be busy still")?;
+    t.settle()?;
+    t.expect_value(All, 8, Some("a"))?;
+    t.expect_value(All, 9, Some("b"))?;
+    t.expect_equal_memory_and_disk(All)
+}
+
+/// From 16 KiB on parts are kept as they came.
+fn long_parts(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    t.run(t.heartbeat().times(2))?;
+    t.isolate(R2);
+    for key in 0..14 {
+        t.put(0, key % 8, &format!("{key:0>6000}")).expect_answered()?;
+    }
+    t.run(t.heartbeat())?;
+    t.hold(CheckpointPart, All, R2);
+    t.mend(R2, All);
+    t.run(t.heartbeat().times(2))?;
+    let held = t.held(CheckpointPart, All, R2).last().map(|place| t.world.held()[*place].message.body.clone());
+    let Some(Body::CheckpointPart(part)) = held else { return t.disappoint("a part in hand") };
+    let (bytes, length) = (part.bytes.len(), part.length);
+    t.expect(bytes == 18 << 10, format!("a part of 18 KiB, not of {bytes} bytes"))?;
+    t.expect(length > 2 * (18 << 10), format!("more than two of them, not {length} bytes"))?;
+    t.release(CheckpointPart, All, R2)?;
+    t.settle()?;
+    t.expect_note(R2, "a checkpoint to be installed", installed)?;
     t.expect_equal_memory_and_disk(All)
 }
 
