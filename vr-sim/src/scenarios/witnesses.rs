@@ -4,10 +4,10 @@
 
 use super::checkpoints::every_four;
 use crate::scenario::Role::{All, Others, P, R, R0, R1, R2, R3, R4};
-use crate::scenario::{BOTH, SYNC, Scenario, ScenarioInfo, Verdict};
+use crate::scenario::{ASYNC, BOTH, SYNC, Scenario, ScenarioInfo, Verdict};
 use crate::setup::Setup;
-use vr_core::MessageKind::{GetState, Prepare};
-use vr_core::{BadGroup, NoHandOver, Note, Op, Reject, ReplicaId, StatusName, View};
+use vr_core::MessageKind::{CheckpointDurable, GetState, Prepare, RecoveryResponse};
+use vr_core::{BadGroup, Ignored, NoHandOver, Note, Op, Reject, ReplicaId, StatusName, View};
 
 const fn story(
     name: &'static str,
@@ -109,6 +109,20 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         (4, three_and_one),
         log_and_state,
     ),
+    ScenarioInfo {
+        modes: ASYNC,
+        ..story(
+            "d103-recovers-when-news-come",
+            "A witness lost its memory, and the log on its disk ends before that of the primary begins, which is a checkpoint of \
+             which the primary does not know that enough have it: it waits for these news, and no longer.",
+            (
+                "isolation, loss of CheckpointDurable, a disk that is stuck, crash",
+                "S18 cut behind a checkpoint, L3 recovered",
+            ),
+            (4, three_and_one),
+            recovers_when_news_come,
+        )
+    },
     story(
         "witness-group-stays",
         "An operator wants another group: with witnesses that is refused, with the reason.",
@@ -358,6 +372,44 @@ fn log_and_state(t: &mut Scenario) -> Verdict {
     t.expect_note(R1, "a checkpoint", installed)?;
     t.expect_status(R1, StatusName::Primary)?;
     t.expect_value(R1, 9, Some("xy"))
+}
+
+/// r2 fetches a checkpoint and leads; that r0 and r1 have that one, too, it is told every eight heartbeats.
+fn recovers_when_news_come(t: &mut Scenario) -> Verdict {
+    t.open(&[0])?;
+    t.run(t.heartbeat().times(2))?;
+    t.stick_disk(R3);
+    t.isolate(R2);
+    t.lose(CheckpointDurable, All, R2);
+    work(t, 17)?;
+    t.append(0, 9, "x").expect_answered()?;
+    t.run(t.heartbeat().times(20))?;
+    t.mend(R2, Others(2));
+    t.settle()?;
+    t.expect_note(R2, "a checkpoint", installed)?;
+    t.give_way(0, 2);
+    t.wait_until(t.heartbeat().times(2), "r2 to lead", |world| world.primary() == 2)?;
+    t.crash(R3);
+    let (ends, begins) = (t.world.disk(3).log.op(), t.agreed(R2, "where its log begins", |s| s.base)?);
+    t.expect(ends < begins, format!("the log of r3, which ends at op {ends}, to end before op {begins}"))?;
+    t.free_disk(R3);
+    t.restart(R3);
+    t.run(t.heartbeat().times(20))?;
+    t.expect_status(R3, StatusName::Recovering)?;
+    let no_log =
+        |n: &Note| matches!(n, Note::Ignored { from: ReplicaId(2), kind: RecoveryResponse, why: Ignored::WrongRole });
+    t.expect(t.count_notes(R3, no_log) > 10, "r2 to answer again and again that it has no log for r3")?;
+    t.append(0, 9, "y").expect_answered()?;
+    t.pass(CheckpointDurable, All, R2);
+    t.wait_until(t.heartbeat().times(10), "r3 to have its memory back", |world| {
+        world.snapshot(3).is_some_and(|s| s.status == StatusName::Backup)
+    })?;
+    t.expect_note(R3, "where its log begins now", installed)?;
+    t.crash(R1);
+    t.append(0, 9, "z").expect_answered()?;
+    t.restart(R1);
+    t.settle()?;
+    t.expect_value(R1, 9, Some("xyz"))
 }
 
 fn group_stays(t: &mut Scenario) -> Verdict {
