@@ -18,7 +18,7 @@ pub(super) const fn story(
     ScenarioInfo { name, story, faults, properties, replicas: 3, modes: BOTH, tune: spare, play }
 }
 
-fn spare(setup: &mut Setup) {
+pub(super) fn spare(setup: &mut Setup) {
     setup.spares = 3;
 }
 

@@ -3,14 +3,16 @@
 //! Owns one story per way in which the core refuses them, or stops for good rather than believe one: branches that
 //! honest peers on a bad network never reach. Must not know other sections.
 
+use super::epochs::{begin, spare};
 use crate::scenario::Role::{All, R, R0, R1, R2};
 use crate::scenario::{ASYNC, BOTH, Scenario, ScenarioInfo, Verdict, plain};
 use crate::world::HeldMessage;
 use bytes::Bytes;
-use vr_core::MessageKind::{Commit, CommitOk, DoViewChange, NewState, Prepare, Recovery, RecoveryResponse};
+use vr_core::MessageKind::{Commit, CommitOk, DoViewChange, NewState, Prepare, Recovery, RecoveryResponse, StartEpoch};
 use vr_core::{
-    Beat, Body, DoViewChange as Report, Entries, Entry, Hash, Head, Ignored, Kind, MessageKind, NewState as Page, Note,
-    Op, Predicted, Reject, ReplicaId, Request, RequestNumber, Session, StartView, StatusName, Tail, View, Wait,
+    Beat, Body, CheckpointDurable, DoViewChange as Report, Entries, Entry, Epoch, Hash, Head, Ignored, Kind,
+    MessageKind, NewState as Page, Note, Op, Predicted, Reject, ReplicaId, Request, RequestNumber, Session, StartView,
+    StatusName, Tail, View, Wait,
 };
 
 const fn story(
@@ -32,8 +34,8 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
     ),
     story(
         "messages-without-sense",
-        "A Prepare without entries, one of a backup, reports and logs that contradict themselves or are for somebody else \
-         arrive: they are dropped, each for its reason.",
+        "A Prepare without entries, one of a backup, news of a checkpoint as of groups with witnesses, reports and logs that \
+         contradict themselves or are for somebody else arrive: they are dropped, each for its reason.",
         ("forged messages", "S6 log match, S7 justified start, S24 no unexcused halt"),
         messages_without_sense,
     ),
@@ -48,8 +50,9 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         modes: ASYNC,
         ..story(
             "recovery-without-sense",
-            "A question of a recovering replica names a view that cannot be, an answer to it contradicts itself, and somebody \
-             asks it for entries by name: the first two are dropped, and it recovers from the true answer.",
+            "A question of a recovering replica names a view that cannot be or is of a later epoch, an answer to it contradicts \
+             itself, and somebody asks it for entries by name: all but the last are dropped, and it recovers from the true \
+             answer.",
             ("forged Recovery, RecoveryResponse and GetEntries", "S10 justified recovery, S24 no unexcused halt"),
             recovery_without_sense,
         )
@@ -75,6 +78,16 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
         ("forged DoViewChange", "expectation: it halts, and no view starts"),
         commit_beyond,
     ),
+    ScenarioInfo {
+        tune: spare,
+        ..story(
+            "news-of-too-many",
+            "A member that is cut off is told of the next epoch by one of its group, then by more strangers than two groups \
+             have members: it remembers only the last of them, asks those, and gets there when its group is back.",
+            ("isolation, forged NewEpoch", "L7 reconfigured, expectation: what it remembers is bounded"),
+            news_of_too_many,
+        )
+    },
 ];
 
 /// A message of `from` to `to`, of this kind, kept as a pattern for others.
@@ -144,6 +157,9 @@ fn messages_without_sense(t: &mut Scenario) -> Verdict {
     let usurped_beat = Body::Commit { commit, head, beat: beats };
     dropped(t, saying(&usurped, None, usurped_beat.clone()), Ignored::WrongRole)?;
     dropped(t, saying(&vote, None, usurped_beat), Ignored::WrongRole)?;
+    // Of a group with witnesses, which this one is not: no log may go for it.
+    let news = Body::CheckpointDurable(Box::new(CheckpointDurable { head, held: head }));
+    dropped(t, saying(&vote, None, news), Ignored::WrongRole)?;
     // Of a later view: they move whoever hears them there, and say nothing that is to be believed.
     let none = |base: Head, head: Head| Tail { base, entries: Entries::empty(), head };
     let beyond = Head { op: Op(99), hash: head.hash };
@@ -224,10 +240,13 @@ fn recovery_without_sense(t: &mut Scenario) -> Verdict {
     let mut asks = saying(&asks, None, Body::GetEntries { through: head });
     asks.message.header.from = ReplicaId(0);
     t.world.inject(asks);
-    if let Body::Recovery(asked) = &mut question.message.body {
-        asked.view_min = View(1 << 62);
+    for view_min in [View(1 << 62), View::first_of(Epoch(1))] {
+        if let Body::Recovery(asked) = &mut question.message.body {
+            asked.view_min = view_min;
+        }
+        dropped(t, question.clone(), Ignored::Malformed)?;
+        t.expect_view(R0, 0)?;
     }
-    dropped(t, question, Ignored::Malformed)?;
     t.release(Recovery, R1, R0)?;
     t.run_ms(5)?;
     let Some(answer) = t.held(RecoveryResponse, R0, R1).first().map(|at| t.world.held()[*at].clone()) else {
@@ -344,4 +363,36 @@ fn commit_beyond(t: &mut Scenario) -> Verdict {
     t.expect(t.world.disk(2).log == log, "the log on the disk of r2 to be as it was")?;
     t.end_here(); // Somebody lied: whether the rest gets along is not the point.
     Ok(())
+}
+
+/// Strangers are r100 and so on. r0 and the first of them are as many as are remembered, and the next begins a new list.
+fn news_of_too_many(t: &mut Scenario) -> Verdict {
+    const REMEMBERED: u16 = 128;
+    let (first, next) = (100, 100 + REMEMBERED - 1);
+    begin(t)?;
+    t.isolate(R2);
+    t.hold(StartEpoch, R0, R2);
+    t.reconfigure(R0, 1, 0, &[0, 1, 2, 3]);
+    t.expect_epoch(1, &[0, 1, 3])?;
+    let Some(news) = t.held(StartEpoch, R0, R2).first().map(|at| t.world.held()[*at].clone()) else {
+        return t.disappoint("a StartEpoch in hand");
+    };
+    let Body::StartEpoch(group) = &news.message.body else { return t.disappoint("a StartEpoch in hand") };
+    let said = saying(&news, None, Body::NewEpoch(group.clone()));
+    t.world.inject(news);
+    for stranger in first..next + 3 {
+        let mut lie = said.clone();
+        lie.message.header.from = ReplicaId(stranger);
+        dropped(t, lie, Ignored::Duplicate)?;
+    }
+    t.run(t.heartbeat().times(160))?;
+    let asked = |n: &Note, id: u16| matches!(n, Note::AskedForCheckpoint { of, .. } if of.0 == id);
+    for id in first..next {
+        t.expect_no_note(R2, "a question to a stranger whom it forgot", |n| asked(n, id))?;
+    }
+    for id in (next..next + 3).chain([0, 1, 3]) {
+        t.expect_note(R2, &format!("a question to r{id}"), |n| asked(n, id))?;
+    }
+    t.heal();
+    t.expect_epoch(1, &[0, 1, 2, 3])
 }
