@@ -143,6 +143,7 @@ pub(super) fn every_four(setup: &mut Setup) {
 
 fn several_at_once(setup: &mut Setup) {
     every_four(setup);
+    setup.max_message_bytes += 1 << 10;
     setup.together = true;
 }
 
@@ -249,6 +250,8 @@ fn answers_for_nothing(t: &mut Scenario) -> Verdict {
     t.expect_answered(1)?;
     t.run(t.heartbeat().times(2))?;
     t.expect_commit(R2, Op(4))?;
+    let together = t.world.marks().answers_together;
+    t.expect(together == 6, format!("two answers at once of each of the three, not {together}"))?;
     let executed = |t: &Scenario| t.agreed(R2, "what is executed", |s| s.executed);
     t.expect(executed(t)? == Op(2), "the service of r2 to be busy")?;
     t.isolate(R2);
