@@ -394,12 +394,12 @@ fn recovers_when_news_come(t: &mut Scenario) -> Verdict {
     t.expect(ends < begins, format!("the log of r3, which ends at op {ends}, to end before op {begins}"))?;
     t.free_disk(R3);
     t.restart(R3);
+    t.append(0, 9, "y").expect_answered()?;
     t.run(t.heartbeat().times(20))?;
     t.expect_status(R3, StatusName::Recovering)?;
     let no_log =
         |n: &Note| matches!(n, Note::Ignored { from: ReplicaId(2), kind: RecoveryResponse, why: Ignored::WrongRole });
     t.expect(t.count_notes(R3, no_log) > 10, "r2 to answer again and again that it has no log for r3")?;
-    t.append(0, 9, "y").expect_answered()?;
     t.pass(CheckpointDurable, All, R2);
     t.wait_until(t.heartbeat().times(10), "r3 to have its memory back", |world| {
         world.snapshot(3).is_some_and(|s| s.status == StatusName::Backup)
