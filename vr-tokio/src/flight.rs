@@ -1,11 +1,12 @@
 //! The flight recorder: what happens to the replica, in a ring of files, for the simulator's checkers.
 //!
-//! Owns the file that is written. Each begins with a state of the replica and holds the events from there on; when one is
-//! full the next is begun, with a copy of the replica as it is then, on a thread of its own, and the oldest are given
-//! up. Meanwhile events go into both. What a step said is explained by what is in the files before it: events are handed to
-//! the operating system before the actions of their steps are carried out. A recording that cannot be written rests, counts
-//! what is missing and begins again with the state as it is then; the node goes on whatever happens. Off unless configured.
-//! Must not know what is recorded. `vr_core::recording`.
+//! Owns the file that is written. Each begins with a state of the replica and holds the events from there on; when one
+//! is full the next is begun, with a copy of the replica as it is then, on a thread of its own, and the oldest are
+//! given up. Meanwhile events go into both. What a step said is explained by what is in the files before it: events are
+//! handed to the operating system before anything that they led to leaves the node or goes to its disk, and wait until
+//! then. A recording that cannot be written rests, counts what is missing and begins again with the state as it is
+//! then; the node goes on whatever happens. Off unless configured. Must not know what is recorded.
+//! `vr_core::recording`.
 
 mod keeper;
 mod options;
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Instant;
-use vr_core::{Event, Incarnation, Midway, Opening, Replica, recording};
+use vr_core::{Action, Event, Incarnation, Midway, Opening, Replica, recording};
 
 /// What a recording counts. Cloning shares it.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,23 @@ impl FlightMetrics {
 
 /// The encoding of one event of so many is measured.
 const MEASURED: u64 = 16;
+/// No more bytes of events wait for something to be told: each write costs the operating system as much as a kilobyte in it.
+const WAITING_MAX: usize = 64 << 10;
+
+/// Does it leave the node, or go to its disk? What the service executes, only its answers tell.
+const fn is_told(action: &Action) -> bool {
+    match action {
+        Action::Send { .. }
+        | Action::Persist { .. }
+        | Action::Reply(_)
+        | Action::Reject(_)
+        | Action::Restore(_)
+        | Action::Read(_)
+        | Action::ReadBefore { .. }
+        | Action::Halt(_) => true,
+        Action::Execute(_) | Action::Checkpoint { .. } | Action::Note(_) => false,
+    }
+}
 
 /// The recording of one life of a replica.
 #[derive(Debug)]
@@ -155,8 +173,11 @@ impl Flight {
         self.metrics.seconds.inc_by(begun.elapsed().as_secs_f64() * 16.0);
     }
 
-    /// Before anything of it has consequences; `replica` is what has become of it.
-    pub(crate) fn flush(&mut self, replica: &Replica) {
+    /// Before anything of it has consequences, which are these; `replica` is what has become of it.
+    pub(crate) fn flush(&mut self, replica: &Replica, actions: &[Action]) {
+        if self.buffer.len() < WAITING_MAX && !actions.iter().any(is_told) {
+            return;
+        }
         let begun = (self.buffered > 0).then(Instant::now);
         self.look();
         if self.buffered > 0 {

@@ -4,8 +4,8 @@ use super::*;
 use std::path::Path;
 use vr_core::recording::{Part, Recording};
 use vr_core::{
-    ClientId, ClusterConfig, ClusterId, Config, Input, Instance, Kind, Predicted, ReplicaId, Request, RequestNumber,
-    Session, Stored, Time, WriteId,
+    ClientId, ClusterConfig, ClusterId, Config, HaltReason, Input, Instance, Kind, Predicted, ReplicaId, Request,
+    RequestNumber, Session, Stored, Time, WriteId,
 };
 
 const MAX_BYTES: u64 = 1 << 20;
@@ -53,8 +53,8 @@ impl Alone {
         self.now += 1;
         let event = Event { at: Time(self.now), input };
         self.flight.add(&event);
-        let _ = self.replica.step(event);
-        self.flight.flush(&self.replica);
+        let actions = self.replica.step(event);
+        self.flight.flush(&self.replica, &actions);
     }
 
     /// Something that leaves the replica nearly as it was: of a session that it does not know.
@@ -67,7 +67,7 @@ impl Alone {
         self.hears(bytes);
         while self.flight.turn.is_some() {
             std::thread::yield_now();
-            self.flight.flush(&self.replica);
+            self.flight.flush(&self.replica, &[Action::Halt(HaltReason::WriteFailed)]);
         }
     }
 
@@ -119,6 +119,24 @@ fn the_ring_stays_within_its_bound_and_what_it_holds_goes_on_exactly() {
     assert_eq!(last.midway.events + u64::try_from(last.events.len()).expect("few"), events);
     assert_eq!(events, 2_001);
     goes_on(&parts, &alone.replica);
+}
+
+/// A tick that is early leads to nothing; a request of a session that is not known is refused.
+#[test]
+fn what_led_to_nothing_yet_waits_and_is_in_the_file_before_anything_is_told() {
+    let mut alone = Alone::new();
+    alone.hears(1);
+    let bytes = alone.bytes();
+    for _ in 0..3 {
+        alone.step(Input::Tick);
+    }
+    assert_eq!(alone.bytes(), bytes, "nobody was told anything");
+    alone.hears(1);
+    let recordings = alone.recordings();
+    assert_eq!(recordings[0].lives[0].events.len(), 6);
+    let before = alone.bytes();
+    (0..10_000).for_each(|_| alone.step(Input::Tick));
+    assert!(alone.bytes() > before, "nor does more wait than a little");
 }
 
 #[test]

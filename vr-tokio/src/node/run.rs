@@ -334,7 +334,7 @@ impl Loop {
 
     fn carry_out(&mut self, actions: &mut Vec<Action>) {
         if let Some(flight) = &mut self.flight {
-            flight.flush(&self.replica);
+            flight.flush(&self.replica, actions);
         }
         for action in actions.drain(..) {
             match action {
