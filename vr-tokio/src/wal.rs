@@ -42,6 +42,7 @@
 mod ahead;
 mod bytes;
 mod checkpoints;
+mod direct;
 mod error;
 mod files;
 mod fold;

@@ -17,8 +17,6 @@ use xxhash_rust::xxh3::Xxh3Default;
 const AHEAD: &str = "checkpoint.ahead";
 /// So much is written before it is synced and read back.
 const SYNCED_BYTES: u64 = 4 << 20;
-/// So much is read back at a time.
-const PIECE_BYTES: usize = 1 << 20;
 
 /// What is written ahead of the log, as both who write and the log see it.
 #[derive(Clone)]
@@ -93,7 +91,7 @@ impl Ahead {
         if bytes > self.0.room.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let mut file = self.0.files.create(AHEAD)?;
+        let mut file = self.0.files.create_long(AHEAD)?;
         let begun = file.allocate(bytes).and_then(|()| file.write_at(0, &header(&reference, &self.0.stamp)));
         if let Err(error) = begun {
             self.0.files.remove(AHEAD)?;
@@ -144,17 +142,13 @@ impl Writing {
     /// What is written is on the disk, and is what it was.
     fn check(&mut self) -> io::Result<()> {
         self.file.sync()?;
-        while self.read < self.written {
-            let left = usize::try_from(self.written - self.read).unwrap_or(usize::MAX);
-            let (offset, bytes) = (wide(HEADER_BYTES) + self.read, left.min(PIECE_BYTES));
-            let piece = self.ahead.0.files.read_part(AHEAD, offset, bytes)?;
-            if piece.is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.digest.update(&piece);
-            self.read += wide(piece.len());
-        }
-        Ok(())
+        let (offset, bytes) = (wide(HEADER_BYTES) + self.read, self.written - self.read);
+        let Self { ahead, digest, read, .. } = self;
+        ahead.0.files.read_each(AHEAD, offset, bytes, &mut |piece| {
+            digest.update(piece);
+            *read += wide(piece.len());
+        })?;
+        if self.read < self.written { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     /// All of it was written: it gets its name. False when it is not what it is to be.

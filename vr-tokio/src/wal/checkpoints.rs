@@ -85,16 +85,11 @@ impl Reference {
             return Ok(false);
         }
         let (mut digest, mut read) = (Xxh3Default::new(), 0);
-        while read < self.length {
-            let piece = narrow(self.length - read).min(PIECE_BYTES);
-            let piece = files.read_part(name, wide(HEADER_BYTES) + read, piece)?;
-            if piece.is_empty() {
-                return Ok(false);
-            }
-            digest.update(&piece);
+        files.read_each(name, wide(HEADER_BYTES), self.length, &mut |piece| {
+            digest.update(piece);
             read += wide(piece.len());
-        }
-        Ok(digest.digest128() == self.digest.0)
+        })?;
+        Ok(read == self.length && digest.digest128() == self.digest.0)
     }
 
     fn checked(&self, mut bytes: Vec<u8>, stamp: &Stamp) -> Result<Checkpoint, String> {

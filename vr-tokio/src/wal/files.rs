@@ -6,11 +6,11 @@
 //! file; a name created, renamed or removed is durable after `sync_dir`; before that a crash may leave either state.
 //! Bytes never written read as zeros.
 
-use rustix::fs::{Advice, FallocateFlags, FlockOperation, fadvise, fallocate, flock};
+use super::direct::{self, Direct};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use std::any::Any;
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +40,14 @@ pub trait Files: Send + Sync + 'static {
     /// When it cannot be made.
     fn create(&self, name: &str) -> io::Result<Box<dyn File>>;
 
+    /// As [`Files::create`], for what is long and written from its beginning to its end: past memory, where that can be had.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn create_long(&self, name: &str) -> io::Result<Box<dyn File>> {
+        self.create(name)
+    }
+
     /// A file that exists, for writing.
     ///
     /// # Errors
@@ -58,6 +66,24 @@ pub trait Files: Send + Sync + 'static {
     /// # Errors
     /// When they cannot be read.
     fn read_part(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>>;
+
+    /// As [`Files::read_part`], piece by piece, for what is long.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn read_each(&self, name: &str, offset: u64, bytes: u64, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let (mut at, end) = (offset, offset.saturating_add(bytes));
+        while at < end {
+            let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let piece = self.read_part(name, at, left.min(PIECE_BYTES))?;
+            if piece.is_empty() {
+                break;
+            }
+            at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            each(&piece);
+        }
+        Ok(())
+    }
 
     /// Gives a file another name, in place of the one that had it.
     ///
@@ -108,6 +134,8 @@ pub trait File: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
+/// So much is read at a time.
+const PIECE_BYTES: usize = 1 << 20;
 /// The name of the file that carries the lock.
 const LOCK: &str = "lock";
 
@@ -159,6 +187,12 @@ impl Files for Directory {
         Ok(Box::new(OpenOptions::new().create(true).truncate(true).write(true).open(self.path(name))?))
     }
 
+    fn create_long(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let path = self.path(name);
+        let plain = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+        Ok(Box::new(Direct::new(plain, &path)))
+    }
+
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
         Ok(Box::new(OpenOptions::new().write(true).open(self.path(name))?))
     }
@@ -169,11 +203,7 @@ impl Files for Directory {
 
     fn read_part(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
         let file = fs::File::open(self.path(name))?;
-        let length = u64::try_from(bytes).ok().and_then(NonZero::new);
-        match fadvise(&file, offset, length, Advice::DontNeed) {
-            // It is advice: who does not take it reads from memory.
-            Ok(()) | Err(_) => {}
-        }
+        direct::forget(&file, offset, u64::try_from(bytes).unwrap_or(u64::MAX));
         let mut part = vec![0; bytes];
         let mut filled = 0;
         while filled < bytes {
@@ -187,6 +217,10 @@ impl Files for Directory {
         }
         part.truncate(filled);
         Ok(part)
+    }
+
+    fn read_each(&self, name: &str, offset: u64, bytes: u64, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        direct::read_each(&self.path(name), offset, bytes, each)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
