@@ -10,6 +10,9 @@ const SHARED_BYTES_MIN: usize = 8 << 10;
 /// What is shorter goes together in pieces of so many bytes.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// No value keeps a longer piece than this: that of a part that came from another replica.
+const KEPT_BYTES_MAX: usize = 4 << 20;
+
 /// Puts a state together.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
@@ -53,11 +56,13 @@ pub(super) struct Reader<'a> {
     /// The rest of the piece that is being read, and what there is behind it.
     piece: Bytes,
     next: u64,
+    /// Is that piece no longer than may be kept for one value in it?
+    is_shared: bool,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(state: &'a State) -> Self {
-        Self { state, piece: Bytes::new(), next: 0 }
+        Self { state, piece: Bytes::new(), next: 0, is_shared: false }
     }
 
     pub(super) fn is_at_end(&self) -> bool {
@@ -73,10 +78,14 @@ impl<'a> Reader<'a> {
         Some(self.bytes(8)?.get_u64_le())
     }
 
-    /// A copy of so many bytes: what is kept of a state does not keep all of it.
+    /// So many bytes. What is short is copied, so that it does not keep the piece it lies in; what is long is shared with
+    /// the state where that lies in pieces: to copy all of a large one takes as much memory again, and nearly as long as
+    /// it took to arrive.
     pub(super) fn bytes(&mut self, count: usize) -> Option<Bytes> {
         if self.piece.len() >= count {
-            return Some(Bytes::copy_from_slice(&self.piece.split_to(count)));
+            let bytes = self.piece.split_to(count);
+            let is_kept = count >= SHARED_BYTES_MIN && self.is_shared;
+            return Some(if !is_kept { Bytes::copy_from_slice(&bytes) } else { bytes });
         }
         let left = self.state.len().saturating_sub(self.next);
         let missing = u64::try_from(count - self.piece.len()).ok().filter(|missing| *missing <= left)?;
@@ -85,6 +94,7 @@ impl<'a> Reader<'a> {
         while out.len() < count {
             let piece = self.state.range(self.next, usize::MAX).next()?;
             self.next += u64::try_from(piece.len()).ok()?;
+            self.is_shared = piece.len() <= KEPT_BYTES_MAX;
             self.piece = piece;
             let take = self.piece.len().min(count - out.len());
             out.extend_from_slice(&self.piece.split_to(take));
