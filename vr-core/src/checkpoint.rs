@@ -156,26 +156,23 @@ impl Checkpoint {
     /// piece of the state are shared, not copied.
     #[must_use]
     pub fn part(&self, offset: u64, bytes: usize) -> Bytes {
+        self.range(offset, bytes).whole()
+    }
+
+    /// As [`Checkpoint::part`], in pieces: those of the state are shared.
+    #[must_use]
+    pub fn range(&self, offset: u64, bytes: usize) -> State {
         let before_state = FIXED_BYTES + self.table.len();
         let skipped = offset.min(count(before_state));
-        let of_state = offset - skipped;
-        if skipped == count(before_state) {
-            let mut pieces = self.state.range(of_state, bytes);
-            let (first, second) = (pieces.next().unwrap_or_default(), pieces.next());
-            let Some(second) = second else { return first };
-            let mut part = Vec::with_capacity(bytes);
-            [first, second].into_iter().chain(pieces).for_each(|piece| part.extend_from_slice(&piece));
-            return part.into();
-        }
         let (from, fixed) = (index(skipped), self.fixed());
-        let mut part = Vec::with_capacity(bytes.min(index(self.length().saturating_sub(offset))));
+        let mut before = Vec::with_capacity((before_state - from).min(bytes));
         for (start, piece) in [(0, &fixed[..]), (FIXED_BYTES, &self.table)] {
             let skip = from.saturating_sub(start).min(piece.len());
-            let take = (piece.len() - skip).min(bytes - part.len());
-            part.extend_from_slice(&piece[skip..skip + take]);
+            let take = (piece.len() - skip).min(bytes - before.len());
+            before.extend_from_slice(&piece[skip..skip + take]);
         }
-        self.state.range(0, bytes - part.len()).for_each(|piece| part.extend_from_slice(&piece));
-        part.into()
+        let left = bytes - before.len();
+        core::iter::once(before.into()).chain(self.state.range(offset - skipped, left)).collect()
     }
 
     /// The checkpoint whose parts, joined, are `whole`; `None` when no checkpoint has them. Its digest is computed,

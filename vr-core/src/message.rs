@@ -8,9 +8,9 @@ use crate::group::Group;
 use crate::id::{Beat, Epoch, FetchId, Hash, Incarnation, Instance, Nonce, Op, ReplicaId, Seq, View};
 use crate::log::Head;
 use crate::quorum::ReplicaSet;
+use crate::state::State;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::fmt;
 use core::ops::{Deref, DerefMut};
 use serde::{Deserialize, Serialize};
@@ -322,8 +322,8 @@ pub struct CheckpointPart {
     pub length: u64,
     /// From which byte on.
     pub offset: u64,
-    /// The bytes.
-    pub bytes: Bytes,
+    /// The bytes, in the pieces in which whoever gives them has them.
+    pub bytes: State,
 }
 
 /// Which checkpoints are on disks, in a group with witnesses: their logs go behind what enough of those that hold state have

@@ -4,7 +4,7 @@
 //! states, however they are cut. Must not know what is in them.
 //! Paper: VRR §5.1; PROTOCOL 1.7.
 
-use crate::id::count;
+use crate::id::{count, index};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -66,7 +66,7 @@ impl State {
             [] => Bytes::new(),
             [(_, piece)] => piece.clone(),
             [..] => {
-                let mut whole = Vec::new();
+                let mut whole = Vec::with_capacity(index(self.len()));
                 self.pieces().for_each(|piece| whole.extend_from_slice(piece));
                 whole.into()
             }

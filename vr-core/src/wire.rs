@@ -22,9 +22,11 @@
 
 mod error;
 mod opening;
+mod pieces;
 mod shapes;
 
 pub use self::error::{Fault, WireError};
+pub use self::pieces::encode_shared;
 
 use crate::action::Write;
 use crate::config::ClusterConfig;
@@ -380,6 +382,11 @@ trait Shape: Sized {
 /// Where a payload goes.
 trait Sink {
     fn put(&mut self, bytes: &[u8]);
+
+    /// What need not be copied where it can be kept as it is.
+    fn share(&mut self, bytes: &Bytes) {
+        self.put(bytes);
+    }
 }
 
 impl Sink for Vec<u8> {

@@ -259,8 +259,13 @@ fn a_checkpoint_on_its_way_is_not_installed_once_the_own_log_is_whole() {
     one.hear(0, 0, Body::Entries(log.page_through(Op(5), 1)));
     assert_eq!((one.status(), one.replica.snapshot().view), (StatusName::Backup, View(0)));
     let whole = checkpoint.part(0, usize::MAX);
-    let part =
-        CheckpointPart { head: far, digest: checkpoint.digest(), length: number(whole.len()), offset: 0, bytes: whole };
+    let part = CheckpointPart {
+        head: far,
+        digest: checkpoint.digest(),
+        length: number(whole.len()),
+        offset: 0,
+        bytes: whole.into(),
+    };
     one.hear(2, 2, Body::CheckpointPart(Box::new(part)));
     let refusal = |action: &Action| {
         matches!(action, Action::Note(Note::Ignored { kind, why: Ignored::NotAsked, .. })

@@ -12,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use vr_core::wire::{
     FRAME_HEADER_BYTES, Fault, Limits, WireError, decode, decode_event, decode_within, decode_write, digest_of, encode,
-    encode_event, encode_write, encoded_size, frame_length, fuzz_decode,
+    encode_event, encode_shared, encode_write, encoded_size, frame_length, fuzz_decode,
 };
 use vr_core::{
     Beat, Body, CheckpointDurable, CheckpointPart, ClientId, ClusterConfig, ClusterId, DoViewChange,
@@ -186,7 +186,7 @@ fn no_message_costs_more_than_the_core_reckons_with() {
                 digest: Hash(u128::MAX),
                 length: u64::MAX,
                 offset: u64::MAX,
-                bytes: Bytes::from(vec![7; entries.len() * body]),
+                bytes: Bytes::from(vec![7; entries.len() * body]).into(),
             })),
             Body::GetEntries { through: far },
             Body::Entries(entries.clone()),
@@ -205,6 +205,7 @@ fn no_message_costs_more_than_the_core_reckons_with() {
             let size = frame_of(&message).len();
             assert!(size <= room, "{:?}: {size} bytes, {room} reckoned", message.body.kind());
             assert_eq!(encoded_size(&message), size);
+            assert_eq!(encode_shared(&message).concat(), frame_of(&message));
         }
     }
 }
@@ -233,6 +234,29 @@ fn encoding_appends_and_does_not_allocate_where_there_is_room() {
     let length = frame_length(&frames, &Limits::default()).expect("a frame");
     assert_eq!(decode(&frames.slice(..length)), Ok(message.clone()));
     assert_eq!(decode(&frames.slice(length..)), Ok(message));
+}
+
+#[test]
+fn a_part_in_many_pieces_has_the_frame_of_one_in_one_and_shares_what_is_long() {
+    let bytes = Bytes::from((0..=255).cycle().take(100_000).collect::<Vec<u8>>());
+    let (head, digest) = (Head::default(), Hash(1));
+    let part = |every: usize| {
+        let bytes = (0..bytes.len()).step_by(every).map(|at| bytes.slice(at..bytes.len().min(at + every))).collect();
+        let part = CheckpointPart { head, digest, length: 200_000, offset: 3, bytes };
+        Message::new(header(false), Body::CheckpointPart(Box::new(part)))
+    };
+    let whole = frame_of(&part(bytes.len()));
+    for every in [777, 4095, 4096, 30_000, bytes.len()] {
+        let pieces = encode_shared(&part(every));
+        assert_eq!((Bytes::from(pieces.concat()), frame_of(&part(every))), (whole.clone(), whole.clone()), "{every}");
+        let place = bytes.as_ptr().addr();
+        let shared = pieces.iter().filter(|piece| (place..place + bytes.len()).contains(&piece.as_ptr().addr()));
+        assert_eq!(
+            shared.count(),
+            if every < 4096 { 0 } else { bytes.len().div_ceil(every) - usize::from(every == 4096) }
+        );
+    }
+    assert_eq!(decode(&whole), Ok(part(1000)));
 }
 
 #[test]

@@ -7,13 +7,12 @@
 use crate::node::{Arrival, Inbox};
 use crate::upcalls::{Answered, words_of};
 use crate::wal::{Ahead, Reference, Writing};
-use bytes::Bytes;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use vr_core::{Checkpoint, CheckpointPart, DeferredState, Outline};
+use vr_core::{Checkpoint, CheckpointPart, DeferredState, Outline, State};
 
 /// So much is written at a time.
 const PIECE_BYTES: usize = 1 << 20;
@@ -25,7 +24,7 @@ enum Job {
     /// No more parts are to come: what is not whole is given up.
     Settle,
     /// A part has come.
-    Part { reference: Reference, offset: u64, bytes: Bytes },
+    Part { reference: Reference, offset: u64, bytes: State },
 }
 
 /// The way to the thread, which ends with it.
@@ -110,7 +109,7 @@ impl Desk {
         writing.finish()
     }
 
-    fn part(&mut self, reference: Reference, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    fn part(&mut self, reference: Reference, offset: u64, bytes: &State) -> io::Result<()> {
         let is_another = self.arriving.as_ref().is_none_or(|writing| *writing.reference() != reference);
         if offset == 0 && is_another {
             self.arriving = None;
@@ -118,11 +117,11 @@ impl Desk {
         }
         let Some(writing) = self.arriving.as_mut() else { return Ok(()) };
         let left = reference.length.saturating_sub(offset);
-        let fits = u64::try_from(bytes.len()).is_ok_and(|bytes| bytes <= left);
+        let fits = bytes.len() <= left;
         if *writing.reference() != reference || writing.written() != offset || !fits {
             return Ok(());
         }
-        writing.add(bytes)?;
+        bytes.pieces().try_for_each(|piece| writing.add(piece))?;
         if writing.written() >= reference.length
             && let Some(whole) = self.arriving.take()
         {

@@ -226,15 +226,15 @@ impl Shelf {
             (arriving.digest, arriving.length) = (part.digest, part.length);
         }
         let same = (part.digest, part.length) == (arriving.digest, arriving.length);
-        let end = here.checked_add(count(part.bytes.len())).filter(|end| *end <= part.length && *end > here);
+        let end = here.checked_add(part.bytes.len()).filter(|end| *end <= part.length && *end > here);
         let Some(end) = end.filter(|_| rules.is_part_of_same(same)) else {
             self.arriving = None;
             return Part::Malformed;
         };
         (arriving.attempts, arriving.here) = (0, end);
         // A small one does not keep the message that it came in.
-        let is_small = part.bytes.len() < SHARED_BYTES_MIN;
-        arriving.parts.push(if is_small { Bytes::copy_from_slice(&part.bytes) } else { part.bytes.clone() });
+        let (bytes, is_small) = (part.bytes.whole(), part.bytes.len() < count(SHARED_BYTES_MIN));
+        arriving.parts.push(if is_small { Bytes::copy_from_slice(&bytes) } else { bytes });
         if end < part.length {
             return Part::More;
         }
@@ -251,7 +251,7 @@ impl Shelf {
 
 fn part_of(checkpoint: &Checkpoint, offset: u64, bytes: usize) -> Option<CheckpointPart> {
     let (head, digest, length) = (checkpoint.head(), checkpoint.digest(), checkpoint.length());
-    let bytes = checkpoint.part(offset, bytes);
+    let bytes = checkpoint.range(offset, bytes);
     (!bytes.is_empty()).then_some(CheckpointPart { head, digest, length, offset, bytes })
 }
 
@@ -291,7 +291,7 @@ mod tests {
         let mut part = |op, offset| {
             let part = shelf.part((head(op), offset), 1000, Time(1), Time(9))?;
             assert_eq!((part.head, part.length), (head(8), length));
-            Some((part.offset, count(part.bytes.len())))
+            Some((part.offset, part.bytes.len()))
         };
         assert_eq!(part(4, 0), Some((0, length)));
         assert_eq!(part(4, length - 1), Some((length - 1, 1)));
@@ -305,10 +305,13 @@ mod tests {
             let whole = checkpoint(8, 2 * SHARED_BYTES_MIN);
             let mut shelf = Shelf::new(None);
             shelf.want(head(8), ReplicaId(1));
-            let part = part_of(&whole, 0, bytes).expect("it is as long");
+            let mut part = part_of(&whole, 0, bytes).expect("it is as long");
+            // As it comes: in one piece.
+            part.bytes = part.bytes.whole().into();
             assert!(matches!(shelf.take(Rules::default(), &part), Part::More));
+            let part = part.bytes.whole();
             let kept = &shelf.arriving.as_ref().expect("more is missing").parts[0];
-            assert_eq!((kept, kept.as_ptr() == part.bytes.as_ptr()), (&part.bytes, shares), "{bytes}");
+            assert_eq!((kept, kept.as_ptr() == part.as_ptr()), (&part, shares), "{bytes}");
         }
     }
 }

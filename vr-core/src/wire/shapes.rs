@@ -66,6 +66,16 @@ impl Shape for Bytes {
     }
 }
 
+impl Shape for State {
+    fn put(&self, to: &mut impl Sink) {
+        put_number(self.len(), to);
+        self.pieces().for_each(|piece| to.share(piece));
+    }
+    fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
+        from.bytes().map(Self::from)
+    }
+}
+
 impl<T: Shape> Shape for Box<T> {
     fn put(&self, to: &mut impl Sink) {
         T::put(self, to);

@@ -62,7 +62,7 @@ fn messages() -> Vec<(String, Message)> {
             digest: Hash(0xD16E_5700_0000_0000_0000_0000_0000_0009),
             length: 70_005,
             offset: 70_000,
-            bytes: Bytes::from_static(b"state"),
+            bytes: Bytes::from_static(b"state").into(),
         })),
         Body::GetEntries { through: last },
         Body::Entries(entries),

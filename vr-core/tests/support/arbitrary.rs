@@ -119,7 +119,13 @@ pub(crate) fn said() -> BoxedStrategy<Body> {
             .prop_map(|(nonce, log)| Body::RecoveryResponse(Box::new(RecoveryResponse { nonce, log }))),
         (head(), any_number()).prop_map(|(head, offset)| Body::GetCheckpoint { head, offset }),
         (head(), wide(), any_number(), any_number(), body()).prop_map(|(head, digest, length, offset, bytes)| {
-            Body::CheckpointPart(Box::new(CheckpointPart { head, digest: Hash(digest), length, offset, bytes }))
+            Body::CheckpointPart(Box::new(CheckpointPart {
+                head,
+                digest: Hash(digest),
+                length,
+                offset,
+                bytes: bytes.into(),
+            }))
         }),
         head().prop_map(|through| Body::GetEntries { through }),
         tail_of(1).prop_map(|tail| Body::Entries(tail.entries)),

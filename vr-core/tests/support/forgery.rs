@@ -170,7 +170,7 @@ impl Lie {
             1 => part.digest = Hash(u128::from(self.value)),
             2 => part.length = self.number(part.length),
             3 => part.offset = self.number(part.offset),
-            _ => part.bytes = part.bytes.slice(part.bytes.len() / 2..),
+            _ => part.bytes = part.bytes.range(part.bytes.len() / 2, usize::MAX).collect(),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::scenario::{BOTH, SYNC, Scenario, ScenarioInfo, Verdict};
 use crate::setup::Setup;
 use bytes::Bytes;
 use vr_core::MessageKind::{CheckpointPart, GetCheckpoint, GetState};
-use vr_core::{Body, Checkpoint, CheckpointPart as Part, Head, Ignored, Note, Op, Predicted, StatusName, Wait};
+use vr_core::{Body, Checkpoint, CheckpointPart as Part, Head, Ignored, Note, Op, Predicted, State, StatusName, Wait};
 
 const INTERVAL: u64 = 4;
 
@@ -373,10 +373,10 @@ fn damaged_part(t: &mut Scenario) -> Verdict {
         return t.disappoint("a part in hand");
     };
     let Body::CheckpointPart(part) = &mut lie.message.body else { return t.disappoint("a part in hand") };
-    let mut bytes = part.bytes.to_vec();
+    let mut bytes = part.bytes.whole().to_vec();
     let Some(last) = bytes.last_mut() else { return t.disappoint("a part with bytes") };
     *last ^= 1;
-    part.bytes = Bytes::from(bytes);
+    part.bytes = Bytes::from(bytes).into();
     t.forget(CheckpointPart, All, R2);
     t.pass(CheckpointPart, All, R2);
     t.world.inject(lie);
@@ -392,14 +392,14 @@ fn damaged_part(t: &mut Scenario) -> Verdict {
 fn forged_part(of: Head, asked: Head) -> Part {
     let forged = Checkpoint::new(of, Predicted::default(), Bytes::from_static(b"no table"), Bytes::new());
     let (digest, length) = (forged.digest(), forged.length());
-    Part { head: asked, digest, length, offset: 0, bytes: forged.part(0, 1 << 20) }
+    Part { head: asked, digest, length, offset: 0, bytes: forged.range(0, 1 << 20) }
 }
 
 /// D65. What is malformed ends the attempt; the next one begins with a part that is held again.
 fn parts_that_do_not_fit(t: &mut Scenario) -> Verdict {
     let malformed = |n: &Note| matches!(n, Note::Ignored { why: Ignored::Malformed, .. });
     let lies: [fn(&mut Part); 4] = [
-        |part| part.bytes = Bytes::new(),
+        |part| part.bytes = State::default(),
         |part| part.length = 1,
         |part| *part = forged_part(Head { op: part.head.op.next(), ..part.head }, part.head),
         |part| *part = forged_part(part.head, part.head),

@@ -185,10 +185,10 @@ impl<A: App> World<A> {
         }
         let chosen = self.decider.choose(ChoiceKind::Part, key, PART_PLACES + 1);
         let Some(place) = chosen.checked_sub(1).and_then(|place| usize::try_from(place).ok()) else { return };
-        let mut bytes = part.bytes.to_vec();
+        let mut bytes = part.bytes.whole().to_vec();
         let last = bytes.len() - 1;
         bytes[last - place % (last + 1)] ^= 1;
-        part.bytes = Bytes::from(bytes);
+        part.bytes = Bytes::from(bytes).into();
         self.marks.rotten_parts += 1;
     }
 

@@ -48,15 +48,11 @@ impl Codec {
         Bytes::copy_from_slice(scratch)
     }
 
-    /// A long message, as it stands in a body: in memory of its own from the start, and not copied.
-    pub(crate) fn encode_long(self, message: &Message) -> Bytes {
+    /// A long message, as it stands in a body, in pieces that share what is long of it.
+    pub(crate) fn encode_long(self, message: &Message) -> Vec<Bytes> {
         match self {
-            Self::Bincode => {
-                let mut frame = Vec::with_capacity(wire::encoded_size(message));
-                wire::encode(message, &mut frame);
-                frame.into()
-            }
-            Self::Json => self.encode(message, &mut Vec::new()),
+            Self::Bincode => wire::encode_shared(message),
+            Self::Json => vec![self.encode(message, &mut Vec::new())],
         }
     }
 

@@ -9,7 +9,7 @@ use super::Codec;
 use super::answer::{Answers, Nonsense};
 use super::head::{self, Prefix};
 use super::metrics::LinkMetrics;
-use super::queue::Queue;
+use super::queue::{Queue, Taken};
 use super::stream::{Guarded, ReadBy};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
@@ -56,7 +56,9 @@ pub(crate) struct Link<'a> {
     /// How many messages each unanswered request carries, oldest first.
     unanswered: VecDeque<usize>,
     answers: Answers,
+    /// What is being sent: messages, or one in pieces, and how many messages that is.
     batch: Vec<Bytes>,
+    taken: Taken,
     head: String,
     out: Vec<u8>,
     /// Has any request been taken?
@@ -82,6 +84,7 @@ impl<'a> Link<'a> {
             unanswered: VecDeque::new(),
             answers: Answers::default(),
             batch: Vec::new(),
+            taken: Taken::default(),
             head: String::new(),
             out: Vec::new(),
             has_succeeded: false,
@@ -91,7 +94,7 @@ impl<'a> Link<'a> {
     /// Sends what is queued for as long as the connection holds.
     pub(crate) async fn run(&mut self) -> Ended {
         let ended = self.converse().await;
-        let lost = self.unanswered.drain(..).sum::<usize>() + self.batch.len();
+        let lost = self.unanswered.drain(..).sum::<usize>() + self.taken.messages;
         self.metrics.dropped_broken.inc_by(counted(lost));
         match ended {
             Ok(never) => match never {},
@@ -119,7 +122,8 @@ impl<'a> Link<'a> {
     /// Sends one request, if anything is queued.
     async fn send(&mut self) -> Result<bool, Ended> {
         debug_assert!(self.batch.is_empty(), "the batch before was sent");
-        let bytes = self.queue.take(self.manner.batch_bytes, &mut self.batch);
+        self.taken = self.queue.take(self.manner.batch_bytes, &mut self.batch);
+        let Taken { messages, bytes } = self.taken;
         if self.batch.is_empty() {
             return Ok(false);
         }
@@ -146,11 +150,12 @@ impl<'a> Link<'a> {
         if self.unanswered.is_empty() {
             self.read_by.within(self.manner.answer_timeout);
         }
-        self.unanswered.push_back(self.batch.len());
+        self.unanswered.push_back(messages);
         self.metrics.requests.inc();
-        self.metrics.messages.inc_by(counted(self.batch.len()));
+        self.metrics.messages.inc_by(counted(messages));
         self.metrics.bytes.inc_by(counted(body_bytes));
         self.batch.clear();
+        self.taken = Taken::default();
         Ok(true)
     }
 

@@ -20,6 +20,13 @@ pub(crate) struct Bounds {
 /// So many messages that can wait do so.
 const BULK_MAX: usize = 8;
 
+/// How much was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
 /// The messages that wait for one peer, encoded.
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
@@ -32,8 +39,8 @@ pub(crate) struct Queue {
 struct Waiting {
     messages: VecDeque<Bytes>,
     bytes: usize,
-    /// What goes when nothing else waits.
-    bulk: VecDeque<Bytes>,
+    /// What goes when nothing else waits: messages in pieces.
+    bulk: VecDeque<Vec<Bytes>>,
 }
 
 impl Queue {
@@ -65,7 +72,7 @@ impl Queue {
     }
 
     /// Adds a message that goes when nothing else waits. When there are too many the oldest goes.
-    pub(crate) fn push_bulk(&self, message: Bytes) {
+    pub(crate) fn push_bulk(&self, message: Vec<Bytes>) {
         let mut waiting = self.lock();
         if waiting.bulk.len() >= BULK_MAX {
             waiting.bulk.pop_front();
@@ -76,26 +83,28 @@ impl Queue {
         self.ready.notify_one();
     }
 
-    /// Moves the oldest messages, of at most so many bytes together but at least one, to the end of `batch`; says how
-    /// many bytes they have.
-    pub(crate) fn take(&self, bytes_max: usize, batch: &mut Vec<Bytes>) -> usize {
+    /// Moves the oldest messages, of at most so many bytes together but at least one, to the end of `batch`, or one that can
+    /// wait, in its pieces.
+    pub(crate) fn take(&self, bytes_max: usize, batch: &mut Vec<Bytes>) -> Taken {
         let mut waiting = self.lock();
-        let mut bytes = 0;
+        let (mut bytes, mut messages) = (0, 0);
         while let Some(next) = waiting.messages.front() {
             if bytes > 0 && bytes + next.len() > bytes_max {
                 break;
             }
             bytes += next.len();
+            messages += 1;
             batch.extend(waiting.pop());
         }
         if bytes == 0
             && let Some(bulk) = waiting.bulk.pop_front()
         {
-            bytes = bulk.len();
-            batch.push(bulk);
+            bytes = bulk.iter().map(Bytes::len).sum();
+            messages = 1;
+            batch.extend(bulk);
         }
         self.measure(&waiting);
-        bytes
+        Taken { messages, bytes }
     }
 
     /// Forgets everything; says how many messages that were.

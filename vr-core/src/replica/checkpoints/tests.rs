@@ -104,7 +104,7 @@ fn a_part_is_waited_for_the_longer_the_more_is_known_to_be_missing_up_to_what_a_
         let bytes = Bytes::from_static(b"the first of its bytes");
         let length = left + count(bytes.len());
         let mut out = Vec::new();
-        let part = CheckpointPart { head: it, digest: Hash(2), length, offset: 0, bytes };
+        let part = CheckpointPart { head: it, digest: Hash(2), length, offset: 0, bytes: bytes.into() };
         assert!(matches!(take(&mut common, &mut out, ReplicaId(1), &part), Took::More));
         assert_eq!(patience(&common), waits, "{left}");
         let fetch = common.config.timeouts.fetch;

@@ -124,7 +124,7 @@ fn joining_from_a_later_checkpoint() -> (Common, Head, Head) {
 /// The first four bytes of a checkpoint that has so many.
 fn part(head: Head, length: u64) -> Body {
     let bytes = Bytes::from_static(b"part");
-    Body::CheckpointPart(Box::new(CheckpointPart { head, digest: Hash(7), length, offset: 0, bytes }))
+    Body::CheckpointPart(Box::new(CheckpointPart { head, digest: Hash(7), length, offset: 0, bytes: bytes.into() }))
 }
 
 #[test]
