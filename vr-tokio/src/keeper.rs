@@ -7,6 +7,8 @@
 use crate::node::{Arrival, Inbox};
 use crate::upcalls::{Answered, words_of};
 use crate::wal::{Ahead, Reference, Writing};
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,6 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vr_core::{Checkpoint, CheckpointPart, DeferredState, Outline, State};
 
+/// How far behind the others this thread stands in line for a processor.
+const NICE: i32 = 10;
 /// So much is written at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -34,7 +38,10 @@ impl Keeper {
     /// Starts it. Checkpoints of this replica's own are written no faster than that, unless they are waited for.
     pub(crate) fn start(ahead: Ahead, bytes_per_second: u64, inbox: Inbox) -> io::Result<Self> {
         let (to, from) = channel();
-        let run = move || Desk { ahead, bytes_per_second, inbox, arriving: None }.run(&from);
+        let run = move || {
+            give_way();
+            Desk { ahead, bytes_per_second, inbox, arriving: None }.run(&from);
+        };
         thread::Builder::new().name("vr-checkpoint".into()).spawn(run)?;
         Ok(Self(to))
     }
@@ -128,6 +135,14 @@ impl Desk {
             whole.finish()?;
         }
         Ok(())
+    }
+}
+
+/// Whatever else this process does goes first: nobody is answered later because a checkpoint is written.
+fn give_way() {
+    match setpriority_process(Some(gettid()), NICE) {
+        // Who may not goes on as before.
+        Ok(()) | Err(_) => {}
     }
 }
 

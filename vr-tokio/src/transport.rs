@@ -71,7 +71,7 @@ impl Default for TransportConfig {
             queue_messages: 16 << 10,
             queue_bytes: 32 << 20,
             batch_bytes: 1 << 20,
-            checkpoint_bytes_per_second: 512 << 20,
+            checkpoint_bytes_per_second: 2 << 30,
             window: 2,
             max_connections: 128,
             connect_timeout_ms: 1_000,

@@ -6,7 +6,7 @@
 //! nobody normal in a view. Must not know statuses. Paper: VRR §5.1, §5.2; PROTOCOL 1.4 case C, 1.7, D32, D65 to D67.
 
 use super::common::{Common, Out};
-use super::shelf::Part;
+use super::shelf::{Next as Wanted, Part};
 use super::witnesses;
 use crate::action::{Action, Ignored, Note, Write};
 use crate::checkpoint::{Checkpoint, Outline};
@@ -164,16 +164,30 @@ pub(super) fn patience(common: &Common) -> u64 {
     1 + left.min(count(common.part_bytes())) / PATIENT_BYTES
 }
 
-/// Asks for the next part.
+/// Asks for the next part, and, where they are long, for the one that will follow it.
 pub(super) fn ask(common: &mut Common, out: &mut Out) {
     if let Some(next) = common.shelf.next() {
-        common.send(out, next.of, Plain::get_checkpoint(next.head, next.offset));
-        // What a later epoch begins with has a timer of its own: this one may be that of a question in ours.
-        if !common.epochs.is_joining() {
-            let patience = patience(common);
-            common.timers.arm(Timer::Fetch, common.now.after(common.config.timeouts.fetch.times(patience)));
-        }
-        out.push(Action::Note(Note::AskedForCheckpoint { of: next.of, op: next.head.op, offset: next.offset }));
+        ask_for(common, out, &next, [Some(next.offset), next.then]);
+    }
+}
+
+/// A part is here: the next one is asked for, unless it was with this one; then that which follows it.
+fn ask_on(common: &mut Common, out: &mut Out) {
+    if let Some(next) = common.shelf.next() {
+        let first = Some(next.offset).filter(|_| !next.is_asked);
+        ask_for(common, out, &next, [first, next.then]);
+    }
+}
+
+fn ask_for(common: &mut Common, out: &mut Out, next: &Wanted, offsets: [Option<u64>; 2]) {
+    for offset in offsets.into_iter().flatten() {
+        common.send(out, next.of, Plain::get_checkpoint(next.head, offset));
+        out.push(Action::Note(Note::AskedForCheckpoint { of: next.of, op: next.head.op, offset }));
+    }
+    // What a later epoch begins with has a timer of its own: this one may be that of a question in ours.
+    if !common.epochs.is_joining() {
+        let patience = patience(common);
+        common.timers.arm(Timer::Fetch, common.now.after(common.config.timeouts.fetch.times(patience)));
     }
 }
 
@@ -224,7 +238,7 @@ pub(super) fn take(common: &mut Common, out: &mut Out, from: ReplicaId, part: &C
         common.ignore(out, from, MessageKind::CheckpointPart, why);
     }
     if matches!(took, Took::More) {
-        ask(common, out);
+        ask_on(common, out);
     }
     took
 }

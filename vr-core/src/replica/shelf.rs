@@ -13,9 +13,12 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3Default;
 
 /// Parts from here on are kept as they came; shorter ones are copied.
 const SHARED_BYTES_MIN: usize = 16 << 10;
+/// Of parts from here on two are on their way at a time.
+pub(super) const LONG_BYTES: u64 = 1 << 20;
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Shelf {
@@ -42,6 +45,43 @@ struct Arriving {
     /// How many bytes are here, and the parts that they came in.
     here: u64,
     parts: Vec<Bytes>,
+    /// Of those parts.
+    #[serde(skip)]
+    running: Running,
+}
+
+/// The digest of what is here, computed as it comes: that of all of a long checkpoint takes longer than a heartbeat. It is
+/// worth what its parts are, and is no part of what a replica is.
+#[derive(Clone, Default)]
+struct Running {
+    digest: Xxh3Default,
+    bytes: u64,
+}
+
+impl Running {
+    fn add(&mut self, part: &[u8]) {
+        self.digest.update(part);
+        self.bytes += count(part.len());
+    }
+
+    /// `None` after a replica was put together from an image in the middle of it.
+    fn of(&self, bytes: u64) -> Option<Hash> {
+        (self.bytes == bytes).then(|| Hash(self.digest.digest128()))
+    }
+}
+
+impl PartialEq for Running {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Running {}
+
+impl core::fmt::Debug for Running {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}B", self.bytes)
+    }
 }
 
 /// What a part is good for.
@@ -67,6 +107,10 @@ pub(super) struct Next {
     pub(super) of: ReplicaId,
     /// How much is known to be missing.
     pub(super) left: u64,
+    /// The parts are long, and another one will follow the next: it begins here.
+    pub(super) then: Option<u64>,
+    /// The next one was asked for when the one before it was.
+    pub(super) is_asked: bool,
 }
 
 impl Shelf {
@@ -188,8 +232,8 @@ impl Shelf {
         match &mut self.arriving {
             Some(arriving) if arriving.head == head => arriving.of = of,
             Some(_) | None => {
-                let (digest, length, parts) = (Hash::default(), 0, Vec::new());
-                self.arriving = Some(Arriving { head, of, attempts: 0, digest, length, here: 0, parts });
+                let (digest, length, parts, running) = (Hash::default(), 0, Vec::new(), Running::default());
+                self.arriving = Some(Arriving { head, of, attempts: 0, digest, length, here: 0, parts, running });
             }
         }
     }
@@ -201,8 +245,11 @@ impl Shelf {
 
     /// The next part to ask for.
     pub(super) fn next(&self) -> Option<Next> {
-        let Arriving { head, of, here, length, .. } = self.arriving.as_ref()?;
-        Some(Next { head: *head, offset: *here, of: *of, left: length.saturating_sub(*here) })
+        let Arriving { head, of, here, length, parts, .. } = self.arriving.as_ref()?;
+        let long = parts.first().map(|first| count(first.len())).filter(|bytes| *bytes >= LONG_BYTES);
+        let then = long.and_then(|bytes| here.checked_add(bytes)).filter(|then| then < length);
+        let (left, is_asked) = (length.saturating_sub(*here), long.is_some() && parts.len() > 1);
+        Some(Next { head: *head, offset: *here, of: *of, left, then, is_asked })
     }
 
     /// The part did not come: for which time in a row, if one is waited for.
@@ -234,6 +281,7 @@ impl Shelf {
         (arriving.attempts, arriving.here) = (0, end);
         // A small one does not keep the message that it came in.
         let (bytes, is_small) = (part.bytes.whole(), part.bytes.len() < count(SHARED_BYTES_MIN));
+        arriving.running.add(&bytes);
         arriving.parts.push(if is_small { Bytes::copy_from_slice(&bytes) } else { bytes });
         if end < part.length {
             return Part::More;
@@ -242,8 +290,14 @@ impl Shelf {
     }
 
     fn joined(&mut self, rules: Rules) -> Part {
-        let Some(Arriving { head, digest, parts, .. }) = self.arriving.take() else { return Part::NotAsked };
-        let checkpoint = Checkpoint::joined(&parts.into_iter().collect());
+        let Some(Arriving { head, digest, parts, running, here, .. }) = self.arriving.take() else {
+            return Part::NotAsked;
+        };
+        let (whole, known) = (parts.into_iter().collect(), running.of(here));
+        let checkpoint = match known {
+            Some(known) => Checkpoint::joined_with(&whole, |_| known),
+            None => Checkpoint::joined(&whole),
+        };
         let verified = checkpoint.filter(|it| it.head() == head && rules.is_sound(it.digest(), digest));
         verified.map_or(Part::Malformed, |checkpoint| Part::Whole(Box::new(checkpoint)))
     }

@@ -1,10 +1,11 @@
 //! Tests of checkpoints at work: what is given up behind one, to whom one is offered, whom a part is asked of.
 
-use super::super::shelf::Shelf;
+use super::super::shelf::{LONG_BYTES, Shelf};
 use super::*;
 use crate::action::To;
 use crate::config::ClusterConfig;
 use crate::id::{ClusterId, Hash, Instance, Wait};
+use crate::message::Body;
 use alloc::vec::Vec;
 
 fn head(op: u64, hash: u128) -> Head {
@@ -75,6 +76,43 @@ fn a_part_that_does_not_come_is_asked_for_again_then_of_others_then_the_question
         of
     };
     assert_eq!([asked(), asked(), asked(), asked()], [Some(1), Some(3), Some(4), None]);
+}
+
+#[test]
+fn of_long_parts_two_are_asked_for_at_a_time_and_of_short_ones_one() {
+    let it = head(9, 1);
+    let asked = |out: &[Action]| {
+        let of = |action: &Action| {
+            let Action::Send { message, .. } = action else { return None };
+            let Body::GetCheckpoint { offset, .. } = message.body else { return None };
+            Some(offset)
+        };
+        out.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    for (bytes, at_once) in [(LONG_BYTES - 1, 1), (LONG_BYTES, 2)] {
+        let (mut common, mut out) = (member(), Vec::new());
+        want(&mut common, &mut out, it, ReplicaId(1));
+        assert_eq!(asked(&out), [0], "nothing is known of it");
+        let came = |common: &mut Common, number: u64| {
+            let mut out = Vec::new();
+            let piece = Bytes::from(alloc::vec![7; index(bytes)]);
+            let (offset, length) = (number * bytes, 4 * bytes);
+            let part = CheckpointPart { head: it, digest: Hash(2), length, offset, bytes: piece.into() };
+            assert!(matches!(take(common, &mut out, ReplicaId(1), &part), Took::More));
+            asked(&out).into_iter().map(|offset| offset / bytes).collect::<Vec<_>>()
+        };
+        let expected: [&[u64]; 3] = if at_once == 2 { [&[1, 2], &[3], &[]] } else { [&[1], &[2], &[3]] };
+        assert_eq!(came(&mut common, 0), expected[0]);
+        assert_eq!(came(&mut common, 1), expected[1]);
+        let mut again = Vec::new();
+        assert!(retry(&mut common, &mut again));
+        assert_eq!(asked(&again).len(), at_once, "neither came");
+        assert_eq!(came(&mut common, 2), expected[2]);
+        assert_eq!(
+            common.timers.next_deadline(),
+            Some(common.now.after(common.config.timeouts.fetch.times(patience(&common))))
+        );
+    }
 }
 
 #[test]
