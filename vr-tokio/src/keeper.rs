@@ -4,11 +4,10 @@
 //! parts come in, as they come. Whatever fails here is only slower: the log writes what it does not find. Must not know the
 //! protocol. Paper: VRR §5.1, §5.2; PROTOCOL 1.7.
 
+use crate::behind;
 use crate::node::{Arrival, Inbox};
 use crate::upcalls::{Answered, words_of};
 use crate::wal::{Ahead, Reference, Writing};
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,8 +15,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vr_core::{Checkpoint, CheckpointPart, DeferredState, Outline, State};
 
-/// How far behind the others this thread stands in line for a processor.
-const NICE: i32 = 10;
 /// So much is written at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -38,11 +35,8 @@ impl Keeper {
     /// Starts it. Checkpoints of this replica's own are written no faster than that, unless they are waited for.
     pub(crate) fn start(ahead: Ahead, bytes_per_second: u64, inbox: Inbox) -> io::Result<Self> {
         let (to, from) = channel();
-        let run = move || {
-            give_way();
-            Desk { ahead, bytes_per_second, inbox, arriving: None }.run(&from);
-        };
-        thread::Builder::new().name("vr-checkpoint".into()).spawn(run)?;
+        let run = move || Desk { ahead, bytes_per_second, inbox, arriving: None }.run(&from);
+        behind::spawn("vr-checkpoint", run)?;
         Ok(Self(to))
     }
 
@@ -135,14 +129,6 @@ impl Desk {
             whole.finish()?;
         }
         Ok(())
-    }
-}
-
-/// Whatever else this process does goes first: nobody is answered later because a checkpoint is written.
-fn give_way() {
-    match setpriority_process(Some(gettid()), NICE) {
-        // Who may not goes on as before.
-        Ok(()) | Err(_) => {}
     }
 }
 

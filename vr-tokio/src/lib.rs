@@ -36,6 +36,7 @@
 //! # }
 //! ```
 
+mod behind;
 pub mod client;
 mod clock;
 mod config;

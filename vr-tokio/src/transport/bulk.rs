@@ -1,79 +1,133 @@
-//! Parts of checkpoints leave apart from everything else: no faster than allowed, and behind whatever else waits for a peer.
+//! Parts of checkpoints leave apart from everything else: on a thread and on connections of their own, no faster than allowed.
 //!
-//! Owns the pace, and that a part that is asked for again while it waits is not sent twice. Must not know who needs what.
-//! Paper: VRR §5.2; PROTOCOL 1.7.
+//! Owns the pace, and that a part that is asked for again while it waits is not sent twice. What is on its way to a replica
+//! that lacks everything is in nobody's way: neither the node's thread nor the connections on which the others are heard wait
+//! for four megabytes. Must not know who needs what. Paper: VRR §5.2; PROTOCOL 1.7.
 
-use super::Codec;
+use super::metrics::Metrics;
+use super::peers::{PeerOptions, Way};
 use super::queue::Queue;
+use crate::behind;
 use bytes::Bytes;
 use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use vr_core::{Body, Message, ReplicaId};
 
 /// A part for somebody, which waits for its turn.
-pub(super) struct Part {
-    key: Key,
-    queue: Arc<Queue>,
+struct Part {
+    to: Address,
     message: Message,
 }
 
-/// To whom, and which part: by where it begins.
-type Key = (ReplicaId, u64);
+/// Who, and where.
+type Address = (ReplicaId, SocketAddr);
 
-/// The way to the task that sends parts.
+/// The way to the thread that sends parts, which ends with it.
 pub(super) struct Bulk {
-    to: UnboundedSender<Part>,
+    options: Arc<PeerOptions>,
+    metrics: Metrics,
     waiting: Arc<Waiting>,
+    /// `None` before the first part.
+    to: Mutex<Option<UnboundedSender<Part>>>,
 }
 
-/// The parts that wait, each once.
+/// The parts that wait, each once: for whom, and where each begins.
 #[derive(Default)]
-pub(super) struct Waiting(Mutex<BTreeSet<Key>>);
+struct Waiting(Mutex<BTreeSet<(ReplicaId, u64)>>);
 
 impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<Key>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<(ReplicaId, u64)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Bulk {
-    /// A way, and what its task is to run with.
-    pub(super) fn new() -> (Self, (UnboundedReceiver<Part>, Arc<Waiting>)) {
-        let ((to, from), waiting) = (unbounded_channel(), Arc::new(Waiting::default()));
-        (Self { to, waiting: Arc::clone(&waiting) }, (from, waiting))
+    pub(super) fn new(options: Arc<PeerOptions>, metrics: Metrics) -> Self {
+        Self { options, metrics, waiting: Arc::default(), to: Mutex::default() }
     }
 
     /// Sends a part in its turn. False when it is no part.
-    pub(super) fn send(&self, to: ReplicaId, queue: &Arc<Queue>, message: &Message) -> bool {
+    pub(super) fn send(&self, to: Address, message: &Message) -> bool {
         let Body::CheckpointPart(part) = &message.body else { return false };
-        let key = (to, part.offset);
+        let key = (to.0, part.offset);
         if self.waiting.lock().insert(key) {
-            // The task ends only with all ways.
-            let _ = self.to.send(Part { key, queue: Arc::clone(queue), message: message.clone() });
+            let mut way = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+            let part = Part { to, message: message.clone() };
+            let sent = match &*way {
+                Some(way) => Ok(way.clone()),
+                None => self.start(),
+            };
+            let sent = sent.and_then(|way| way.send(part).map(|()| way).map_err(io::Error::other));
+            if let Err(error) = &sent {
+                // It is asked for again.
+                tracing::debug!(%error, "a part of a checkpoint is not sent");
+                self.waiting.lock().remove(&key);
+            }
+            *way = sent.ok();
         }
         true
     }
+
+    fn start(&self) -> io::Result<UnboundedSender<Part>> {
+        let (to, from) = unbounded_channel();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (waiting, options) = (Arc::clone(&self.waiting), Arc::clone(&self.options));
+        let mut ways = Ways {
+            options: Arc::clone(&options),
+            metrics: self.metrics.clone(),
+            all: Vec::new(),
+            tasks: JoinSet::new(),
+        };
+        let run = move || runtime.block_on(run((from, waiting), &options, |to, part| ways.push(to, part)));
+        behind::spawn("vr-parts", run)?;
+        Ok(to)
+    }
 }
 
-/// Sends what comes, at the pace that is allowed. Encoding is done elsewhere: it takes milliseconds.
-pub(super) async fn run(
+/// The connections on which parts leave: made when there is one, and left when there are no more.
+struct Ways {
+    options: Arc<PeerOptions>,
+    metrics: Metrics,
+    all: Vec<(Address, Arc<Queue>)>,
+    tasks: JoinSet<()>,
+}
+
+impl Ways {
+    fn push(&mut self, to: Address, part: Vec<Bytes>) {
+        if !self.all.iter().any(|(known, _)| *known == to) {
+            let (queue, way) = Way::apart(to, &self.metrics, &self.options);
+            self.tasks.spawn(way.keep());
+            self.all.push((to, queue));
+        }
+        if let Some((_, queue)) = self.all.iter().find(|(known, _)| *known == to) {
+            queue.push_bulk(part);
+        }
+    }
+}
+
+/// Sends what comes, at the pace that is allowed.
+async fn run(
     (mut from, waiting): (UnboundedReceiver<Part>, Arc<Waiting>),
-    codec: Codec,
-    bytes_per_second: u64,
+    options: &PeerOptions,
+    mut push: impl FnMut(Address, Vec<Bytes>),
 ) {
     let mut free = Instant::now();
-    while let Some(Part { key, queue, message }) = from.recv().await {
+    while let Some(Part { to, message }) = from.recv().await {
         sleep_until(free).await;
-        let encoded = tokio::task::spawn_blocking(move || codec.encode_long(&message)).await;
-        waiting.lock().remove(&key);
-        if let Ok(encoded) = encoded {
-            let bytes = encoded.iter().map(Bytes::len).sum();
-            free = free.max(Instant::now()) + time_of(bytes, bytes_per_second);
-            queue.push_bulk(encoded);
+        let encoded = options.transport.body.encode_long(&message);
+        if let Body::CheckpointPart(part) = &message.body {
+            waiting.lock().remove(&(to.0, part.offset));
         }
+        let bytes = encoded.iter().map(Bytes::len).sum();
+        free = free.max(Instant::now()) + time_of(bytes, options.transport.checkpoint_bytes_per_second);
+        push(to, encoded);
     }
 }
 
@@ -84,8 +138,8 @@ fn time_of(bytes: usize, per_second: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::Metrics;
-    use super::super::queue::Bounds;
+    use super::super::TransportConfig;
+    use super::super::tests::{book, cluster};
     use super::*;
     use vr_core::{CheckpointPart, Epoch, Hash, Head, Header, Incarnation, Instance, Seq, View};
 
@@ -102,20 +156,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_part_that_is_asked_for_again_while_it_waits_is_sent_once() {
-        let bounds = Bounds { messages: 10, bytes: 100_000 };
-        let queue = Arc::new(Queue::new(bounds, Metrics::default().link(ReplicaId(1))));
-        let (bulk, end) = Bulk::new();
+        let transport = TransportConfig::default();
+        let options = PeerOptions { cluster: cluster(), book: book(ReplicaId(0), &[]), transport, tls: None };
+        let options = Arc::new(options);
+        let bulk = Bulk::new(Arc::clone(&options), Metrics::default());
+        let (to, from) = unbounded_channel();
+        *bulk.to.lock().expect("whole") = Some(to);
+        let address = (ReplicaId(1), SocketAddr::from(([127, 0, 0, 1], 1)));
         for offset in [0, 1000, 0, 1000, 0] {
-            assert!(bulk.send(ReplicaId(1), &queue, &part(offset)));
+            assert!(bulk.send(address, &part(offset)));
         }
+        let waiting = Arc::clone(&bulk.waiting);
         drop(bulk);
-        run(end, Codec::Bincode, 1 << 30).await;
-        let (mut batch, mut sent) = (Vec::new(), 0);
-        while let taken = queue.take(1 << 20, &mut batch)
-            && taken.messages > 0
-        {
-            sent += taken.messages;
-        }
+        let mut sent = 0;
+        run((from, waiting), &options, |_, _| sent += 1).await;
         assert_eq!(sent, 2);
     }
 

@@ -75,6 +75,14 @@ pub(crate) struct SourceMetrics {
     pub(crate) requests: Counter,
 }
 
+impl LinkMetrics {
+    /// The same counts, for another connection: what is so now is of the first.
+    pub(crate) fn apart(self) -> Self {
+        let (connected, queued_messages, queued_bytes) = Default::default();
+        Self { connected, queued_messages, queued_bytes, ..self }
+    }
+}
+
 impl Metrics {
     /// Adds these metrics.
     pub(crate) fn register(&self, registry: &mut Registry) {

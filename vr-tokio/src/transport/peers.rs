@@ -4,7 +4,7 @@
 //! that cannot be reached is dropped at every failed attempt: it would be stale when the peer returns. Must not know what is
 //! sent.
 
-use super::bulk::{self, Bulk};
+use super::bulk::Bulk;
 use super::head::Prefix;
 use super::link::{Ended, Link, Manner};
 use super::metrics::{LinkMetrics, Metrics};
@@ -73,11 +73,10 @@ impl Known {
 impl Peers {
     /// Starts connecting to every other member of the group.
     pub(crate) fn start(options: PeerOptions, metrics: &Metrics) -> Self {
-        let mut ways = Ways { all: Vec::new(), scratch: Vec::new(), tasks: JoinSet::new() };
-        let (bulk, end) = Bulk::new();
-        let TransportConfig { body, checkpoint_bytes_per_second, .. } = options.transport;
-        ways.tasks.spawn(bulk::run(end, body, checkpoint_bytes_per_second));
-        let this = Self { ways: Mutex::new(ways), options: Arc::new(options), metrics: metrics.clone(), bulk };
+        let ways = Ways { all: Vec::new(), scratch: Vec::new(), tasks: JoinSet::new() };
+        let options = Arc::new(options);
+        let bulk = Bulk::new(Arc::clone(&options), metrics.clone());
+        let this = Self { ways: Mutex::new(ways), options, metrics: metrics.clone(), bulk };
         this.regroup();
         this
     }
@@ -121,7 +120,7 @@ impl Peers {
                 let found = || self.options.book.find(id).map(|address| address.peer);
                 let known = known.or_else(|| found().map(|address| self.way(&mut ways, id, address)));
                 let Some(at) = known else { return };
-                if !self.bulk.send(id, &ways.all[at].queue, message) {
+                if !self.bulk.send((id, ways.all[at].address), message) {
                     let encoded = encode(&mut ways.scratch);
                     ways.all[at].queue.push(encoded);
                 }
@@ -173,7 +172,7 @@ impl Drop for Connected<'_> {
 }
 
 /// The way to one peer.
-struct Way {
+pub(super) struct Way {
     id: ReplicaId,
     /// Where it is by the group, and where it was tried last.
     address: SocketAddr,
@@ -203,8 +202,22 @@ impl Way {
         Self { id, address, at: address, queue, is_member, metrics, manner, options }
     }
 
+    /// One beside the way on which a peer is told everything else, for what can wait: connected as long as there is some.
+    pub(super) fn apart(
+        to: (ReplicaId, SocketAddr),
+        metrics: &Metrics,
+        options: &Arc<PeerOptions>,
+    ) -> (Arc<Queue>, Self) {
+        // What a peer is now, and what waits for it, the other one shows.
+        let metrics = metrics.link(to.0).apart();
+        let bounds = Bounds { messages: options.transport.queue_messages, bytes: options.transport.queue_bytes };
+        let queue = Arc::new(Queue::new(bounds, metrics.clone()));
+        let way = Self::new(to, Arc::clone(&queue), Arc::default(), metrics, Arc::clone(options));
+        (queue, way)
+    }
+
     /// Stays connected, for good.
-    async fn keep(mut self) {
+    pub(super) async fn keep(mut self) {
         let mut failures = 0;
         loop {
             while self.queue.is_empty() && !self.is_member.load(Ordering::Relaxed) {

@@ -30,7 +30,7 @@ const R0: ReplicaId = ReplicaId(0);
 const R1: ReplicaId = ReplicaId(1);
 const R2: ReplicaId = ReplicaId(2);
 
-fn cluster() -> ClusterConfig {
+pub(super) fn cluster() -> ClusterConfig {
     ClusterConfig { max_message_bytes: 64 << 10, max_request_bytes: 1 << 10, ..ClusterConfig::of_size(ClusterId(7), 3) }
 }
 
@@ -71,7 +71,7 @@ fn prepare(from: ReplicaId, seq: u64, entries: u64, bytes: usize) -> Message {
 }
 
 /// What `me` knows of who is where.
-fn book(me: ReplicaId, peers: &[(ReplicaId, SocketAddr)]) -> Arc<Book> {
+pub(super) fn book(me: ReplicaId, peers: &[(ReplicaId, SocketAddr)]) -> Arc<Book> {
     let places = peers.iter().map(|(id, address)| (*id, *address, *address));
     Arc::new(Book::of(me, places, &cluster().group(), true))
 }
