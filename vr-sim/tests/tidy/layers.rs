@@ -37,7 +37,7 @@ const LAYERS: &[&[&str]] = &[
     &["opening"],
     &["wire/error"],
     // `wire/shapes` spells out the layout under the frame that `wire` puts around it.
-    &["wire/shapes", "wire/opening", "wire"],
+    &["wire/shapes", "wire/opening", "wire/pieces", "wire"],
     &["recording"],
     &[
         "replica/snapshot",
@@ -126,6 +126,8 @@ const PEERS: &[(&str, &str)] = &[
     ("wire/shapes", "wire"),
     ("wire", "wire/shapes"),
     ("wire", "wire/opening"),
+    ("wire/pieces", "wire"),
+    ("wire", "wire/pieces"),
     ("wire/opening", "wire"),
     ("wire/opening", "wire/shapes"),
 ];
