@@ -26,6 +26,7 @@ mod pieces;
 mod shapes;
 
 pub use self::error::{Fault, WireError};
+pub use self::opening::Unwritten;
 pub use self::pieces::encode_shared;
 
 use crate::action::Write;
@@ -279,23 +280,6 @@ impl Framed for Event {
     const LETTER: u8 = b'E';
     const IS_RECORDED: bool = true;
 }
-
-impl Framed for Opening {
-    const LETTER: u8 = b'O';
-    const IS_RECORDED: bool = true;
-}
-
-impl Framed for Midway {
-    const LETTER: u8 = b'R';
-}
-
-impl Framed for Unwritten {
-    const LETTER: u8 = b'U';
-}
-
-/// How many events happened after the last one of a recording, and are not in it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Unwritten(pub u64);
 
 /// The letters of all types that have frames.
 const LETTERS: [u8; 6] =

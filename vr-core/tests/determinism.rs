@@ -125,7 +125,7 @@ fn without_states(action: &Action) -> Action {
     }
     let Action::Send { to, message } = action else { return action.clone() };
     let Body::CheckpointPart(part) = &message.body else { return action.clone() };
-    let part = CheckpointPart { bytes: vec![0; part.bytes.len()].into(), ..CheckpointPart::clone(part) };
+    let part = CheckpointPart { bytes: vr_core::State::left_out(part.bytes.len()), ..CheckpointPart::clone(part) };
     Action::Send { to: *to, message: Message::new(message.header, Body::CheckpointPart(Box::new(part))) }
 }
 

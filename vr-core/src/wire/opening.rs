@@ -3,7 +3,7 @@
 //! Owns these shapes, which no message carries. Must not know frames or checksums. Paper: none; DESIGN §5.
 
 use super::shapes::{fields, plain, variants};
-use super::{Shape, Sink, Source, Unwritten, WireError, put_number};
+use super::{Framed, Shape, Sink, Source, WireError, put_number};
 use crate::config::{Batching, ClusterConfig, Config, Durability, Timeouts};
 use crate::id::{ClusterId, ReplicaId, Wait, count};
 use crate::lease::Lease;
@@ -12,6 +12,23 @@ use crate::opening::{Midway, Opening};
 use crate::rules::Rules;
 use crate::stored::{Damage, Stored};
 use alloc::vec::Vec;
+
+impl Framed for Opening {
+    const LETTER: u8 = b'O';
+    const IS_RECORDED: bool = true;
+}
+
+impl Framed for Midway {
+    const LETTER: u8 = b'R';
+}
+
+impl Framed for Unwritten {
+    const LETTER: u8 = b'U';
+}
+
+/// How many events happened after the last one of a recording, and are not in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Unwritten(pub u64);
 
 /// As many members as a cluster has at most.
 const MEMBERS_MAX: usize = 64;
