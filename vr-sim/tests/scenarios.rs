@@ -35,6 +35,7 @@ chapters! {
     view_change_is_live "view change: liveness",
     state_transfer_holds "state transfer",
     checkpoints_hold "checkpoints",
+    long_parts_of_checkpoints_hold "long parts of checkpoints",
     checkpoints_that_are_given_late_hold "checkpoints that are given late",
     pages_and_parts_that_do_not_fit_do_no_harm "pages and parts that do not fit",
     restarts_and_disks_hold "restarts and disks",

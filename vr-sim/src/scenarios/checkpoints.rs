@@ -59,16 +59,6 @@ pub(super) const SCENARIOS: &[ScenarioInfo] = &[
             answers_for_nothing,
         )
     },
-    ScenarioInfo {
-        tune: long_messages,
-        ..story(
-            "ckpt-long-parts",
-            "A backup that was away gets a checkpoint in parts that are too long to be copied: it has the same state as the \
-             others.",
-            ("isolation", "S17 checkpoint equality, S2 prefix execution"),
-            long_parts,
-        )
-    },
     story(
         "d32-checkpoint-is-no-log",
         "A replica that lacks the log of view 1 fetches the checkpoint it begins with: it is normal with the log, not before.",
@@ -147,12 +137,6 @@ fn several_at_once(setup: &mut Setup) {
     setup.together = true;
 }
 
-fn long_messages(setup: &mut Setup) {
-    every_four(setup);
-    setup.max_request_bytes = 8 << 10;
-    setup.max_message_bytes = (18 << 10) + vr_core::MESSAGE_OVERHEAD_BYTES;
-}
-
 /// So many ops, each with a value of its own that makes a checkpoint longer than a message.
 pub(super) fn work(t: &mut Scenario, ops: u16) -> Verdict {
     for key in 0..ops {
@@ -162,7 +146,7 @@ pub(super) fn work(t: &mut Scenario, ops: u16) -> Verdict {
     Ok(())
 }
 
-fn installed(note: &Note) -> bool {
+pub(super) fn installed(note: &Note) -> bool {
     matches!(note, Note::CheckpointInstalled { .. })
 }
 
@@ -264,29 +248,6 @@ fn answers_for_nothing(t: &mut Scenario) -> Verdict {
     t.settle()?;
     t.expect_value(All, 8, Some("a"))?;
     t.expect_value(All, 9, Some("b"))?;
-    t.expect_equal_memory_and_disk(All)
-}
-
-/// From 16 KiB on parts are kept as they came.
-fn long_parts(t: &mut Scenario) -> Verdict {
-    t.open(&[0])?;
-    t.run(t.heartbeat().times(2))?;
-    t.isolate(R2);
-    for key in 0..14 {
-        t.put(0, key % 8, &format!("{key:0>6000}")).expect_answered()?;
-    }
-    t.run(t.heartbeat())?;
-    t.hold(CheckpointPart, All, R2);
-    t.mend(R2, All);
-    t.run(t.heartbeat().times(2))?;
-    let held = t.held(CheckpointPart, All, R2).last().map(|place| t.world.held()[*place].message.body.clone());
-    let Some(Body::CheckpointPart(part)) = held else { return t.disappoint("a part in hand") };
-    let (bytes, length) = (part.bytes.len(), part.length);
-    t.expect(bytes == 18 << 10, format!("a part of 18 KiB, not of {bytes} bytes"))?;
-    t.expect(length > 2 * (18 << 10), format!("more than two of them, not {length} bytes"))?;
-    t.release(CheckpointPart, All, R2)?;
-    t.settle()?;
-    t.expect_note(R2, "a checkpoint to be installed", installed)?;
     t.expect_equal_memory_and_disk(All)
 }
 

@@ -22,6 +22,7 @@ mod hand_over;
 #[cfg(feature = "mutants")]
 pub(crate) mod kills;
 mod leases;
+mod long_parts;
 mod misfits;
 mod normal;
 mod partitions;
@@ -51,6 +52,7 @@ pub(crate) const CHAPTERS: &[(&str, &[ScenarioInfo])] = &[
     ("view change: liveness", view_gate::SCENARIOS),
     ("state transfer", state_transfer::SCENARIOS),
     ("checkpoints", checkpoints::SCENARIOS),
+    ("long parts of checkpoints", long_parts::SCENARIOS),
     ("checkpoints that are given late", aside::SCENARIOS),
     ("pages and parts that do not fit", misfits::SCENARIOS),
     ("restarts and disks", restarts::SCENARIOS),
