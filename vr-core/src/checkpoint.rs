@@ -36,17 +36,12 @@ impl Checkpoint {
     /// The checkpoint after `head`, whose entry predicted `predicted`: the client table and the service there.
     #[must_use]
     pub fn new(head: Head, predicted: Predicted, table: Bytes, state: impl Into<State>) -> Self {
-        Self::new_with(head, predicted, (table, state.into()), Self::computed)
-    }
-
-    fn new_with(
-        head: Head,
-        predicted: Predicted,
-        (table, state): (Bytes, State),
-        digest: impl FnOnce(&Self) -> Hash,
-    ) -> Self {
-        let mut checkpoint = Self { head, predicted, table, state, digest: Hash::default() };
-        checkpoint.digest = digest(&checkpoint);
+        let mut checkpoint = Self::named(head, predicted, table, state.into(), Hash::default());
+        let mut digest = Xxh3Default::new();
+        digest.update(&checkpoint.fixed());
+        digest.update(&checkpoint.table);
+        checkpoint.state.pieces().for_each(|piece| digest.update(piece));
+        checkpoint.digest = Hash(digest.digest128());
         checkpoint
     }
 
@@ -62,17 +57,9 @@ impl Checkpoint {
         self.state = state;
     }
 
-    /// One of which somebody said the digest.
+    /// One of which the digest is known.
     pub(crate) const fn named(head: Head, predicted: Predicted, table: Bytes, state: State, digest: Hash) -> Self {
         Self { head, predicted, table, state, digest }
-    }
-
-    fn computed(&self) -> Hash {
-        let mut digest = Xxh3Default::new();
-        digest.update(&self.fixed());
-        digest.update(&self.table);
-        self.state.pieces().for_each(|piece| digest.update(piece));
-        Hash(digest.digest128())
     }
 
     /// What there is of it before the service has given its state, at `head`. In a group of a later epoch than the first,
@@ -191,11 +178,16 @@ impl Checkpoint {
     /// never taken from a peer. Its state shares the pieces.
     #[must_use]
     pub fn joined(whole: &State) -> Option<Self> {
-        Self::joined_with(whole, Self::computed)
+        Self::split_parts(whole).map(|(head, predicted, table, state)| Self::new(head, predicted, table, state))
     }
 
     /// As [`Checkpoint::joined`], for whoever computed the digest of `whole` as it came.
-    pub(crate) fn joined_with(whole: &State, digest: impl FnOnce(&Self) -> Hash) -> Option<Self> {
+    pub(crate) fn joined_as(whole: &State, digest: Hash) -> Option<Self> {
+        Self::split_parts(whole)
+            .map(|(head, predicted, table, state)| Self::named(head, predicted, table, state, digest))
+    }
+
+    fn split_parts(whole: &State) -> Option<(Head, Predicted, Bytes, State)> {
         let head = |bytes| {
             let mut start = Vec::new();
             whole.range(0, bytes).for_each(|piece| start.extend_from_slice(&piece));
@@ -212,7 +204,7 @@ impl Checkpoint {
         let predicted = Predicted { wall_ns: number(24)?, seed: number(32)? };
         let head = Head { op: Op(number(0)?), hash: Hash(hash) };
         let state: State = whole.range(count(end), usize::MAX).collect();
-        Some(Self::new_with(head, predicted, (table, state), digest))
+        Some((head, predicted, table, state))
     }
 }
 

@@ -12,11 +12,12 @@
 //! happened meanwhile. Digests and lengths are here; parts of a checkpoint that the repetition sends hold zeros in their
 //! place. Whoever records
 //!
-//! - writes the opening before the first action of `Replica::open` is carried out, and each event before its step's
-//!   actions are: what a process that is killed had said is then explained by its recording;
+//! - writes the opening before the first action of `Replica::open` is carried out, and each event before anything that it
+//!   led to leaves the process or goes to the disk: what a process that is killed had said is then explained by its recording;
 //! - appends to what is in memory of the operating system, no more: a recording outlives the process, not the machine;
 //! - begins a new file for a new life: what follows a torn frame is not read.
 
+use crate::checkpoint::Checkpoint;
 use crate::event::{Event, Input};
 use crate::opening::{Midway, Opening};
 use crate::wire::{self, FRAME_HEADER_BYTES, Limits, Unwritten, WireError};
@@ -30,14 +31,9 @@ use core::fmt;
 /// # Panics
 /// When the log on the disk exceeds 4 GiB.
 pub fn begin(opening: &Opening, out: &mut Vec<u8>) {
-    match &opening.stored.checkpoint {
-        Some(checkpoint) if !checkpoint.state().is_left_out() => {
-            let mut opening = opening.clone();
-            opening.stored.checkpoint = Some(checkpoint.without_state());
-            wire::encode_opening(&opening, out);
-        }
-        Some(_) | None => wire::encode_opening(opening, out),
-    }
+    let mut lean = opening.clone();
+    lean.stored.checkpoint = opening.stored.checkpoint.as_ref().map(Checkpoint::without_state);
+    wire::encode_opening(&lean, out);
 }
 
 /// Appends the middle of a life.
@@ -191,7 +187,6 @@ pub fn read(bytes: &Bytes) -> Result<Recording, RecordingError> {
 mod tests {
     use super::*;
     use crate::action::Write;
-    use crate::checkpoint::Checkpoint;
     use crate::config::{ClusterConfig, Config};
     use crate::entry::Predicted;
     use crate::event::Input;

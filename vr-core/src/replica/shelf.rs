@@ -295,7 +295,7 @@ impl Shelf {
         };
         let (whole, known) = (parts.into_iter().collect(), running.of(here));
         let checkpoint = match known {
-            Some(known) => Checkpoint::joined_with(&whole, |_| known),
+            Some(known) => Checkpoint::joined_as(&whole, known),
             None => Checkpoint::joined(&whole),
         };
         let verified = checkpoint.filter(|it| it.head() == head && rules.is_sound(it.digest(), digest));

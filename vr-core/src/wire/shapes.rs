@@ -318,8 +318,7 @@ impl Shape for Checkpoint {
         if self.state().is_left_out() {
             put_number(LEFT_OUT, to);
         }
-        put_number(self.state().len(), to);
-        self.state().pieces().for_each(|piece| to.put(piece));
+        self.state().put(to);
         self.digest().put(to);
     }
     fn get(from: &mut Source<'_>) -> Result<Self, WireError> {
@@ -333,7 +332,7 @@ impl Shape for Checkpoint {
             }
             return Ok(Self::named(head, predicted, table, state, Hash::get(from)?));
         }
-        let checkpoint = Self::new(head, predicted, table, Bytes::get(from)?);
+        let checkpoint = Self::new(head, predicted, table, State::get(from)?);
         if Hash::get(from)? == checkpoint.digest() { Ok(checkpoint) } else { Err(WireError::WrongDigest) }
     }
 }

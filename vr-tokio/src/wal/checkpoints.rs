@@ -4,7 +4,7 @@
 //! Paper: VRR §5.1; PROTOCOL P6, D66.
 
 use super::bytes::{Put, Take, narrow, sum_holds, wide};
-use super::files::{File, Files};
+use super::files::{File, Files, PIECE_BYTES};
 use super::stamp::{STAMP_BYTES, Stamp};
 use bytes::Bytes;
 use std::io;
@@ -18,7 +18,6 @@ pub(super) const HEADER_BYTES: usize = 4096;
 pub(super) const COVERED: usize = STAMP_BYTES + REFERENCE_BYTES;
 /// Bytes of a reference in a header or a record.
 pub(crate) const REFERENCE_BYTES: usize = 48;
-const PIECE_BYTES: usize = 1 << 20;
 
 /// What the log says of a checkpoint. All zeros: there is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -4,7 +4,8 @@
 //! Owns the alignment that this takes, and how to do without where it cannot be had. A checkpoint is read by nobody soon: in
 //! memory it would only be in the way of what is. Must not know what is in a file.
 
-use super::files::File;
+use super::bytes::{narrow, wide};
+use super::files::{File, PIECE_BYTES};
 use rustix::fs::{Advice, OFlags, fadvise};
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -14,8 +15,6 @@ use std::path::Path;
 
 /// Where such a file is read and written, in the file and in memory: at multiples of this.
 const BLOCK_BYTES: usize = 4096;
-/// So much at a time: what else waits for the disk does not wait for long.
-const PIECE_BYTES: usize = 1 << 20;
 
 /// A file that is written from its beginning to its end.
 pub(super) struct Direct {
@@ -75,7 +74,7 @@ impl File for Direct {
                 return self.plain.write_all_at(bytes, offset);
             }
             bytes = &bytes[written..];
-            offset += counted(written);
+            offset += wide(written);
         }
     }
 
@@ -102,7 +101,7 @@ pub(super) fn read_each(path: &Path, offset: u64, bytes: u64, each: &mut dyn FnM
     }
     let (mut at, end) = (offset, offset.saturating_add(bytes));
     while at < end {
-        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let wanted = narrow(end - at).min(PIECE_BYTES);
         // The end of a file may lie anywhere; what is read beyond what is wanted is not given.
         let blocks = room.first(wanted.next_multiple_of(BLOCK_BYTES));
         let found = match &past_memory {
@@ -113,7 +112,7 @@ pub(super) fn read_each(path: &Path, offset: u64, bytes: u64, each: &mut dyn FnM
             Ok(0) => break,
             Ok(found) => {
                 each(&blocks[..found.min(wanted)]);
-                at += counted(found.min(wanted));
+                at += wide(found.min(wanted));
                 if !is_at_block(at) && past_memory.take().is_some() {
                     forget(&plain, at, end - at);
                 }
@@ -138,11 +137,7 @@ pub(super) fn forget(file: &fs::File, offset: u64, bytes: u64) {
 }
 
 fn is_at_block(offset: u64) -> bool {
-    offset.is_multiple_of(counted(BLOCK_BYTES))
-}
-
-fn counted(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
+    offset.is_multiple_of(wide(BLOCK_BYTES))
 }
 
 #[cfg(test)]
@@ -153,7 +148,7 @@ mod tests {
     fn write(path: &Path, bytes: &[u8], piece: usize) {
         let mut file = Direct::new(fs::File::create(path).expect("a file"), path);
         for (number, piece_of) in bytes.chunks(piece).enumerate() {
-            file.write_at(counted(number * piece), piece_of).expect("written");
+            file.write_at(wide(number * piece), piece_of).expect("written");
         }
         file.sync().expect("synced");
     }
@@ -169,7 +164,7 @@ mod tests {
         }
         for (from, count) in [(0, bytes.len()), (BLOCK_BYTES, 5), (1, PIECE_BYTES), (BLOCK_BYTES, 5 * PIECE_BYTES)] {
             let mut found = Vec::new();
-            read_each(&path, counted(from), counted(count), &mut |piece| found.extend_from_slice(piece)).expect("read");
+            read_each(&path, wide(from), wide(count), &mut |piece| found.extend_from_slice(piece)).expect("read");
             assert!(found == bytes[from..bytes.len().min(from + count)], "{from} {count}");
         }
     }

@@ -6,6 +6,7 @@
 //! file; a name created, renamed or removed is durable after `sync_dir`; before that a crash may leave either state.
 //! Bytes never written read as zeros.
 
+use super::bytes::{narrow, wide};
 use super::direct::{self, Direct};
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use std::any::Any;
@@ -74,12 +75,11 @@ pub trait Files: Send + Sync + 'static {
     fn read_each(&self, name: &str, offset: u64, bytes: u64, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let (mut at, end) = (offset, offset.saturating_add(bytes));
         while at < end {
-            let left = usize::try_from(end - at).unwrap_or(usize::MAX);
-            let piece = self.read_part(name, at, left.min(PIECE_BYTES))?;
+            let piece = self.read_part(name, at, narrow(end - at).min(PIECE_BYTES))?;
             if piece.is_empty() {
                 break;
             }
-            at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            at = at.saturating_add(wide(piece.len()));
             each(&piece);
         }
         Ok(())
@@ -134,8 +134,8 @@ pub trait File: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// So much is read at a time.
-const PIECE_BYTES: usize = 1 << 20;
+/// So much of what is long is read or written at a time: what else waits for the disk does not wait for long.
+pub(super) const PIECE_BYTES: usize = 1 << 20;
 /// The name of the file that carries the lock.
 const LOCK: &str = "lock";
 
@@ -203,7 +203,7 @@ impl Files for Directory {
 
     fn read_part(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
         let file = fs::File::open(self.path(name))?;
-        direct::forget(&file, offset, u64::try_from(bytes).unwrap_or(u64::MAX));
+        direct::forget(&file, offset, wide(bytes));
         let mut part = vec![0; bytes];
         let mut filled = 0;
         while filled < bytes {
