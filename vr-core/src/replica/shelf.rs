@@ -368,4 +368,26 @@ mod tests {
             assert_eq!((kept, kept.as_ptr() == part.as_ptr()), (&part, shares), "{bytes}");
         }
     }
+
+    /// The digest of what came before is not in an image: it is computed at the end.
+    #[test]
+    fn a_checkpoint_of_which_a_part_came_before_an_image_is_whole_or_refused_as_any_other() {
+        let whole = checkpoint(8, 1000);
+        for is_damaged in [false, true] {
+            let mut shelf = Shelf::new(None);
+            shelf.want(head(8), ReplicaId(1));
+            let first = part_of(&whole, 0, 600).expect("it is longer");
+            assert!(matches!(shelf.take(Rules::default(), &first), Part::More));
+            let mut shelf: Shelf = crate::wire::unpack(&crate::wire::pack(&shelf)).expect("as it was written");
+            let mut last = part_of(&whole, 600, 2000).expect("it is longer");
+            if is_damaged {
+                last.bytes = Bytes::from(alloc::vec![9; crate::id::index(last.bytes.len())]).into();
+            }
+            match shelf.take(Rules::default(), &last) {
+                Part::Whole(joined) => assert!(*joined == whole && !is_damaged),
+                Part::Malformed => assert!(is_damaged),
+                Part::NotAsked | Part::Duplicate | Part::Gone | Part::More => panic!("it was the last one"),
+            }
+        }
+    }
 }
