@@ -3,13 +3,14 @@
 //! Owns the layout an entry's hash covers and the shared run of entries that logs, messages, writes and
 //! upcalls pass around without copying. Must not know who sends or stores them. Paper: VRR §4.1.
 
+use crate::hash;
 use crate::id::{ClientId, ClusterId, Epoch, Hash, Op, RequestNumber, Session, View, count, index};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// What an entry asks the group to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
@@ -76,9 +77,7 @@ pub struct Entry {
 }
 
 /// Bytes of an entry's fixed fields in the layout its hash covers.
-pub const HASHED_HEADER_BYTES: usize = 97;
-/// Bodies up to this size are hashed where their entry is made.
-const INLINE_BODY_BYTES: usize = 159;
+pub const HASHED_HEADER_BYTES: usize = hash::FIELDS_BYTES;
 
 /// The hash before the first entry of a cluster: every log starts from it.
 #[must_use]
@@ -93,54 +92,29 @@ pub fn genesis(cluster: ClusterId) -> Hash {
 #[inline(always)] // see `Entry::new`
 fn hash_of((epoch, view, op, parent): (Epoch, View, Op, Hash), request: &Request) -> u128 {
     let Request { client, session, number, kind, predicted, body } = request;
-    let mut buffer = [0u8; HASHED_HEADER_BYTES + INLINE_BODY_BYTES];
-    let end = HASHED_HEADER_BYTES + body.len();
-    // First, so that it is there by the time it is read: it does not lie as the hash reads it.
-    let inline = buffer.get_mut(HASHED_HEADER_BYTES..end).map(|inline| inline.copy_from_slice(body)).is_some();
-    buffer[0..8].copy_from_slice(&epoch.0.to_le_bytes());
-    buffer[8..16].copy_from_slice(&view.0.to_le_bytes());
-    buffer[16..24].copy_from_slice(&op.0.to_le_bytes());
-    buffer[24..40].copy_from_slice(&parent.0.to_le_bytes());
-    buffer[40..56].copy_from_slice(&client.0.to_le_bytes());
-    buffer[56..64].copy_from_slice(&session.0.to_le_bytes());
-    buffer[64..72].copy_from_slice(&number.0.to_le_bytes());
-    buffer[72..80].copy_from_slice(&predicted.wall_ns.to_le_bytes());
-    buffer[80..88].copy_from_slice(&predicted.seed.to_le_bytes());
-    buffer[88..96].copy_from_slice(&count(body.len()).to_le_bytes());
+    let ([parent_low, parent_high], [client_low, client_high]) = (hash::halves(parent.0), hash::halves(client.0));
+    let Predicted { wall_ns, seed } = *predicted;
+    let length = count(body.len());
+    let fields = [
+        epoch.0,
+        view.0,
+        op.0,
+        parent_low,
+        parent_high,
+        client_low,
+        client_high,
+        session.0,
+        number.0,
+        wall_ns,
+        seed,
+        length,
+    ];
     let kind = match kind {
         Kind::Register => 0,
         Kind::Operation => 1,
         Kind::Reconfiguration => 2,
     };
-    buffer[96] = kind;
-    if let Some(first) = body.first_chunk() {
-        // With the first bytes of the body, as one word: the hash reads it as one.
-        buffer[96..104].copy_from_slice(&(u64::from_le_bytes(*first) << 8 | u64::from(kind)).to_le_bytes());
-    }
-    if inline { xxh3_128(&buffer[..end]) } else { hash_of_long(&buffer[..HASHED_HEADER_BYTES], body) }
-}
-
-/// [`hash_of`] with a longer body: in one piece on the stack, which takes half as long as a stream, up to some kilobytes.
-#[inline(never)]
-fn hash_of_long(header: &[u8], body: &[u8]) -> u128 {
-    match header.len() + body.len() {
-        ..=384 => hash_of_whole::<384>(header, body),
-        385..=2048 => hash_of_whole::<2048>(header, body),
-        _ => {
-            let mut stream = Xxh3Default::new();
-            stream.update(header);
-            stream.update(body);
-            stream.digest128()
-        }
-    }
-}
-
-fn hash_of_whole<const ROOM: usize>(header: &[u8], body: &[u8]) -> u128 {
-    let mut buffer = [0u8; ROOM];
-    let end = header.len() + body.len();
-    buffer[..header.len()].copy_from_slice(header);
-    buffer[header.len()..end].copy_from_slice(body);
-    xxh3_128(&buffer[..end])
+    hash::hash(&fields, kind, body)
 }
 
 impl Entry {

@@ -72,6 +72,7 @@ mod fingerprint;
 mod gate;
 mod group;
 mod hand_over;
+mod hash;
 mod id;
 mod lease;
 mod log;

@@ -9,6 +9,8 @@ use super::source::{Offence, Source, close_of, is_word, words_of};
 /// its own but its [`PEERS`], nothing above.
 const LAYERS: &[&[&str]] = &[
     &["id"],
+    // xxh3 of what an entry's hash covers: numbers and bytes.
+    &["hash"],
     // A service's state, as bytes in pieces: what a service gives, and what a checkpoint holds.
     &["state"],
     // `fingerprint` walks over plain data by the names of its fields, and knows no type.
