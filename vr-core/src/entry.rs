@@ -114,7 +114,7 @@ fn hash_of((epoch, view, op, parent): (Epoch, View, Op, Hash), request: &Request
         Kind::Operation => 1,
         Kind::Reconfiguration => 2,
     };
-    hash::hash(&fields, kind, body)
+    hash::hash(fields, kind, body)
 }
 
 impl Entry {

@@ -15,7 +15,7 @@ impl ReadBuffer {
             self.0 = BytesMut::with_capacity(Self::CAPACITY.max(wire.len()));
         }
         self.0.extend_from_slice(wire);
-        let mut rest = self.0.split().freeze();
-        (0..wire.len() / op_bytes).map(move |_| rest.split_to(op_bytes))
+        let whole = self.0.split().freeze();
+        (0..wire.len() / op_bytes).map(move |op| whole.slice(op * op_bytes..(op + 1) * op_bytes))
     }
 }
