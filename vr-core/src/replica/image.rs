@@ -55,7 +55,8 @@ impl Replica {
     /// When the bytes are no image, or of something that no replica is.
     pub fn of_image(image: &[u8]) -> Result<Self, ImageError> {
         let (lengths, mut this): (Vec<u64>, Self) = wire::unpack(image).map_err(ImageError::Unreadable)?;
-        if !this.common.shelf.put_lengths(&lengths) || this.image() != image {
+        this.common.shelf.put_lengths(&lengths);
+        if this.image() != image {
             return Err(ImageError::Inconsistent("it is written otherwise"));
         }
         let common = &mut this.common;

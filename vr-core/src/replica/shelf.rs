@@ -130,11 +130,9 @@ impl Shelf {
         self.whole().map(take).collect()
     }
 
-    /// From an image: how long they are. False when they are not as many, or are here.
-    pub(super) fn put_lengths(&mut self, lengths: &[u64]) -> bool {
-        let fits = self.whole().count() == lengths.len() && self.whole().all(|whole| whole.state().is_empty());
+    /// From an image: how long they are. Whether as many were asked for, the image made of this says.
+    pub(super) fn put_lengths(&mut self, lengths: &[u64]) {
         self.whole().zip(lengths).for_each(|(whole, bytes)| whole.put_state(State::left_out(*bytes)));
-        fits
     }
 
     /// What a disk holds.

@@ -1,8 +1,10 @@
 //! Tests of images: what is no replica, or another one than it is said to be, is refused with the reason.
 
+use super::super::shelf::Shelf;
 use super::*;
+use crate::checkpoint::Checkpoint;
 use crate::config::{ClusterConfig, Config};
-use crate::entry::genesis;
+use crate::entry::{Predicted, genesis};
 use crate::group::{Group, Member};
 use crate::id::{ClusterId, Epoch, Instance, Op, ReplicaId, Time, View};
 use crate::log::Head;
@@ -45,6 +47,26 @@ fn a_replica_that_is_normal_in_a_view_whose_log_it_does_not_have_is_none() {
     assert_eq!(Replica::of_image(&replica.image()), Err(ImageError::Inconsistent("its variables")));
     replica.common.log_view = View(3);
     assert!(Replica::of_image(&replica.image()).is_ok());
+}
+
+#[test]
+fn an_image_has_the_length_of_every_state_that_it_leaves_out_and_no_state() {
+    let with = |lengths: &[u64], state: Option<&[u8]>| {
+        let mut lean = opened();
+        let head = Head { op: Op::ZERO, hash: genesis(ClusterId(1)) };
+        let checkpoint =
+            |state: &[u8]| Checkpoint::new(head, Predicted::default(), Bytes::new(), Bytes::copy_from_slice(state));
+        lean.common.shelf = Shelf::new(state.map(checkpoint));
+        Replica::of_image(&wire::pack(&(lengths.to_vec(), lean))).err()
+    };
+    let otherwise = Some(ImageError::Inconsistent("it is written otherwise"));
+    assert_eq!(with(&[], None), None);
+    assert_eq!(with(&[1], None), otherwise);
+    assert_eq!(with(&[0], Some(b"")), None);
+    assert_eq!(with(&[5], Some(b"")), None, "left out");
+    for (lengths, state) in [(&[][..], &b""[..]), (&[0, 0], b""), (&[5], b"state"), (&[], b"state")] {
+        assert_eq!(with(lengths, Some(state)), otherwise, "{lengths:?} {state:?}");
+    }
 }
 
 #[test]
