@@ -14,6 +14,7 @@ mod metrics;
 mod peers;
 mod queue;
 mod receive;
+mod room;
 pub mod server;
 mod stream;
 #[cfg(test)]

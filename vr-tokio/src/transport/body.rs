@@ -2,8 +2,9 @@
 //!
 //! Owns the count of its bytes and tells the connection when it is complete. Must not know what is in it.
 
+use super::room::Room;
 use super::stream::ReadBy;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::pin::Pin;
@@ -54,20 +55,21 @@ impl RequestBody {
     pub async fn bytes(mut self) -> Result<Bytes, BodyError> {
         let expected = self.size_hint().exact().and_then(|length| usize::try_from(length).ok());
         let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
+        let mut rest = None;
         while let Some(frame) = self.frame().await {
             let Ok(data) = frame?.into_data() else { continue };
-            if first.is_empty() && rest.is_empty() {
+            if first.is_empty() && rest.is_none() {
                 first = data;
                 continue;
             }
-            if rest.is_empty() {
-                rest.reserve(expected.unwrap_or(0).max(first.len() + data.len()));
-                rest.extend_from_slice(&std::mem::take(&mut first));
-            }
-            rest.extend_from_slice(&data);
+            let room = rest.get_or_insert_with(|| {
+                let mut room = Room::new(expected.unwrap_or(0).max(first.len() + data.len()));
+                room.add(&std::mem::take(&mut first));
+                room
+            });
+            room.add(&data);
         }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
+        Ok(rest.map_or(first, Room::whole))
     }
 }
 

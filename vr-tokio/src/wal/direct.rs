@@ -54,9 +54,13 @@ impl Direct {
     fn write_past_memory(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let Some(file) = self.past_memory.as_ref().filter(|_| is_at_block(offset)) else { return Ok(0) };
         let now = bytes.len().min(PIECE_BYTES) / BLOCK_BYTES * BLOCK_BYTES;
-        let room = self.room.first(now);
-        room.copy_from_slice(&bytes[..now]);
-        match file.write_all_at(room, offset) {
+        let mut blocks = &bytes[..now];
+        if blocks.as_ptr().align_offset(BLOCK_BYTES) != 0 {
+            let room = self.room.first(now);
+            room.copy_from_slice(blocks);
+            blocks = room;
+        }
+        match file.write_all_at(blocks, offset) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 self.past_memory = None;
                 Ok(0)
