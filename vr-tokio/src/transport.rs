@@ -5,6 +5,7 @@
 //! arrives here can panic, and a refused request changes nothing.
 
 mod answer;
+mod aside;
 mod body;
 mod bulk;
 mod codec;

@@ -6,6 +6,7 @@
 
 use super::Codec;
 use super::TransportConfig;
+use super::aside::Aside;
 use super::head::{Expected, Refusal, Said};
 use super::metrics::{Metrics, SourceMetrics};
 use super::server::{BodyError, Connection, RequestBody, Server, ServerOptions, serve};
@@ -24,6 +25,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use vr_core::wire::Limits;
 use vr_core::{ClusterConfig, ClusterId, Message, ReplicaId};
+
+/// Bodies from here on are read behind the others: no log that is caught up with, and no batch, is as long.
+const LONG_BYTES: u64 = 2 << 20;
 
 /// There is no room for more messages now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,6 +112,7 @@ pub(crate) struct Inlet {
     sources: Mutex<HashMap<ReplicaId, SourceMetrics>>,
     book: Arc<Book>,
     deliver: Arc<dyn Deliver>,
+    aside: Aside,
 }
 
 impl Inlet {
@@ -115,7 +120,7 @@ impl Inlet {
         let sources = cluster.members.iter().map(|id| (*id, metrics.source(*id))).collect();
         let expected = Expected { me: book.me(), config: cluster.digest() };
         let (limits, sources) = (Limits::of(cluster), Mutex::new(sources));
-        Self { expected, limits, metrics: metrics.clone(), sources, book, deliver }
+        Self { expected, limits, metrics: metrics.clone(), sources, book, deliver, aside: Aside::default() }
     }
 
     pub(crate) async fn answer(
@@ -146,25 +151,29 @@ impl Inlet {
         if let Some(address) = said.address {
             self.book.hear(said.from, address);
         }
-        let body = self.read(said.codec, request.into_body()).await?;
-        let bytes = body.len();
-        let messages = said.codec.decode(body, &self.limits)?;
+        let (bytes, messages) = self.read(said.codec, request.into_body()).await?;
         if messages.iter().any(|message| message.header.from != said.from) {
             return Err(Refusal::Forged);
         }
         self.hand_over(said, bytes, messages)
     }
 
-    async fn read(&self, codec: Codec, mut body: RequestBody) -> Result<Bytes, Refusal> {
-        let limit = u64::try_from(codec.body_limit(self.limits.frame_bytes)).unwrap_or(u64::MAX);
-        if body.size_hint().lower() > limit {
+    /// The messages of a body, and how long it was.
+    async fn read(&self, codec: Codec, mut body: RequestBody) -> Result<(usize, Vec<Message>), Refusal> {
+        let (limits, limit) = (self.limits, codec.body_limit(self.limits.frame_bytes));
+        let (limit, said) = (u64::try_from(limit).unwrap_or(u64::MAX), body.size_hint().lower());
+        if said > limit {
             return Err(Refusal::TooLarge);
         }
         body.limit_to(limit);
-        body.bytes().await.map_err(|error| match error {
-            BodyError::TooLarge => Refusal::TooLarge,
-            BodyError::Broken(_) => Refusal::Broken,
-        })
+        let read = async move {
+            let bytes = body.bytes().await.map_err(|error| match error {
+                BodyError::TooLarge => Refusal::TooLarge,
+                BodyError::Broken(_) => Refusal::Broken,
+            })?;
+            Ok((bytes.len(), codec.decode(bytes, &limits)?))
+        };
+        if said < LONG_BYTES { read.await } else { self.aside.run(read).await.unwrap_or(Err(Refusal::Broken)) }
     }
 
     fn hand_over(&self, said: Said, bytes: usize, messages: Vec<Message>) -> Result<(), Refusal> {
