@@ -42,6 +42,7 @@
 mod ahead;
 mod bytes;
 mod checkpoints;
+mod closing;
 mod direct;
 mod error;
 mod files;

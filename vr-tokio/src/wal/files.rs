@@ -7,6 +7,7 @@
 //! Bytes never written read as zeros.
 
 use super::bytes::{narrow, wide};
+use super::closing;
 use super::direct::{self, Direct};
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use std::any::Any;
@@ -228,7 +229,13 @@ impl Files for Directory {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path(name))
+        let path = self.path(name);
+        let long = closing::open_long(&path);
+        fs::remove_file(&path)?;
+        if let Some(long) = long {
+            closing::close(long);
+        }
+        Ok(())
     }
 
     fn sync_dir(&self) -> io::Result<()> {

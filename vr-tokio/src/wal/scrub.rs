@@ -102,7 +102,11 @@ impl Survey {
         for part in &self.segments {
             let name = segment::name(part.number);
             match self.read(&name, part.bytes, pace) {
-                Ok(Some(bytes)) => self.check_segment(&name, &bytes, part, found),
+                Ok(Some(bytes)) => self.check_segment(&name, &bytes, part, &mut |rot| {
+                    if self.has(&name) {
+                        found(rot);
+                    }
+                }),
                 Ok(None) => return,
                 Err(error) => unreadable(name, &error, found),
             }
@@ -110,6 +114,11 @@ impl Survey {
         if let Some(checkpoint) = &self.checkpoint {
             self.check_checkpoint(checkpoint, pace, found);
         }
+    }
+
+    /// Is it there? The space of what was given up goes after its name: read meanwhile, it does not check.
+    fn has(&self, name: &str) -> bool {
+        !self.files.read_part(name, 0, 1).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     /// `None` when there is no more time for it.
@@ -178,7 +187,8 @@ impl Survey {
                 if is_header { header.clone() } else { known.part(offset - wide(HEADER_BYTES), PIECE_BYTES) };
             match self.files.read_part(&name, offset, expected.len()) {
                 Ok(bytes) if bytes == expected => {}
-                Ok(_) => return tell(offset, "the checkpoint does not check"),
+                Ok(_) if self.has(&name) => return tell(offset, "the checkpoint does not check"),
+                Ok(_) => return tell(0, "its file is gone"),
                 // A newer one has taken its place; the writer knows.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return tell(0, "its file is gone"),
                 Err(error) => return unreadable(name, &error, found),
