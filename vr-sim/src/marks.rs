@@ -66,7 +66,7 @@ marks! {
     /// Entries were dropped because the new view did not have them.
     truncations 88,
     /// Log entries were fetched from peers.
-    state_transfers 1_600,
+    state_transfers 950,
     /// Checkpoints were taken.
     checkpoints_taken 15_000,
     /// Services set their state aside for one, and went on.
@@ -102,7 +102,7 @@ marks! {
     /// Damaged logs were put together again from good copies, entry by entry.
     repairs_by_content 150,
     /// Damaged logs were repaired.
-    repairs 220,
+    repairs 120,
     /// Replicas learnt that too many had lost their memory.
     outnumbered 150,
     /// Disks had no room for entries.
@@ -120,15 +120,15 @@ marks! {
     /// Batches of more than one entry left.
     batches 1_000,
     /// Sessions were opened.
-    registrations 17_000,
+    registrations 9_000,
     /// Sessions gave way to others.
-    evictions 2_600,
+    evictions 1_200,
     /// Clients were told so.
     clients_evicted 270,
     /// Requests were recognised as taken before.
     duplicate_requests 1_300,
     /// Duplicates in the log were passed over.
-    duplicates_skipped 200,
+    duplicates_skipped 85,
     /// Requests were refused because too much waited, or the primary was unsure.
     busy 520,
     /// Clients were sent elsewhere.
@@ -214,11 +214,11 @@ marks! {
     /// Requests or answers were lost on their way.
     client_messages_lost 2_200,
     /// Upcalls took long.
-    slow_upcalls 1_000,
+    slow_upcalls 360,
     /// Requests that a driver handed over behind another one.
     requests_together 3_000,
     /// Answers of a service that came with others.
-    answers_together 5_000,
+    answers_together 1_900,
     /// A star was healed in the end.
     star_heals 71,
     /// A mesh was healed in the end.
@@ -240,19 +240,19 @@ marks! {
     /// Witnesses that were behind went on from where the logs of others begin.
     witness_bases 5,
     /// Epochs began, beside the first.
-    epochs_begun 370,
+    epochs_begun 180,
     /// Epochs began while somebody was down or stood still, a link was cut or a disk full.
-    epochs_in_trouble 140,
+    epochs_in_trouble 80,
     /// Epochs began after the faults had ended.
-    epochs_after_heal 32,
+    epochs_after_heal 20,
     /// Replicas were added to a group and began an epoch in it.
-    newcomers_joined 430,
+    newcomers_joined 210,
     /// Replicas learnt that they were replaced.
-    members_replaced 410,
+    members_replaced 190,
     /// Replicas that had been replaced were shut down for good.
-    members_dismissed 150,
+    members_dismissed 80,
     /// Operators were told that an epoch has begun as they had asked.
-    reconfigurations_answered 370,
+    reconfigurations_answered 180,
 }
 
 impl Marks {
