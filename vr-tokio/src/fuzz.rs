@@ -10,4 +10,4 @@ mod script;
 mod wal;
 
 pub use self::http::http;
-pub use self::wal::{never_silently_less, wal};
+pub use self::wal::{entry_by_entry, never_silently_less, wal};

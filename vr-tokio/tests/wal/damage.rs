@@ -9,9 +9,9 @@ use std::any::Any;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use vr_core::{Entries, Log, Op, Stored};
+use vr_core::Op;
 use vr_tokio::fuzz::memory::{Memory, Survives};
-use vr_tokio::fuzz::never_silently_less;
+use vr_tokio::fuzz::{entry_by_entry, never_silently_less};
 use vr_tokio::wal::{File, Files, FindingKind, Wal, WalErrorKind, inspect_in};
 
 /// A log of several segments, all of it confirmed, and said to be so.
@@ -88,15 +88,6 @@ proptest! {
         }
         prop_assert!(next.folds.last().unwrap().damage.is_none());
     }
-}
-
-/// The same with each entry as a run of its own: a repair may write entries in other runs than they came in.
-fn entry_by_entry(stored: &Stored) -> Stored {
-    let mut log = Log::new(stored.log.base());
-    for entry in stored.log.after(log.base().op) {
-        log.append(Entries::new(vec![entry.clone()]).expect("one entry is a chain"));
-    }
-    Stored { log, ..stored.clone() }
 }
 
 /// Wherever so many sectors turn to zeros, what is found is not less in silence.
